@@ -1,0 +1,148 @@
+"""Every exception this package raises.
+
+::
+
+    AaiclickError
+    ├── ContextError            RuntimeError   no DataContext is open, or it was closed
+    ├── SettingsError           ValueError     a setting, URL or argument that cannot be used
+    ├── PlatformError           RuntimeError   this platform has no embedded ClickHouse
+    ├── EngineError             RuntimeError   ClickHouse refused or failed; has sql, code, query_id
+    │   ├── ConnectError        ConnectionError
+    │   │   └── DatabaseHeldError              another process has the directory open
+    │   ├── UnknownTableError   LookupError
+    │   ├── UnknownColumnError  LookupError
+    │   ├── QueryTimeoutError   TimeoutError
+    │   └── MemoryLimitError    MemoryError
+    ├── DroppedTableError       LookupError    a claim on a table that is gone
+    ├── UnknownObjectError      LookupError    no object of that name
+    ├── ObjectExistsError       ValueError     the name is taken and ``if_exists="fail"``
+    ├── UnsupportedTypeError    TypeError      a value, column or operation of a type we cannot keep
+    ├── ValueRangeError         ValueError     a value that its column's type cannot hold
+    ├── SchemaError             ValueError     columns missing, unknown, unequal or of the wrong type
+    ├── LengthError             ValueError     arrays of different lengths
+    ├── SQLError                ValueError     SQL text that is not one SELECT, or reaches into Python
+    ├── ForeignTableError       ValueError     a change to a table that is not ours
+    ├── RegistryError           RuntimeError   the SQL registry cannot be used
+    └── OplogError              RuntimeError   the operation log cannot be used
+"""
+
+from __future__ import annotations
+
+
+class AaiclickError(Exception):
+    """Root of every error of this package.
+
+    A message says what failed, where, what was available and what to do next. In a notebook
+    it is shown without the stack (`%tb` still has it).
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """Lines for IPython, which asks an exception for them before it formats a stack."""
+        return f"{type(self).__name__}: {self}".splitlines()
+
+
+class ContextError(AaiclickError, RuntimeError):
+    """No `DataContext` is open, or the one this object belongs to was closed."""
+
+
+class SettingsError(AaiclickError, ValueError):
+    """A setting, URL or argument that cannot be used."""
+
+
+class PlatformError(AaiclickError, RuntimeError):
+    """The embedded engine does not exist for this platform."""
+
+
+class EngineError(AaiclickError, RuntimeError):
+    """ClickHouse refused or failed.
+
+    Attributes
+    ----------
+    sql
+        The statement, with credentials masked, or None where there was none.
+    code
+        ClickHouse's error code (``src/Common/ErrorCodes.cpp``), or None.
+    query_id
+        The id under which ClickHouse ran it, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sql: str | None = None,
+        code: int | None = None,
+        query_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.sql = sql
+        self.code = code
+        self.query_id = query_id
+
+
+class ConnectError(EngineError, ConnectionError):
+    """The engine could not be opened or reached."""
+
+
+class DatabaseHeldError(ConnectError):
+    """Another process has the embedded database's directory open."""
+
+
+class UnknownTableError(EngineError, LookupError):
+    """A query names a table that does not exist."""
+
+
+class UnknownColumnError(EngineError, LookupError):
+    """A query names a column that does not exist."""
+
+
+class QueryTimeoutError(EngineError, TimeoutError):
+    """A query ran longer than it was allowed to."""
+
+
+class MemoryLimitError(EngineError, MemoryError):
+    """A query needed more memory than it was allowed."""
+
+
+class DroppedTableError(AaiclickError, LookupError):
+    """A claim on a table that has been dropped."""
+
+
+class UnknownObjectError(AaiclickError, LookupError):
+    """No object of that name."""
+
+
+class ObjectExistsError(AaiclickError, ValueError):
+    """The name is taken."""
+
+
+class UnsupportedTypeError(AaiclickError, TypeError):
+    """A value, column or operation of a type that cannot be kept or used."""
+
+
+class ValueRangeError(AaiclickError, ValueError):
+    """A value that the type of its column cannot hold."""
+
+
+class SchemaError(AaiclickError, ValueError):
+    """Columns are missing, unknown, of unequal length or of the wrong type."""
+
+
+class LengthError(AaiclickError, ValueError):
+    """Arrays of different lengths in one elementwise operation."""
+
+
+class SQLError(AaiclickError, ValueError):
+    """SQL text that cannot be accepted."""
+
+
+class ForeignTableError(AaiclickError, ValueError):
+    """A change to a table that this package does not own."""
+
+
+class RegistryError(AaiclickError, RuntimeError):
+    """The SQL registry cannot be used."""
+
+
+class OplogError(AaiclickError, RuntimeError):
+    """The operation log cannot be used."""

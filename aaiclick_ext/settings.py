@@ -1,0 +1,139 @@
+"""Settings: one frozen value, defaults < environment < traitlets config < arguments.
+
+This module is the only place that reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self, get_type_hints
+
+from aaiclick_ext.errors import SettingsError
+
+PREFIX = "AAICLICK_"
+RECORD_CELL_SOURCE = ("full", "hash", "none")
+
+
+def _setting(default: Any, environment: str | None, doc: str, *, choices: tuple[str, ...] = ()) -> Any:
+    return field(
+        default=default,
+        metadata={"environment": environment, "doc": doc, "choices": choices},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What can be set, with its default and the environment variable that sets it.
+
+    Paths left at None follow the platform's convention (`platformdirs`), so that making a
+    Settings touches no file.
+    """
+
+    ch_url: str = _setting("chdb://", "CH_URL", "ClickHouse: chdb://, chdb:///path, clickhouse[s]://…")
+    sql_url: str | None = _setting(None, "SQL_URL", "SQL registry; None is SQLite in state_dir")
+    state_dir: Path | None = _setting(None, "STATE_DIR", "registry and spilled log batches")
+    scratch_dir: Path | None = _setting(None, "SCRATCH_DIR", "parent of embedded scratch databases")
+    node_id: int | None = _setting(None, "NODE_ID", "0 to 1023; None picks one")
+    memory_table_bytes: int = _setting(
+        1 << 20, "MEMORY_TABLE_BYTES", "a temp table up to this many bytes has engine Memory"
+    )
+    displayed_results: int = _setting(
+        3, "DISPLAYED_RESULTS", "displayed results that output history keeps alive"
+    )
+    display_rows: int = _setting(10, "DISPLAY_ROWS", "rows shown of a view")
+    display_columns: int = _setting(50, "DISPLAY_COLUMNS", "columns shown of a view")
+    record_cell_source: str = _setting(
+        "full", "RECORD_CELL_SOURCE", "cell source in the log", choices=RECORD_CELL_SOURCE
+    )
+    oplog_interval_s: float = _setting(
+        1.0, "OPLOG_INTERVAL_S", "how often events are written outside cells, in seconds"
+    )
+    close_timeout_s: float = _setting(
+        10.0, "CLOSE_TIMEOUT_S", "how long closing waits for queued work, in seconds"
+    )
+
+    def __post_init__(self) -> None:
+        for spec in fields(self):
+            choices = spec.metadata["choices"]
+            value = getattr(self, spec.name)
+            if choices and value not in choices:
+                raise SettingsError(
+                    f"setting {spec.name} is {value!r}; it can be {', '.join(choices)}"
+                )
+            if isinstance(value, (int, float)) and value < 0:
+                raise SettingsError(f"setting {spec.name} is {value!r}; it cannot be negative")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Return the defaults overridden by ``AAICLICK_*`` variables.
+
+        Raises
+        ------
+        SettingsError
+            If a variable's text is not of its setting's type.
+        """
+        environ = os.environ if environ is None else environ
+        found = {
+            spec.name: environ[name]
+            for spec in fields(cls)
+            if (name := f"{PREFIX}{spec.metadata['environment']}") in environ
+        }
+        return cls().replace(**found)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with changes; text is converted to the setting's type.
+
+        Raises
+        ------
+        SettingsError
+            If a name is no setting, or a value is not of its type.
+        """
+        hints = get_type_hints(type(self))
+        converted = {}
+        for name, value in changes.items():
+            if name not in hints:
+                raise SettingsError(
+                    f"no setting named {name!r}; there are {', '.join(f.name for f in fields(self))}"
+                )
+            converted[name] = _convert(name, value, str(hints[name]))
+        return replace(self, **converted)
+
+    @property
+    def state_path(self) -> Path:
+        """Where the registry and spilled log batches live."""
+        if self.state_dir is not None:
+            return self.state_dir
+        from platformdirs import user_state_path
+
+        return user_state_path("aaiclick_ext")
+
+    @property
+    def scratch_path(self) -> Path:
+        """Where scratch databases live: on disk, so that data may exceed memory."""
+        if self.scratch_dir is not None:
+            return self.scratch_dir
+        from platformdirs import user_cache_path
+
+        return user_cache_path("aaiclick_ext") / "scratch"
+
+
+def _convert(name: str, value: Any, hint: str) -> Any:
+    if value is None and "None" in hint:
+        return None
+    try:
+        if "Path" in hint:
+            return Path(value).expanduser()
+        if "float" in hint:
+            return float(value)
+        if "int" in hint:
+            if isinstance(value, float) and not value.is_integer():
+                raise ValueError(value)  # noqa: TRY301
+            return int(value)
+        if not isinstance(value, str):
+            raise TypeError(value)  # noqa: TRY301
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"setting {name} cannot be {value!r}; it is of type {hint}") from error
+    return value
