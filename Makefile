@@ -1,0 +1,79 @@
+# Every command makes or reuses .venv and installs what it needs; a second run finds it there.
+# PYTHON=python3.12 make test     picks the interpreter that .venv is made from
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo lab test check format bench clean browser
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(STAMPS)/demo ## run the tour on real flight data, say what it did, write out/tour.html
+	@$(BIN)/python notebooks/demo.py notebooks/tour.ipynb out/tour.html
+
+lab: $(STAMPS)/lab ## open the tour in JupyterLab
+	$(BIN)/jupyter lab notebooks/tour.ipynb
+
+test: $(STAMPS)/test $(STAMPS)/browser browser ## tests, doctests and notebooks
+	$(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules \
+	  --nbval --nbval-current-env --nbval-cell-timeout 120 \
+	  --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	  aaiclick_ext tests $(NOTEBOOKS)
+
+check: $(STAMPS)/check ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMPS)/check ## let ruff format and fix what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMPS)/bench ## what it costs, next to what you would use instead
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove the environments, caches and out/
+	rm -rf .venv .venv-aaiclick out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find aaiclick_ext tests benchmarks notebooks -type d \
+	  \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "aaiclick_ext needs Python 3.11 or later, and $(PYTHON) is" \
+	    "$$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 …" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "could not make $(VENV); on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "installing into $(VENV): pip"
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@mkdir -p $(STAMPS) && touch $@
+
+# One stamp for each dependency group of pyproject.toml.
+$(STAMPS)/%: pyproject.toml $(STAMPS)/venv
+	@echo "installing into $(VENV): aaiclick_ext and group $*"
+	@$(BIN)/python -m pip install --quiet --editable . --group $*
+	@touch $@
+
+# Debian's Chromium: Playwright's own is a download that CI and many offices do not allow.
+browser:
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Debian packages: chromium fonts-dejavu-core"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends \
+	    chromium fonts-dejavu-core; } >/dev/null || [ -z "$$CI" ]; \
+	elif [ -n "$$CI" ]; then \
+	  echo "the browser test needs chromium, and here is no root or no apt to install it" >&2; exit 1; \
+	else \
+	  echo "the browser test is skipped: no chromium, and no root or no apt to install it"; \
+	fi
