@@ -1,0 +1,63 @@
+"""The public names, written down: adding or losing one is a decision, not an accident."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import aaiclick_ext as aai
+from aaiclick_ext import errors
+
+ERRORS = {name for name, _ in inspect.getmembers(errors, inspect.isclass)}
+
+EXPORTS = ERRORS | {
+    # the context and its connection
+    "ClickHouseCreds",
+    "DataContext",
+    "Settings",
+    "context",
+    "get_ch_client",
+    "get_creds_from_env",
+    # objects
+    "Object",
+    "View",
+    "concat",
+    "create_object",
+    "create_object_from_value",
+    "delete_object",
+    "list_objects",
+    "open_object",
+    "read_csv",
+    "read_json",
+    "read_parquet",
+    "sql",
+    "table",
+    "view",
+    # lineage
+    "OperationEvent",
+    "OplogGraph",
+    "backward_oplog",
+    "forward_oplog",
+    "oplog_subgraph",
+    # IPython calls these
+    "load_ipython_extension",
+    "unload_ipython_extension",
+}
+
+
+def test_the_public_names_are_these():
+    assert set(aai.__all__) == EXPORTS
+    assert len(aai.__all__) == len(set(aai.__all__))
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTS))
+def test_a_public_name_exists_and_is_documented(name: str):
+    value = getattr(aai, name)
+    assert inspect.getdoc(value)
+    assert name in dir(aai)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        aai.no_such_name  # noqa: B018
