@@ -7,8 +7,10 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 BINDER = Path(__file__).parent.parent / "binder"
 
