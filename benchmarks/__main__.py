@@ -1,0 +1,130 @@
+"""``make bench``, or ``python -m benchmarks [--rows N] [--quick]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.cases import CASES, Case
+from benchmarks.contestants.aaiclick_process import ROOT, Aaiclick, UnavailableError
+from benchmarks.interleave import Result, run_case
+from benchmarks.startup import run_startup
+from benchmarks.table import OURS, aims, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.contestants.contestant import Contestant
+
+LEGEND = (
+    "Medians; everyone takes a turn in every repeat. "
+    f"In brackets: that time as a multiple of {OURS}'s. -: it has no such thing."
+)
+OUT = ROOT / "out" / "bench.md"
+
+
+def main() -> None:
+    """Run everything, print the table and write it to out/bench.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the large table")
+    parser.add_argument("--quick", action="store_true", help="three repeats of everything")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="aaiclick-bench-") as directory:
+        results, notes = _measure(options.rows, Path(directory), quick=options.quick)
+    report = "\n\n".join(
+        [
+            table(results),
+            LEGEND,
+            *notes,
+            _machine(options.rows),
+            aims(results),
+        ]
+    )
+    print(report)
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(report + "\n")
+    print(f"\nwritten to {OUT.relative_to(ROOT)}", file=sys.stderr)
+
+
+def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], list[str]]:
+    from benchmarks.contestants.duckdb_tables import DuckDB
+    from benchmarks.contestants.ours import Ours
+    from benchmarks.contestants.pandas_frames import Pandas
+    from benchmarks.contestants.polars_frames import Polars
+    from benchmarks.contestants.raw import Raw
+
+    notes: list[str] = []
+    with ExitStack() as stack:
+        ours = Ours(rows, directory)
+        contestants: list[Contestant] = [ours, Raw(rows, ours), Pandas(rows), Polars(rows)]
+        contestants.append(DuckDB(rows))
+        peer = None
+        try:
+            contestants.append(peer := Aaiclick(rows, directory))
+        except (OSError, UnavailableError) as error:
+            notes.append(str(error))
+        for contestant in contestants:
+            stack.callback(contestant.close)
+        results = [run_case(c, contestants, 3 if quick else c.repeats) for c in CASES]
+    notes += _disagreements(results)
+    if peer is not None:
+        notes += [f"aaiclick cannot {case}: {why}" for case, why in peer.refusals.items()]
+        notes.append("aaiclick creates from, and fetches to, Python lists: it has no Arrow.")
+    results += _cells(directory, 5 if quick else 51)
+    results += run_startup(directory, peer=peer is not None)
+    return results, notes
+
+
+def _disagreements(results: Sequence[Result]) -> list[str]:
+    return [
+        f"Another answer to “{result.case.title}”: {', '.join(result.disagreeing)}."
+        for result in results
+        if result.disagreeing
+    ]
+
+
+def _cells(directory: Path, repeats: int) -> list[Result]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.cells", str(repeats)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "AAICLICK_STATE_DIR": str(directory / "cells"),
+            "IPYTHONDIR": str(directory / "ipython"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the cells failed:\n{done.stderr}")
+    medians = json.loads(done.stdout.splitlines()[-1])
+    titles = {
+        "cell_empty": "hooks of an empty cell",
+        "cell_ten": "hooks of a cell with ten operations",
+    }
+    return [
+        Result(Case(key, title, repeats), {OURS: [medians[key]]}) for key, title in titles.items()
+    ]
+
+
+def _machine(rows: int) -> str:
+    packages = ("chdb-core", "clickhouse-connect", "ibis-framework", "pandas", "polars", "duckdb")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return (
+        f"{rows:,} rows, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, {versions}."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""DuckDB, tables in its own format in memory."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import duckdb
+
+from benchmarks import data
+from benchmarks.contestants.contestant import Contestant, Task
+
+
+class DuckDB(Contestant):
+    """DuckDB with SQL written by hand."""
+
+    name: ClassVar[str] = "DuckDB"
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.connection = duckdb.connect()
+        self.connection.register("arrow_facts", data.facts(rows))
+        self.connection.register("arrow_keys", data.keys())
+        self.connection.register("numpy_values", {"value": data.values(rows)})
+        for made, source in (
+            ("facts", "arrow_facts"),
+            ("keys", "arrow_keys"),
+            ("numbers", "numpy_values"),
+        ):
+            self.connection.execute(f"CREATE TABLE {made} AS SELECT * FROM {source}")
+
+    def _fetch(self, sql: str) -> Task:
+        return lambda: self.connection.execute(sql).to_arrow_table()
+
+    def query_first(self) -> Task:
+        return self._fetch(f"SELECT * FROM facts WHERE k != {0.5 + self.step} LIMIT 10")
+
+    def query_again(self) -> Task:
+        return self._fetch("SELECT * FROM facts WHERE k = 7 LIMIT 10")
+
+    query_rebuilt = query_again
+
+    def chain(self) -> Task:
+        sql = "SELECT avg(((value + 1) * 2 - 3) / 4 % 7) FROM numbers"
+        return lambda: self.connection.execute(sql).fetchone()[0]
+
+    def group(self) -> Task:
+        return self._fetch(
+            "SELECT k, count(*) AS n, sum(x) AS total, avg(x) AS mean FROM facts GROUP BY k"
+        )
+
+    def join(self) -> Task:
+        return self._fetch(
+            "SELECT region, sum(x) AS total FROM facts JOIN keys USING (k) GROUP BY region"
+        )
+
+    def create(self) -> Task:
+        sql = "CREATE OR REPLACE TABLE made AS SELECT * FROM arrow_facts"
+        return lambda: self.connection.execute(sql)
+
+    def fetch(self) -> Task:
+        return self._fetch("SELECT * FROM facts")
+
+    def close(self) -> None:
+        self.connection.close()

@@ -1,0 +1,68 @@
+"""aaiclick_ext itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import aaiclick_ext as aai
+from benchmarks import data
+from benchmarks.contestants.contestant import Contestant, Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Ours(Contestant):
+    """The library under test, in a plain process."""
+
+    name: ClassVar[str] = "aaiclick_ext"
+
+    def __init__(self, rows: int, directory: Path) -> None:
+        self.rows = rows
+        settings = aai.Settings(ch_url=f"chdb://{directory / 'chdb'}", state_dir=directory)
+        self.context = aai.DataContext(settings=settings)
+        self.context.open()
+        self.facts = aai.create_object_from_value(data.facts(rows))
+        self.keys = aai.create_object_from_value(data.keys())
+        self.values = aai.create_object_from_value(data.values(rows))
+        self.held = self.facts.filter(self.facts.k == 7).limit(10)
+
+    def query_first(self) -> Task:
+        t, constant = self.facts, 0.5 + self.step
+        return lambda: t.filter(t.k != constant).limit(10).to_pyarrow()
+
+    def query_again(self) -> Task:
+        return self.held.to_pyarrow
+
+    def query_rebuilt(self) -> Task:
+        t = self.facts
+        return lambda: t.filter(t.k == 7).limit(10).to_pyarrow()
+
+    def chain(self) -> Task:
+        a = self.values
+        return lambda: (((a + 1) * 2 - 3) / 4 % 7).mean().data()
+
+    def group(self) -> Task:
+        t = self.facts
+        return lambda: (
+            t.group_by("k").agg(n=t.count(), total=t.x.sum(), mean=t.x.mean()).to_pyarrow()
+        )
+
+    def join(self) -> Task:
+        t, keys = self.facts, self.keys
+        return lambda: (
+            t.join(keys, "k").group_by("region").agg(total=lambda joined: joined.x.sum())
+        ).to_pyarrow()
+
+    def create(self) -> Task:
+        table = data.facts(self.rows)
+        return lambda: aai.create_object_from_value(table)
+
+    def fetch(self) -> Task:
+        return self.facts.to_pyarrow
+
+    def settle(self) -> None:
+        self.context.flush(timeout_s=60)
+
+    def close(self) -> None:
+        self.context.close()

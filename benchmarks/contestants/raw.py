@@ -1,0 +1,85 @@
+"""The raw engine: clickhouse-connect on chdb, SQL written by hand.
+
+It asks the very tables that `Ours` made, in the same process, so that the ratio of the two is
+what the library adds and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import clickhouse_connect
+
+from benchmarks import data
+from benchmarks.contestants.contestant import Contestant, Task
+
+if TYPE_CHECKING:
+    from benchmarks.contestants.ours import Ours
+
+
+class Raw(Contestant):
+    """The driver and nothing else."""
+
+    name: ClassVar[str] = "raw engine"
+
+    def __init__(self, rows: int, ours: Ours) -> None:
+        self.rows = rows
+        self.facts, self.keys, self.values = (
+            o.table_name for o in (ours.facts, ours.keys, ours.values)
+        )
+        self.client = clickhouse_connect.get_client(
+            dsn=f"chdb://{ours.context.creds.path}", database=ours.context.engine.database
+        )
+        self.client.set_client_setting("output_format_arrow_compression_method", "none")
+        self.client.set_client_setting("join_use_nulls", 1)
+        self.client.set_client_setting("aggregate_functions_null_for_empty", 1)
+
+    def _fetch(self, sql: str) -> Task:
+        return lambda: self.client.query_arrow(sql)
+
+    def query_first(self) -> Task:
+        return self._fetch(f"SELECT * FROM {self.facts} WHERE k != {0.5 + self.step} LIMIT 10")
+
+    def query_again(self) -> Task:
+        return self._fetch(f"SELECT * FROM {self.facts} WHERE k = 7 LIMIT 10")
+
+    query_rebuilt = query_again
+
+    def chain(self) -> Task:
+        sql = f"SELECT avg(((value + 1) * 2 - 3) / 4 % 7) FROM {self.values}"
+        return lambda: self.client.query_arrow(sql).column(0)[0].as_py()
+
+    def group(self) -> Task:
+        return self._fetch(
+            f"SELECT k, count() AS n, sum(x) AS total, avg(x) AS mean FROM {self.facts} GROUP BY k"
+        )
+
+    def join(self) -> Task:
+        return self._fetch(
+            f"SELECT region, sum(x) AS total FROM {self.facts} INNER JOIN {self.keys} USING (k) "
+            "GROUP BY region"
+        )
+
+    def create(self) -> Task:
+        table, name = data.facts(self.rows), "raw_made"
+
+        def task() -> str:
+            self.client.command(
+                f"CREATE TABLE {name} (id Int64, k Int64, x Float64, label String) "
+                "ENGINE = MergeTree ORDER BY tuple()"
+            )
+            self.client.insert_arrow(name, table)
+            return name
+
+        return task
+
+    def fetch(self) -> Task:
+        return self._fetch(f"SELECT * FROM {self.facts}")
+
+    def settle(self) -> None:
+        names = self.client.query("SELECT name FROM system.tables WHERE name LIKE 'raw_%'")
+        for (name,) in names.result_rows:
+            self.client.command(f"DROP TABLE {name} SYNC")
+
+    def close(self) -> None:
+        self.client.close()

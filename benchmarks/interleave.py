@@ -1,0 +1,58 @@
+"""Everyone takes a turn in every repeat, so that a slow minute is slow for all."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.cases import Case
+    from benchmarks.contestants.contestant import Contestant
+
+BUDGET_S = 8.0
+"""A contestant that has used this much on a case has had enough turns, after three."""
+
+
+@dataclass
+class Result:
+    """The times of one case, in seconds, by contestant."""
+
+    case: Case
+    times_s: dict[str, list[float]] = field(default_factory=dict)
+    answers: dict[str, float] = field(default_factory=dict)
+
+    def median_s(self, name: str) -> float | None:
+        """Return a contestant's median, None if it could not do the case."""
+        return median(self.times_s[name]) if self.times_s.get(name) else None
+
+    @property
+    def disagreeing(self) -> list[str]:
+        """Contestants whose answer is not the first one's."""
+        answers = list(self.answers.items())
+        return [name for name, answer in answers if not _close(answer, answers[0][1])]
+
+
+def _close(one: float, other: float) -> bool:
+    return abs(one - other) <= 1e-6 * max(1.0, abs(one), abs(other))
+
+
+def run_case(case: Case, contestants: Sequence[Contestant], repeats: int) -> Result:
+    """Return the times of all contestants; a first turn of each warms up and is not counted."""
+    result = Result(case)
+    for step in range(-1, repeats):
+        for contestant in contestants:
+            times = result.times_s.setdefault(contestant.name, [])
+            if len(times) >= 3 and sum(times) > BUDGET_S:
+                continue
+            measured = contestant.run(case.key, step)
+            if measured is None:
+                continue
+            if step >= 0:
+                times.append(measured[0])
+            result.answers[contestant.name] = measured[1]
+    print(f"  {case.title}", file=sys.stderr)
+    return result
