@@ -44,7 +44,7 @@ class Peer:
 
     async def chain(self) -> float:
         a = self.values
-        return float(await (((a + 1) * 2 - 3) / 4 % 7).mean().data())
+        return float(await ((((a + 1) * 2 - 3) / 4) ** 2).mean().data())
 
     async def group(self) -> float:
         made = await self.facts.group_by("k").agg(

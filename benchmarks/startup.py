@@ -69,7 +69,7 @@ SCRIPTS: dict[Case, dict[str, tuple[str, str]]] = {
         "raw engine": ("", RAW),
         "pandas": ("", "import pandas; assert pandas.Series([1, 2, 3]).sum() == 6"),
         "polars": ("", "import polars; assert polars.Series([1, 2, 3]).sum() == 6"),
-        "DuckDB": ("", "import duckdb; assert duckdb.sql('SELECT 1 + 2 + 3').fetchone() == (6,)"),
+        "DuckDB": ("", "import duckdb; assert duckdb.sql('SELECT 1 + 2 + 3').fetchall() == [(6,)]"),
         "aaiclick": ("", PEER),
     },
     Case("first_object_later", "make an object and read it, 3 s after `%load_ext`", 5): {

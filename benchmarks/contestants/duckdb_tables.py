@@ -26,10 +26,10 @@ class DuckDB(Contestant):
             ("keys", "arrow_keys"),
             ("numbers", "numpy_values"),
         ):
-            self.connection.execute(f"CREATE TABLE {made} AS SELECT * FROM {source}")
+            self.connection.execute(f"CREATE TABLE {made} AS SELECT * FROM {source}").fetchall()
 
     def _fetch(self, sql: str) -> Task:
-        return lambda: self.connection.execute(sql).to_arrow_table()
+        return lambda: self.connection.sql(sql).to_arrow_table()
 
     def query_first(self) -> Task:
         return self._fetch(f"SELECT * FROM facts WHERE k != {0.5 + self.step} LIMIT 10")
@@ -40,8 +40,8 @@ class DuckDB(Contestant):
     query_rebuilt = query_again
 
     def chain(self) -> Task:
-        sql = "SELECT avg(((value + 1) * 2 - 3) / 4 % 7) FROM numbers"
-        return lambda: self.connection.execute(sql).fetchone()[0]
+        sql = "SELECT avg(pow(((value + 1) * 2 - 3) / 4, 2)) FROM numbers"
+        return lambda: self.connection.sql(sql).fetchall()[0][0]
 
     def group(self) -> Task:
         return self._fetch(
@@ -55,7 +55,7 @@ class DuckDB(Contestant):
 
     def create(self) -> Task:
         sql = "CREATE OR REPLACE TABLE made AS SELECT * FROM arrow_facts"
-        return lambda: self.connection.execute(sql)
+        return lambda: self.connection.execute(sql).fetchall()
 
     def fetch(self) -> Task:
         return self._fetch("SELECT * FROM facts")

@@ -34,7 +34,7 @@ class Pandas(Contestant):
 
     def chain(self) -> Task:
         a = self.values
-        return lambda: (((a + 1) * 2 - 3) / 4).pipe(_fmod).mean()
+        return lambda: ((((a + 1) * 2 - 3) / 4) ** 2).mean()
 
     def group(self) -> Task:
         t = self.facts
@@ -59,10 +59,3 @@ class Pandas(Contestant):
 
     def fetch(self) -> Task:
         return lambda: pa.Table.from_pandas(self.facts)
-
-
-def _fmod(series: pd.Series) -> pd.Series:
-    """Return the remainder with the sign of the dividend, as ClickHouse and C do."""
-    import numpy as np
-
-    return np.fmod(series, 7)

@@ -46,7 +46,7 @@ class Raw(Contestant):
     query_rebuilt = query_again
 
     def chain(self) -> Task:
-        sql = f"SELECT avg(((value + 1) * 2 - 3) / 4 % 7) FROM {self.values}"
+        sql = f"SELECT avg(pow(((value + 1) * 2 - 3) / 4, 2)) FROM {self.values}"
         return lambda: self.client.query_arrow(sql).column(0)[0].as_py()
 
     def group(self) -> Task:
