@@ -55,13 +55,13 @@ $(STAMPS)/venv:
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "could not make $(VENV); on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing into $(VENV): pip"
-	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
 	@mkdir -p $(STAMPS) && touch $@
 
 # One stamp for each dependency group of pyproject.toml.
 $(STAMPS)/%: pyproject.toml $(STAMPS)/venv
 	@echo "installing into $(VENV): aaiclick_ext and group $*"
-	@$(BIN)/python -m pip install --quiet --editable . --group $*
+	@$(BIN)/python -m pip install -qq --editable . --group $*
 	@touch $@
 
 # Debian's Chromium: Playwright's own is a download that CI and many offices do not allow.
