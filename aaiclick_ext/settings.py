@@ -17,7 +17,9 @@ PREFIX = "AAICLICK_"
 RECORD_CELL_SOURCE = ("full", "hash", "none")
 
 
-def _setting(default: Any, environment: str | None, doc: str, *, choices: tuple[str, ...] = ()) -> Any:
+def _setting(
+    default: Any, environment: str | None, doc: str, *, choices: tuple[str, ...] = ()
+) -> Any:
     return field(
         default=default,
         metadata={"environment": environment, "doc": doc, "choices": choices},
@@ -32,7 +34,9 @@ class Settings:
     Settings touches no file.
     """
 
-    ch_url: str = _setting("chdb://", "CH_URL", "ClickHouse: chdb://, chdb:///path, clickhouse[s]://…")
+    ch_url: str = _setting(
+        "chdb://", "CH_URL", "ClickHouse: chdb://, chdb:///path, clickhouse[s]://…"
+    )
     sql_url: str | None = _setting(None, "SQL_URL", "SQL registry; None is SQLite in state_dir")
     state_dir: Path | None = _setting(None, "STATE_DIR", "registry and spilled log batches")
     scratch_dir: Path | None = _setting(None, "SCRATCH_DIR", "parent of embedded scratch databases")

@@ -1,0 +1,116 @@
+"""ClickHouse as a dataframe library in Jupyter, with owned tables and lineage.
+
+``%load_ext aaiclick_ext`` binds one `DataContext` to the kernel; ``import aaiclick_ext as aai`` is
+the documented import. Importing loads nothing heavy: names are resolved at their first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from aaiclick_ext.api import (
+        backward_oplog,
+        concat,
+        create_object,
+        create_object_from_value,
+        delete_object,
+        forward_oplog,
+        list_objects,
+        open_object,
+        oplog_subgraph,
+        read_csv,
+        read_json,
+        read_parquet,
+        sql,
+        table,
+        view,
+    )
+    from aaiclick_ext.context import DataContext, context
+    from aaiclick_ext.engine import ClickHouseCreds, get_ch_client, get_creds_from_env
+    from aaiclick_ext.errors import AaiclickError
+    from aaiclick_ext.lifecycle import Scope
+    from aaiclick_ext.objects import Object, ObjectInfo, View
+    from aaiclick_ext.oplog import OperationEvent, OplogGraph
+    from aaiclick_ext.settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AaiclickError",
+    "ClickHouseCreds",
+    "DataContext",
+    "Object",
+    "ObjectInfo",
+    "OperationEvent",
+    "OplogGraph",
+    "Scope",
+    "Settings",
+    "View",
+    "backward_oplog",
+    "concat",
+    "context",
+    "create_object",
+    "create_object_from_value",
+    "delete_object",
+    "forward_oplog",
+    "get_ch_client",
+    "get_creds_from_env",
+    "list_objects",
+    "load_ipython_extension",
+    "open_object",
+    "oplog_subgraph",
+    "read_csv",
+    "read_json",
+    "read_parquet",
+    "sql",
+    "table",
+    "unload_ipython_extension",
+    "view",
+]
+
+_HOMES = {
+    "AaiclickError": "errors",
+    "ClickHouseCreds": "engine",
+    "DataContext": "context",
+    "Object": "objects",
+    "ObjectInfo": "objects",
+    "OperationEvent": "oplog",
+    "OplogGraph": "oplog",
+    "Scope": "lifecycle",
+    "Settings": "settings",
+    "View": "objects",
+    "context": "context",
+    "get_ch_client": "engine",
+    "get_creds_from_env": "engine",
+}
+"""Modules of the names that are not functions of `aaiclick_ext.api`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'aaiclick_ext' has no attribute {name!r}")
+    value = getattr(import_module(f"aaiclick_ext.{_HOMES.get(name, 'api')}"), name)
+    globals()[name] = value  # `context` is also a submodule: the name means the function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Bind a `DataContext` to the kernel (``%load_ext aaiclick_ext``). Returns at once."""
+    from aaiclick_ext.notebook.extension import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Close the kernel's context and take back every hook (``%unload_ext aaiclick_ext``)."""
+    from aaiclick_ext.notebook.extension import unload
+
+    unload(shell)

@@ -1,0 +1,42 @@
+"""The functions of ``import aaiclick_ext as aai``: methods of the current `DataContext`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from aaiclick_ext.context import DataContext, context
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _of_current(method: Callable[Concatenate[DataContext, P], R]) -> Callable[P, R]:
+    """Return a method as a function over the current context, with its signature and docs."""
+
+    @functools.wraps(method)
+    def function(*args: P.args, **kwargs: P.kwargs) -> R:
+        return method(context(), *args, **kwargs)
+
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return function
+
+
+create_object_from_value = _of_current(DataContext.create_object_from_value)
+create_object = _of_current(DataContext.create_object)
+read_parquet = _of_current(DataContext.read_parquet)
+read_csv = _of_current(DataContext.read_csv)
+read_json = _of_current(DataContext.read_json)
+concat = _of_current(DataContext.concat)
+table = _of_current(DataContext.table)
+sql = _of_current(DataContext.sql)
+view = _of_current(DataContext.view)
+open_object = _of_current(DataContext.open_object)
+list_objects = _of_current(DataContext.list_objects)
+delete_object = _of_current(DataContext.delete_object)
+backward_oplog = _of_current(DataContext.backward_oplog)
+forward_oplog = _of_current(DataContext.forward_oplog)
+oplog_subgraph = _of_current(DataContext.oplog_subgraph)

@@ -1,0 +1,322 @@
+"""Arrays and scalars: elementwise arithmetic by position, and reductions."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+
+from aaiclick_ext.errors import LengthError, UnsupportedTypeError
+from aaiclick_ext.objects.backend import Backend
+from aaiclick_ext.objects.leaf import DatabaseTable
+from aaiclick_ext.objects.ordering import (
+    POS,
+    hide_position,
+    is_dense,
+    positional,
+    shape_of,
+)
+from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
+from aaiclick_ext.objects.view import View, make_view
+from aaiclick_ext.schema import Shape
+
+VALUE = "value"
+RIGHT = "_right"
+
+Function = Callable[[Any, Any], Any]
+
+
+def _binary(name: str, function: Function, *, reflected: bool = False) -> Callable[..., View]:
+    def method(self: View, other: Any) -> View:
+        left, right = self, other
+        return elementwise(name, function, left, right, reflected=reflected)
+
+    method.__name__ = f"__{'r' if reflected else ''}{name}__"
+    method.__doc__ = f"Return the elementwise `{name}` with an array, a scalar or a value; lazy."
+    return method
+
+
+def elementwise(
+    name: str, function: Function, left: View, right: Any, *, reflected: bool = False
+) -> View:
+    """Combine two operands position by position; lazy.
+
+    Raises
+    ------
+    LengthError
+        If both are arrays and their lengths differ. Lengths of filtered arrays are counted, which
+        runs a query.
+    UnsupportedTypeError
+        If an operand has neither one value nor a row order.
+    """
+    operand = _operand(left, right)
+    with recorded_as_one():
+        result = _combine(function, left, operand, reflected=reflected)
+    backend = left._backend  # noqa: SLF001
+    provenance = backend.provenance
+    roles, params = {"left": provenance.name_of(left.op())}, {}
+    if isinstance(operand, View):
+        roles["right"] = provenance.name_of(operand.op())
+    else:
+        params["right"] = describe_argument(operand)
+    if reflected:
+        roles = {{"left": "right", "right": "left"}[role]: name for role, name in roles.items()}
+        params = {"left": text for text in params.values()}
+    provenance.record_view(name, result.op(), roles, params)
+    return result
+
+
+def _operand(left: View, right: Any) -> Any:
+    """Return the right operand as a View or as something an Ibis literal can hold."""
+    if isinstance(right, (View, ir.Scalar)):
+        return right
+    if isinstance(right, ir.Expr):
+        raise UnsupportedTypeError(
+            f"a {type(right).__name__} has no row order of its own; combine columns of one table "
+            "with x.mutate(…), or use one-column arrays"
+        )
+    if hasattr(right, "__array__") or isinstance(right, (list, tuple, range)):
+        from aaiclick_ext.objects.making import object_from_value
+
+        return object_from_value(left._backend, right)  # noqa: SLF001
+    return right
+
+
+def _combine(function: Function, left: View, right: Any, *, reflected: bool) -> View:
+    apply = (lambda x, y: function(y, x)) if reflected else function
+    if isinstance(right, View) and shape_of(right.op()) is Shape.ARRAY:
+        if shape_of(left.op()) is Shape.SCALAR:
+            return _with_scalar(lambda x, y: apply(y, x), right, _scalar(left))
+        return _with_array(apply, left, right)
+    if isinstance(right, View):
+        if shape_of(right.op()) is not Shape.SCALAR:
+            _refuse(right)
+        right = _scalar(right)
+    return _with_scalar(apply, left, right)
+
+
+def _scalar(view: View) -> ir.Scalar:
+    return ir.Table(view.op()).as_scalar()
+
+
+def _with_scalar(function: Function, view: View, other: Any) -> View:
+    relation = positional(view.op())
+    if relation is None:  # a scalar: one row stays one row
+        base, name = ir.Table(view.op()), view.columns[0]
+        return make_view(base.select(**{VALUE: function(base[name], other)}).op())
+    base, position, value = _columns(relation)
+    out = base.select(**{POS: position, VALUE: function(value, other)})
+    return make_view(hide_position(out.op()))
+
+
+def _with_array(function: Function, left: View, right: View) -> View:
+    p, q = _positional_array(left), _positional_array(right)
+    n, m = _length(left._backend, p), _length(left._backend, q)  # noqa: SLF001
+    if n != m:
+        raise LengthError(f"arrays of different lengths: {n} and {m} elements")
+    if _base(p) == _base(q):  # the same rows: no join
+        base, position, x = _columns(p)
+        _, _, y = _columns(q)
+    else:
+        right_table = ir.Table(_dense(q)).rename({RIGHT: _value_name(q)})
+        joined = ir.Table(ir.Table(_dense(p)).join(right_table, POS).op())
+        base, position, x, y = joined, joined[POS], joined[_value_name(p)], joined[RIGHT]
+    out = base.select(**{POS: position, VALUE: function(x, y)})
+    return make_view(hide_position(out.op()))
+
+
+def _positional_array(view: View) -> ops.Relation:
+    relation = positional(view.op())
+    if relation is None:
+        _refuse(view)
+    return relation
+
+
+def _refuse(view: View) -> NoReturn:
+    raise UnsupportedTypeError(
+        f"this View ({', '.join(view.columns)}) has no row order, so it has no elementwise "
+        "arithmetic; use its columns (x.mutate(…)), or make an array of one column"
+    )
+
+
+def _value_name(relation: ops.Relation) -> str:
+    return next(name for name in relation.schema if name != POS)
+
+
+def _base(relation: ops.Relation) -> ops.Relation:
+    """Return what decides the rows: the relation below the projections that compute values."""
+    return relation.parent if isinstance(relation, ops.Project) else relation
+
+
+def _columns(relation: ops.Relation) -> tuple[ir.Table, ir.Column, ir.Column]:
+    """Return the base and the position and value as expressions over it."""
+    name = _value_name(relation)
+    if isinstance(relation, ops.Project):
+        base = ir.Table(relation.parent)
+        return base, relation.values[POS].to_expr(), relation.values[name].to_expr()
+    base = ir.Table(relation)
+    return base, base[POS], base[name]
+
+
+def _dense(relation: ops.Relation) -> ops.Relation:
+    """Return the relation with positions 0, 1, 2… where it may have gaps."""
+    if is_dense(relation):
+        return relation
+    import ibis
+
+    table, name = ir.Table(relation), _value_name(relation)
+    number = ibis.row_number().over(ibis.window(order_by=table[POS])).cast("!uint64")
+    return table.select(**{POS: number, name: table[name]}).op()
+
+
+def _length(backend: Backend, relation: ops.Relation) -> int:
+    """Return the number of rows; from memory where no filter is in between."""
+    node: Any = relation
+    while isinstance(node, ops.Project):
+        node = node.parent
+    if isinstance(node, DatabaseTable):
+        known = backend.services.schemas.get(node.name).rows
+        if known is not None:
+            return known
+    if isinstance(node, ops.JoinChain):
+        return _length(backend, node.first.parent)
+    count = ir.Table(relation).count()
+    return int(backend.fetch(count, None)[0].column(0)[0].as_py())
+
+
+class ElementwiseView(View):
+    """A View whose operators work element by element; the loops below give it them."""
+
+    __hash__ = object.__hash__
+
+
+class ScalarView(ElementwiseView):
+    """One row and one column: combines with arrays, scalars and values."""
+
+    __hash__ = object.__hash__
+
+
+class ArrayView(ElementwiseView):
+    """One column with a row order: elementwise operations and reductions.
+
+    Every reduction is a lazy one-row View, so ``a / a.sum()`` works and ``a.sum().data()`` is a
+    number. Reducing nothing gives null, as does reducing only nulls.
+    """
+
+    __hash__ = object.__hash__
+
+    def _reduce(self, name: str, reduce: Callable[[ir.Column], ir.Scalar], **params: Any) -> View:
+        table = ir.Table(self.op())
+        with recorded_as_one():
+            result = make_view(table.aggregate(**{VALUE: reduce(table[self.columns[0]])}).op())
+        provenance = self._backend.provenance
+        described = {key: describe_argument(value) for key, value in params.items()}
+        source = {"source": provenance.name_of(self.op())}
+        provenance.record_view(name, result.op(), source, described)
+        return result
+
+    def sum(self) -> View:
+        """Return the sum of the elements that are not null."""
+        return self._reduce("sum", lambda c: c.sum())
+
+    def mean(self) -> View:
+        """Return the arithmetic mean, as a Float64."""
+        return self._reduce("mean", lambda c: c.mean())
+
+    def min(self) -> View:
+        """Return the smallest element."""
+        return self._reduce("min", lambda c: c.min())
+
+    def max(self) -> View:
+        """Return the largest element."""
+        return self._reduce("max", lambda c: c.max())
+
+    def std(self, *, how: str = "sample") -> View:
+        """Return the standard deviation; `how` is ``"sample"`` (n - 1) or ``"pop"`` (n)."""
+        return self._reduce("std", lambda c: c.std(how=how), how=how)
+
+    def var(self, *, how: str = "sample") -> View:
+        """Return the variance; `how` is ``"sample"`` (n - 1) or ``"pop"`` (n)."""
+        return self._reduce("var", lambda c: c.var(how=how), how=how)
+
+    def count(self) -> View:
+        """Return the number of elements that are not null."""
+        return self._reduce("count", lambda c: c.count())
+
+    def nunique(self) -> View:
+        """Return the number of distinct elements that are not null."""
+        return self._reduce("nunique", lambda c: c.nunique())
+
+    def quantile(self, q: float = 0.5) -> View:
+        """Return the element below which a fraction `q` of the elements lies.
+
+        ClickHouse's ``quantile``: an approximation by reservoir sampling, exact up to 8192
+        elements.
+        """
+        return self._reduce("quantile", lambda c: c.quantile(q), q=q)
+
+    def unique(self) -> View:
+        """Return the distinct elements in the order of their first appearance."""
+        relation = _positional_array(self)
+        with recorded_as_one():
+            table, name = ir.Table(relation), _value_name(relation)
+            first = table.group_by(table[name].name(VALUE)).aggregate(**{POS: table[POS].min()})
+            result = make_view(hide_position(first.op()))
+        provenance = self._backend.provenance
+        source = {"source": provenance.name_of(self.op())}
+        provenance.record_view("unique", result.op(), source)
+        return result
+
+
+_OPERATORS: dict[str, Function] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "truediv": operator.truediv,
+    "floordiv": operator.floordiv,
+    "mod": operator.mod,
+    "pow": operator.pow,
+    "and": operator.and_,
+    "or": operator.or_,
+    "xor": operator.xor,
+    "lshift": operator.lshift,
+    "rshift": operator.rshift,
+}
+_COMPARISONS: dict[str, Function] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+_UNARY: dict[str, Callable[[Any], Any]] = {
+    "neg": operator.neg,
+    "invert": operator.invert,
+    "abs": lambda column: column.abs(),
+}
+
+
+def _unary(name: str, function: Callable[[Any], Any]) -> Callable[..., View]:
+    def method(self: View) -> View:
+        with recorded_as_one():
+            result = _with_scalar(lambda x, _: function(x), self, None)
+        provenance = self._backend.provenance
+        source = {"source": provenance.name_of(self.op())}
+        provenance.record_view(name, result.op(), source)
+        return result
+
+    method.__name__ = f"__{name}__"
+    method.__doc__ = f"Return the elementwise `{name}`; lazy."
+    return method
+
+
+for _name, _function in (_OPERATORS | _COMPARISONS).items():
+    setattr(ElementwiseView, f"__{_name}__", _binary(_name, _function))
+for _name, _function in _OPERATORS.items():
+    setattr(ElementwiseView, f"__r{_name}__", _binary(_name, _function, reflected=True))
+for _name, _single in _UNARY.items():
+    setattr(ElementwiseView, f"__{_name}__", _unary(_name, _single))

@@ -1,0 +1,365 @@
+"""Our Ibis backend: the ``source`` of our leaves, through which every execution passes.
+
+Columns, scalars, plain Ibis tables and other libraries reach ClickHouse by ``leaf.source``. Ibis
+compiles; the `Engine` runs, as Arrow, with the types ClickHouse reports. Ibis itself is not
+patched.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.schema as sch
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis.backends.sql import SQLBackend
+
+from aaiclick_ext.engine.types import restore
+from aaiclick_ext.errors import AaiclickError, ContextError, UnsupportedTypeError
+from aaiclick_ext.objects.leaf import DatabaseTable, leaf_of
+from aaiclick_ext.objects.pandas_frames import to_pandas_frame
+from aaiclick_ext.objects.planning import Compiler, Plan, Planner
+from aaiclick_ext.objects.provenance import Provenance, recorded_as_one
+from aaiclick_ext.objects.sql_text import check_select
+from aaiclick_ext.schema.ibis_types import ibis_schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from aaiclick_ext.objects.services import Services
+
+_open_backends: weakref.WeakValueDictionary[tuple[int, int], Backend] = (
+    weakref.WeakValueDictionary()
+)
+"""Backends of this process by job and run: how a pickled leaf finds its own again."""
+
+
+class Backend(SQLBackend):  # type: ignore[misc]
+    """Runs Ibis expressions over our tables."""
+
+    name = "clickhouse"
+    compiler = Compiler()
+    supports_temporary_tables = False
+    supports_python_udfs = False
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self._con_args = (services.job_id, services.run_id)
+        self._con_kwargs = {}
+        self.services = services
+        self.planner = Planner(self)
+        self.provenance = Provenance(services)
+        self.ingest: Callable[[pa.Table], ops.DatabaseTable] | None = None
+        self._ingested: dict[int, tuple[weakref.ref[Any], ops.DatabaseTable]] = {}
+        _open_backends[services.job_id, services.run_id] = self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return find_backend, (self.services.job_id, self.services.run_id)
+
+    # Running.
+
+    def fetch(
+        self,
+        expr: ir.Expr,
+        operation: str | None,
+        *,
+        params: Mapping[Any, Any] | None = None,
+        limit: int | None = None,
+    ) -> tuple[pa.Table, Plan]:
+        """Run an expression; return its rows and the plan that fetched them.
+
+        Parameters
+        ----------
+        operation
+            How the event is called; None records nothing (previews).
+        """
+        self.services.check_open()
+        op = self.relation_of(expr)
+        limited = op if limit is None else ops.Limit(op, n=limit, offset=0)
+        runnable = self.without_memtables(limited)
+        started = time.perf_counter()
+        plan: Plan | None = None
+        try:
+            plan = self.planner.plan(runnable, params)
+            raw = self.services.engine.query_arrow(plan.fetch_sql)
+            data = restore(raw, plan.types, binary=plan.binary, booleans=plan.booleans)
+        except AaiclickError as error:
+            self._record_fetch(operation, op, plan, started, error=error)
+            raise
+        self._record_fetch(operation, op, plan, started, rows=data.num_rows)
+        return data, plan
+
+    def _record_fetch(
+        self,
+        operation: str | None,
+        op: ops.Relation,
+        plan: Plan | None,
+        started: float,
+        *,
+        rows: int | None = None,
+        error: AaiclickError | None = None,
+    ) -> None:
+        if operation is None:
+            return
+        self.services.oplog.record(
+            operation,
+            result_table=self.provenance.sink_name(),
+            kwargs={"source": self.provenance.name_of(op)},
+            sql_template=None if plan is None else plan.sql,
+            rows=rows,
+            elapsed_s=time.perf_counter() - started,
+            status="ok" if error is None else "error",
+            error=None if error is None else str(error),
+        )
+
+    def relation_of(self, expr: ir.Expr) -> ops.Relation:
+        """Return the relation that an expression's execution runs."""
+        finish = getattr(expr, "_finish", None)  # a join that is still being built
+        if finish is not None:
+            expr = finish()
+        with recorded_as_one():
+            table = expr if isinstance(expr, ir.Table) else expr.as_table()
+        return table.op()
+
+    def without_memtables(self, op: ops.Relation) -> ops.Relation:
+        """Return the operation with every `ibis.memtable` replaced by a table of ours."""
+        found = op.find(ops.InMemoryTable)
+        if not found:
+            return op
+        return op.replace({memtable: self._ingested_leaf(memtable) for memtable in found})
+
+    def _ingested_leaf(self, memtable: ops.InMemoryTable) -> ops.DatabaseTable:
+        known = self._ingested.get(id(memtable))
+        if known is not None and known[0]() is memtable:
+            return known[1]
+        assert self.ingest is not None
+        leaf = self.ingest(memtable.data.to_pyarrow(memtable.schema))
+        key, table = id(memtable), self._ingested
+        table[key] = (weakref.ref(memtable, lambda _: table.pop(key, None)), leaf)
+        return leaf
+
+    # What Ibis and other libraries call.
+
+    def to_pyarrow(
+        self,
+        expr: ir.Expr,
+        /,
+        *,
+        params: Mapping[Any, Any] | None = None,
+        limit: int | str | None = None,
+        **_: Any,
+    ) -> pa.Table | pa.ChunkedArray | pa.Scalar:
+        """Run an expression; a table gives an Arrow table, a column an array, a scalar a scalar."""
+        data, _plan = self.fetch(expr, "to_pyarrow", params=params, limit=_row_limit(limit))
+        return _unpack(expr, data)
+
+    def to_pyarrow_batches(
+        self,
+        expr: ir.Expr,
+        /,
+        *,
+        params: Mapping[Any, Any] | None = None,
+        limit: int | str | None = None,
+        chunk_size: int = 1_000_000,
+        **_: Any,
+    ) -> pa.RecordBatchReader:
+        """Run an expression as a stream of record batches that never holds the whole result.
+
+        The expression, and with it every table it reads, is held until the reader is exhausted
+        or closed.
+        """
+        self.services.check_open()
+        op = self.relation_of(expr)
+        rows = _row_limit(limit)
+        runnable = self.without_memtables(op if rows is None else ops.Limit(op, n=rows, offset=0))
+        plan = self.planner.plan(runnable, params)
+        started = time.perf_counter()
+        reader = self.services.engine.stream_arrow(plan.fetch_sql)
+        self._record_fetch("to_pyarrow_batches", op, plan, started)
+        return _restored_batches(reader, plan, chunk_size, holds=(expr, runnable))
+
+    def execute(
+        self,
+        expr: ir.Expr,
+        /,
+        *,
+        params: Mapping[Any, Any] | None = None,
+        limit: int | str | None = None,
+        **_: Any,
+    ) -> pd.DataFrame | pd.Series[Any] | Any:
+        """Run an expression; a table gives a DataFrame, a column a Series, a scalar a value."""
+        data, _plan = self.fetch(expr, "execute", params=params, limit=_row_limit(limit))
+        if isinstance(expr, ir.Scalar):
+            return _unpack(expr, data).as_py()
+        frame = to_pandas_frame(data)
+        return frame.iloc[:, 0] if isinstance(expr, ir.Column) else frame
+
+    def to_pandas(self, expr: ir.Expr, /, **keywords: Any) -> Any:
+        """Run an expression into pandas."""
+        return self.execute(expr, **keywords)
+
+    def to_polars(
+        self,
+        expr: ir.Expr,
+        /,
+        *,
+        params: Mapping[Any, Any] | None = None,
+        limit: int | str | None = None,
+        **_: Any,
+    ) -> pl.DataFrame | pl.Series | Any:
+        """Run an expression into polars."""
+        import polars as pl
+
+        data, _plan = self.fetch(expr, "to_polars", params=params, limit=_row_limit(limit))
+        if isinstance(expr, ir.Scalar):
+            return _unpack(expr, data).as_py()
+        frame = pl.from_arrow(data)
+        return frame.to_series(0) if isinstance(expr, ir.Column) else frame
+
+    # What Ibis asks of a SQL backend.
+
+    def _get_schema_using_query(self, query: str) -> sch.Schema:
+        check_select(query)
+        return ibis_schema(self.services.engine.columns_of(query), {})
+
+    def get_schema(
+        self, name: str, *, catalog: str | None = None, database: str | None = None
+    ) -> sch.Schema:
+        """Return the Ibis schema of a table."""
+        return self.services.schemas.get(name, database or catalog).ibis
+
+    def table(self, name: str, /, *, database: tuple[str, str] | str | None = None) -> ir.Table:
+        """Return a table by name; one of ours is claimed, any other is never dropped."""
+        location = self._to_sqlglot_table(database)
+        return self.leaf(name, location.db or location.catalog or None).to_expr()
+
+    def leaf(self, name: str, database: str | None = None) -> DatabaseTable:
+        """Return a new leaf of a table."""
+        return DatabaseTable(
+            name=name,
+            schema=self.services.schemas.get(name, database).ibis,
+            source=self,
+            namespace=ops.Namespace(database=database),
+        )
+
+    def list_tables(
+        self, *, like: str | None = None, database: tuple[str, str] | str | None = None
+    ) -> list[str]:
+        """Return the names of the tables in a database."""
+        location = self._to_sqlglot_table(database)
+        rows = self.services.engine.query_rows(
+            "SELECT name FROM system.tables WHERE database = "
+            "if({database:String} = '', currentDatabase(), {database:String}) ORDER BY name",
+            {"database": location.db or location.catalog or ""},
+        )
+        return self._filter_with_like([name for (name,) in rows], like)
+
+    @property
+    def version(self) -> str:
+        """ClickHouse's version."""
+        return self.services.engine.version
+
+    def do_connect(self, *_: Any, **__: Any) -> None:
+        """Refuse: a context makes this backend."""
+        raise ContextError("this backend belongs to a DataContext; open one instead of connecting")
+
+    def disconnect(self) -> None:
+        """Do nothing: the context closes its engine."""
+
+    @property
+    def current_database(self) -> str:
+        """ClickHouse's current database."""
+        return str(self.services.engine.query_rows("SELECT currentDatabase()")[0][0])
+
+    def list_databases(self, *, like: str | None = None, catalog: str | None = None) -> list[str]:
+        """Return the names of the databases."""
+        rows = self.services.engine.query_rows("SELECT name FROM system.databases ORDER BY name")
+        return self._filter_with_like([name for (name,) in rows], like)
+
+    def _register_in_memory_table(self, op: ops.InMemoryTable) -> None:
+        """Do nothing: memtables become tables of ours before compilation."""
+
+
+def _refusing(method: str, instead: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise UnsupportedTypeError(f"{method} would make a table that nobody owns; use {instead}")
+
+    refuse.__name__ = method
+    refuse.__doc__ = f"Refuse: use {instead}."
+    return refuse
+
+
+for _method, _instead in {
+    "create_table": "create_object_from_value or View.copy",
+    "drop_table": "delete_object or del",
+    "create_view": "a variable: a View is a view",
+    "drop_view": "del",
+    "insert": "Object.insert",
+    "raw_sql": "context().sql",
+    "create_database": "the engine's own client (get_ch_client)",
+    "drop_database": "the engine's own client (get_ch_client)",
+}.items():
+    setattr(Backend, _method, _refusing(_method, _instead))
+Backend.__abstractmethods__ = frozenset()
+
+
+def find_backend(job_id: int, run_id: int) -> Backend:
+    """Return the backend that a pickled expression belongs to.
+
+    Raises
+    ------
+    ContextError
+        If its context is not open in this process.
+    """
+    backend = _open_backends.get((job_id, run_id))
+    if backend is None or backend.services.closed:
+        raise ContextError(
+            "this pickle refers to tables of a DataContext that is not open in this process; "
+            "pickle data instead, e.g. x.to_pyarrow()"
+        )
+    return backend
+
+
+def backend_of(op: ops.Node) -> Backend | None:
+    """Return our backend below an operation, or None."""
+    leaf = leaf_of(op)
+    return leaf.source if leaf is not None and isinstance(leaf.source, Backend) else None
+
+
+def _row_limit(limit: int | str | None) -> int | None:
+    """Return Ibis's limit argument as a number; its "default" is the user's Ibis option."""
+    if limit == "default":
+        return ibis.options.sql.default_limit
+    return None if limit is None else int(limit)
+
+
+def _unpack(expr: ir.Expr, data: pa.Table) -> Any:
+    if isinstance(expr, ir.Table):
+        return data
+    column = data.column(0)
+    return column[0] if isinstance(expr, ir.Scalar) else column
+
+
+def _restored_batches(
+    reader: pa.RecordBatchReader, plan: Plan, chunk_size: int, holds: tuple[Any, ...]
+) -> pa.RecordBatchReader:
+    def restored(table: pa.Table) -> pa.Table:
+        return restore(table, plan.types, binary=plan.binary, booleans=plan.booleans)
+
+    schema = restored(reader.schema.empty_table()).schema
+
+    def batches(holds: tuple[Any, ...] = holds) -> Any:
+        try:
+            for batch in reader:
+                yield from restored(pa.Table.from_batches([batch])).to_batches(chunk_size)
+        finally:
+            reader.close()
+            del holds
+
+    return pa.RecordBatchReader.from_batches(schema, batches())

@@ -1,0 +1,156 @@
+"""The making of tables: claimed before they exist, gone if anything fails on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aaiclick_ext.engine import quote_identifier, quote_literal
+from aaiclick_ext.lifecycle.names import Scope
+from aaiclick_ext.objects.leaf import DatabaseTable
+from aaiclick_ext.schema import POSITION, SCALAR_COMMENT, Shape, TableSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from aaiclick_ext.objects.backend import Backend
+
+MEMORY = "Memory"
+MERGE_TREE = "MergeTree"
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """What a new table is to be.
+
+    Attributes
+    ----------
+    types, comments
+        Column to ClickHouse type, and to comment where it has one.
+    """
+
+    types: Mapping[str, str]
+    comments: Mapping[str, str] = field(default_factory=dict)
+    shape: Shape = Shape.TABLE
+    scope: Scope = Scope.TEMP
+    name: str | None = None
+
+    def ddl(self, table: str, engine: str) -> str:
+        """Return the CREATE TABLE statement."""
+        columns = [
+            f"{quote_identifier(name)} {type_}"
+            + (f" COMMENT {quote_literal(self.comments[name])}" if name in self.comments else "")
+            for name, type_ in self.types.items()
+        ]
+        if self.shape is Shape.ARRAY:
+            columns.append(f"{POSITION} UInt64 MATERIALIZED rowNumberInAllBlocks()")
+        clause = engine
+        if engine == MERGE_TREE:
+            clause += f" ORDER BY {POSITION if self.shape is Shape.ARRAY else 'tuple()'}"
+        comment = f" COMMENT {quote_literal(SCALAR_COMMENT)}" if self.shape is Shape.SCALAR else ""
+        return (
+            f"CREATE TABLE {quote_identifier(table)} ({', '.join(columns)}) "
+            f"ENGINE = {clause}{comment}"
+        )
+
+
+def engine_for(backend: Backend, spec: TableSpec, size_bytes: int | None) -> str:
+    """Return the table engine that follows from scope and size; an unknown size is large."""
+    small = size_bytes is not None and (size_bytes <= backend.services.settings.memory_table_bytes)
+    return MEMORY if small and spec.scope is Scope.TEMP else MERGE_TREE
+
+
+@contextlib.contextmanager
+def new_table(backend: Backend, spec: TableSpec) -> Iterator[str]:
+    """Give a claimed name for a new table; drop the table if the block fails.
+
+    On success the claim is the caller's for temp tables (a leaf has its own by then) and is given
+    back here; session and global tables keep it until they are deleted.
+    """
+    services = backend.services
+    services.check_open()
+    table = str(services.new_table_name(spec.scope, spec.name))
+    task = services.oplog.current_task
+    task_id = None if task is None else task.task_id
+    created_at = dt.datetime.now(dt.UTC)
+
+    def record() -> None:
+        services.registry.record_table(
+            table,
+            services.engine.identity,
+            job_id=services.job_id,
+            task_id=task_id,
+            run_id=services.run_id,
+            created_at=created_at,
+        )
+
+    services.worker.register(table, record)
+    try:
+        yield table
+    except BaseException:
+        services.schemas.forget([table])
+        services.worker.release(table)
+        raise
+    if spec.scope is Scope.TEMP:
+        services.worker.release(table)
+
+
+def create_table(
+    backend: Backend,
+    spec: TableSpec,
+    data: pa.Table | None = None,
+    *,
+    table: str,
+) -> DatabaseTable:
+    """Create a table and fill it from Arrow; return a leaf of it. Runs two statements."""
+    engine = engine_for(backend, spec, 0 if data is None else data.nbytes)
+    backend.services.engine.command(spec.ddl(table, engine))
+    if data is not None and data.num_rows:
+        backend.services.engine.insert_arrow(table, with_position(data, spec.shape))
+    rows = 0 if data is None else data.num_rows
+    schema = TableSchema(spec.types, spec.comments, spec.shape, engine, rows)
+    backend.services.schemas.put(table, schema)
+    return backend.leaf(table)
+
+
+def with_position(data: pa.Table, shape: Shape, start: int = 0) -> pa.Table:
+    """Return an array's data with its row numbers."""
+    if shape is not Shape.ARRAY:
+        return data
+    import numpy as np
+    import pyarrow as pa
+
+    positions = np.arange(start, start + data.num_rows, dtype=np.uint64)
+    field_ = pa.field(POSITION, pa.uint64(), nullable=False)
+    return data.append_column(field_, pa.array(positions))
+
+
+def create_table_as(
+    backend: Backend, spec: TableSpec, sql: str, *, table: str, size_bytes: int | None = None
+) -> tuple[DatabaseTable, float]:
+    """Create a table from a SELECT in one statement, which leaves nothing if it is killed.
+
+    Returns
+    -------
+    leaf, seconds
+    """
+    engine = engine_for(backend, spec, size_bytes)
+    ordered_insert = " SETTINGS max_threads = 1" if spec.shape is Shape.ARRAY else ""
+    started = time.perf_counter()
+    backend.services.engine.command(f"{spec.ddl(table, engine)} AS {sql}{ordered_insert}")
+    elapsed_s = time.perf_counter() - started
+    backend.services.schemas.put(
+        table,
+        TableSchema(spec.types, spec.comments, spec.shape, engine, count_rows(backend, table)),
+    )
+    return backend.leaf(table), elapsed_s
+
+
+def count_rows(backend: Backend, table: str) -> int:
+    """Return the number of rows of a table, from its metadata."""
+    rows = backend.services.engine.query_rows(f"SELECT count() FROM {quote_identifier(table)}")
+    return int(rows[0][0])

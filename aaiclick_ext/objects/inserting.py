@@ -1,0 +1,171 @@
+"""Appending to an Object, whole or not at all.
+
+Everything is first put into a staging table of the same structure. Then one atomic statement moves
+it over: ATTACH PARTITION for MergeTree, INSERT … SELECT for Memory (which publishes its blocks
+together), and CREATE … AS with EXCHANGE where the table outgrows Memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import ibis.expr.types as ir
+
+from aaiclick_ext.engine import quote_identifier
+from aaiclick_ext.errors import SchemaError
+from aaiclick_ext.objects.casting import lossless_cast
+from aaiclick_ext.objects.creation import (
+    MERGE_TREE,
+    TableSpec,
+    count_rows,
+    new_table,
+    with_position,
+)
+from aaiclick_ext.objects.provenance import numbered_roles
+from aaiclick_ext.objects.values import conform, to_columnar
+from aaiclick_ext.schema import POSITION, Shape, TableSchema
+
+if TYPE_CHECKING:
+    from aaiclick_ext.objects.backend import Backend
+    from aaiclick_ext.objects.object import Object
+
+
+def insert(target: Object, sources: Sequence[Any]) -> None:
+    """Append the rows of every source to the target's table, all or none."""
+    backend = target._backend  # noqa: SLF001
+    services = backend.services
+    table = target.table_name
+    schema = services.schemas.get(table)
+    if schema.shape is Shape.SCALAR:
+        raise SchemaError("a scalar holds one value; make an array to insert into")
+    if not sources:
+        return
+    spec = TableSpec(schema.types, schema.comments, schema.shape)
+    names: list[str] = []
+    params: dict[str, str] = {}
+    with new_table(backend, spec) as staging:
+        _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)}")
+        services.schemas.put(staging, replace(schema, rows=0))
+        start = count_rows(backend, table)
+        for number, source in enumerate(sources):
+            before = count_rows(backend, staging)
+            if isinstance(source, ir.Table):
+                _stage_view(backend, source, staging, schema, start + before)
+                names.append(backend.provenance.name_of(source.op()))
+            else:
+                params[f"source_{number}"] = _stage_value(
+                    backend, source, staging, schema, start + before
+                )
+        added = count_rows(backend, staging)
+        engine = _move(backend, table, staging, schema)
+    rows = start + added
+    services.schemas.set_rows(table, rows, engine)
+    services.oplog.record(
+        "insert",
+        result_table=table,
+        kwargs={**numbered_roles(names), "target": table} if names else {"target": table},
+        params=params,
+        rows=added,
+        result_schema=schema.types,
+    )
+
+
+def _stage_value(
+    backend: Backend, value: Any, staging: str, schema: TableSchema, start: int
+) -> str:
+    columnar = to_columnar(value)
+    data = conform(columnar, schema.types)
+    backend.services.engine.insert_arrow(staging, with_position(data, schema.shape, start))
+    return f"{columnar.source}, {data.num_rows} rows"
+
+
+def _stage_view(
+    backend: Backend, view: ir.Table, staging: str, schema: TableSchema, start: int
+) -> None:
+    """Insert a view's rows, cast by ``accurateCast``, which refuses what does not fit."""
+    op = backend.without_memtables(backend.relation_of(view))
+    plan = backend.planner.plan(op)
+    given = plan.types
+    if schema.shape is Shape.ARRAY and len(given) == 1:
+        pairs = [(next(iter(given)), next(iter(schema.types)))]
+    else:
+        pairs = [(name, name) for name in given]
+    unknown = [name for name, target in pairs if target not in schema.types]
+    if unknown:
+        raise SchemaError(
+            f"insert: the target has no column {', '.join(unknown)}; "
+            f"it has {', '.join(schema.types)}"
+        )
+    selected = [
+        _cast(source, given[source], schema.types[target], target) for source, target in pairs
+    ]
+    columns = [_q(target) for _, target in pairs]
+    settings = ""
+    if schema.shape is Shape.ARRAY:
+        columns.append(POSITION)
+        selected.append(f"toUInt64({start}) + rowNumberInAllBlocks() AS {POSITION}")
+        settings = " SETTINGS max_threads = 1"
+    _run(
+        backend,
+        f"INSERT INTO {_q(staging)} ({', '.join(columns)}) "
+        f"SELECT {', '.join(selected)} FROM ({plan.sql}){settings}",
+    )
+
+
+def _cast(source: str, given: str, wanted: str, target: str) -> str:
+    return f"{lossless_cast(_q(source), given, wanted, name=source)} AS {_q(target)}"
+
+
+def _move(backend: Backend, table: str, staging: str, schema: TableSchema) -> str:
+    """Move the staged rows over in one atomic step; return the target's engine afterwards."""
+    engine = schema.engine or MERGE_TREE
+    if engine == MERGE_TREE:
+        _run(backend, f"ALTER TABLE {_q(table)} ATTACH PARTITION tuple() FROM {_q(staging)}")
+        return engine
+    columns = ", ".join([_q(name) for name in schema.types] + _hidden(schema))
+    if _bytes_of(backend, (table, staging)) <= backend.services.settings.memory_table_bytes:
+        _run(
+            backend,
+            f"INSERT INTO {_q(table)} ({columns}) SELECT {columns} FROM {_q(staging)}",
+        )
+        return engine
+    _outgrow_memory(backend, table, staging, schema, columns)
+    return MERGE_TREE
+
+
+def _hidden(schema: TableSchema) -> list[str]:
+    return [POSITION] if schema.shape is Shape.ARRAY else []
+
+
+def _outgrow_memory(
+    backend: Backend, table: str, staging: str, schema: TableSchema, columns: str
+) -> None:
+    """Rebuild the table as MergeTree with the staged rows in it, and swap the two."""
+    spec = TableSpec(schema.types, schema.comments, schema.shape)
+    with new_table(backend, spec) as built:
+        _run(backend, spec.ddl(built, MERGE_TREE))
+        _run(
+            backend,
+            f"INSERT INTO {_q(built)} ({columns}) SELECT {columns} FROM {_q(table)} "
+            f"UNION ALL SELECT {columns} FROM {_q(staging)}",
+        )
+        _run(backend, f"EXCHANGE TABLES {_q(table)} AND {_q(built)}")
+
+
+def _bytes_of(backend: Backend, tables: Sequence[str]) -> int:
+    rows = backend.services.engine.query_rows(
+        "SELECT sum(total_bytes) FROM system.tables "
+        "WHERE database = currentDatabase() AND name IN {tables:Array(String)}",
+        {"tables": list(tables)},
+    )
+    return int(rows[0][0] or 0)
+
+
+def _run(backend: Backend, sql: str) -> None:
+    backend.services.engine.command(sql)
+
+
+def _q(name: str) -> str:
+    return quote_identifier(name)

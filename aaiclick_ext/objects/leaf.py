@@ -1,0 +1,98 @@
+"""Leaves of expressions: where ownership sits.
+
+Every expression reaches its tables through leaves. A leaf claims its table when it is made, however
+it was made (by us, by pickle, by ``replace`` or by Ibis itself), and releases the claim in a
+finalizer. What can still reach the leaf keeps the table; nothing else does.
+
+Both classes keep the *names* of Ibis's own: its compilers and formatters dispatch on the name.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ibis.expr.operations as ops
+
+from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.services import Services
+
+
+class DatabaseTable(ops.DatabaseTable):  # type: ignore[misc]
+    """A table in ClickHouse; claims it if it is one of ours."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        services = services_of_source(self.source)
+        if services is not None and is_owned(self):
+            services.check_open()
+            services.worker.claim(self.name)
+            weakref.finalize(self, services.worker.release, self.name).atexit = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """The leaves that a SQL text names.
+
+    Not a tuple, so that Ibis takes it as one opaque argument and neither compiles nor rewrites
+    what is in it.
+    """
+
+    tables: tuple[DatabaseTable, ...] = ()
+
+
+class SQLQueryResult(ops.SQLQueryResult):  # type: ignore[misc]
+    """The result of a SELECT given as text, with a leaf for each of our tables that it names."""
+
+    leaves: Any = Leaves()
+
+
+def is_owned(leaf: ops.DatabaseTable) -> bool:
+    """Say whether a leaf's table is one that we make and drop."""
+    return leaf.namespace.database is None and TableName.parse(leaf.name) is not None
+
+
+def services_of_source(source: Any) -> Services | None:
+    """Return the services behind an Ibis backend, or None where it is not ours."""
+    services = getattr(source, "services", None)
+    return services if isinstance(services, Services) else None
+
+
+def leaf_of(op: ops.Node) -> DatabaseTable | SQLQueryResult | None:
+    """Return one of our leaves below an operation, or None."""
+    node: Any = op
+    while node is not None and not isinstance(node, (DatabaseTable, SQLQueryResult)):
+        node = (
+            getattr(node, "parent", None)
+            or getattr(node, "first", None)
+            or getattr(node, "left", None)
+        )
+    if node is None:
+        node = next(iter(op.find((DatabaseTable, SQLQueryResult))), None)
+    return node
+
+
+def services_of(op: ops.Node) -> Services | None:
+    """Return the services of the context that an operation belongs to, or None."""
+    leaf = leaf_of(op)
+    return None if leaf is None else services_of_source(leaf.source)
+
+
+def relations_below(op: ops.Node) -> Iterator[ops.Relation]:
+    """Yield the nearest relations below a node, through values and join references."""
+    todo = list(reversed(inputs_of(op)))
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ops.Relation) and not isinstance(node, ops.Reference):
+            yield node
+        else:
+            todo.extend(reversed(inputs_of(node)))
+
+
+def inputs_of(op: ops.Node) -> tuple[ops.Node, ...]:
+    """Return the nodes that an operation is made of, the leaves of SQL text included."""
+    if isinstance(op, SQLQueryResult):
+        return tuple(op.leaves.tables)
+    return tuple(op.__children__)

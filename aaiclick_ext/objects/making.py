@@ -1,0 +1,224 @@
+"""Making Objects: from Python values, from views, and several into one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+
+from aaiclick_ext.engine import quote_identifier
+from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
+from aaiclick_ext.lifecycle.names import Scope
+from aaiclick_ext.objects.backend import Backend
+from aaiclick_ext.objects.creation import (
+    MEMORY,
+    TableSpec,
+    create_table,
+    create_table_as,
+    new_table,
+)
+from aaiclick_ext.objects.leaf import DatabaseTable
+from aaiclick_ext.objects.object import Object, make_object
+from aaiclick_ext.objects.ordering import POS, positional, shape_of
+from aaiclick_ext.objects.values import Columnar, to_columnar, types_from_schema
+from aaiclick_ext.schema import BINARY_COMMENT, Shape
+
+if TYPE_CHECKING:
+    from aaiclick_ext.objects.planning import Plan
+    from aaiclick_ext.objects.view import View
+
+
+def object_from_value(
+    backend: Backend, value: Any, *, scope: Scope = Scope.TEMP, name: str | None = None
+) -> Object:
+    """Make an Object of a Python value. Runs two statements, for a View one."""
+    if isinstance(value, ir.Expr):
+        raise UnsupportedTypeError(
+            "an expression is not a value: x.copy() makes a table of a View, aai.view(expr) "
+            "adopts an Ibis table"
+        )
+    columnar = to_columnar(value)
+    spec = TableSpec(columnar.types, columnar.comments, columnar.shape, scope, name)
+    params = {
+        "type": columnar.source,
+        "rows": str(columnar.data.num_rows),
+        "bytes": str(columnar.data.nbytes),
+    }
+    return make_from_columnar(backend, columnar, spec, "create_from_value", params)
+
+
+def make_from_columnar(
+    backend: Backend,
+    columnar: Columnar,
+    spec: TableSpec,
+    operation: str,
+    params: Mapping[str, str],
+) -> Object:
+    """Make the table and the Object, and record the operation."""
+    with new_table(backend, spec) as table:
+        made = make_object(create_table(backend, spec, columnar.data, table=table))
+        backend.services.oplog.record(
+            operation,
+            result_table=table,
+            params=params,
+            rows=columnar.data.num_rows,
+            result_schema=spec.types,
+        )
+    return made
+
+
+def object_from_schema(
+    backend: Backend, schema: Any, *, scope: Scope = Scope.TEMP, name: str | None = None
+) -> Object:
+    """Make an empty Object. Runs one statement; the table is recorded, not an operation."""
+    types, comments = types_from_schema(schema)
+    spec = TableSpec(types, comments, Shape.TABLE, scope, name)
+    with new_table(backend, spec) as table:
+        return make_object(create_table(backend, spec, table=table))
+
+
+def leaf_from_memtable(backend: Backend, data: Any) -> DatabaseTable:
+    """Make the table that stands for an `ibis.memtable`."""
+    op = object_from_value(backend, data).op()
+    assert isinstance(op, DatabaseTable)
+    return op
+
+
+def copy_view(view: View) -> Object:
+    """Freeze a view as a table. Runs one statement."""
+    backend = view._backend  # noqa: SLF001
+    op = backend.without_memtables(backend.relation_of(view))
+    plan = backend.planner.plan(op)
+    spec = spec_of_plan(plan, shape_of(op))
+    return make_from_select(
+        backend,
+        plan.sql,
+        spec,
+        "copy",
+        {"source": backend.provenance.name_of(view.op())},
+        size_bytes=_bound_on_bytes(backend, op),
+    )
+
+
+def spec_of_plan(plan: Plan, shape: Shape, **scope_and_name: Any) -> TableSpec:
+    """Return what a table of a plan's result is: ClickHouse's types, with Ibis's corrections."""
+    types = {name: _storable(type_, name in plan.booleans) for name, type_ in plan.types.items()}
+    comments = dict.fromkeys(sorted(plan.binary), BINARY_COMMENT)
+    return TableSpec(types, comments, shape, **scope_and_name)
+
+
+def _storable(type_: str, is_boolean: bool) -> str:
+    if type_ == "Nullable(Nothing)":
+        return "Nullable(String)"
+    return type_.replace("UInt8", "Bool") if is_boolean else type_
+
+
+def make_from_select(
+    backend: Backend,
+    sql: str,
+    spec: TableSpec,
+    operation: str,
+    kwargs: Mapping[str, str],
+    params: Mapping[str, str] | None = None,
+    *,
+    size_bytes: int | None = None,
+) -> Object:
+    """Make a table of a SELECT's result and record the operation. Runs one statement."""
+    with new_table(backend, spec) as table:
+        try:
+            leaf, elapsed_s = create_table_as(
+                backend, spec, sql, table=table, size_bytes=size_bytes
+            )
+        except Exception as error:
+            backend.services.oplog.record(
+                operation,
+                result_table=table,
+                kwargs=kwargs,
+                params=params or {},
+                sql_template=sql,
+                status="error",
+                error=str(error),
+            )
+            raise
+        backend.services.oplog.record(
+            operation,
+            result_table=table,
+            kwargs=kwargs,
+            params=params or {},
+            sql_template=sql,
+            rows=backend.services.schemas.get(table).rows,
+            elapsed_s=elapsed_s,
+            result_schema=spec.types,
+        )
+        return make_object(leaf)
+
+
+def _bound_on_bytes(backend: Backend, op: ops.Relation) -> int | None:
+    """Return 0 where the result is surely small: small tables, nothing that multiplies rows."""
+    if op.find((ops.JoinChain, ops.SQLQueryResult, ops.SQLStringView, ops.TableUnnest, ops.Unnest)):
+        return None
+    for leaf in op.find(ops.DatabaseTable):
+        known = backend.services.schemas.known(leaf.name)
+        if known is None or known.engine != MEMORY:
+            return None
+    return 0
+
+
+def concat(backend: Backend, sources: Sequence[Any]) -> Object:
+    """Make one Object of the rows of several. Runs one statement.
+
+    Arrays stay in order, one after another. Tables need the same columns, in any order; types
+    must have a common type without loss.
+    """
+    if not sources:
+        raise SchemaError("concat needs at least one source")
+    views = [s if isinstance(s, ir.Table) else object_from_value(backend, s) for s in sources]
+    operations = [backend.without_memtables(backend.relation_of(view)) for view in views]
+    shapes = {shape_of(op) for op in operations}
+    array = shapes <= {Shape.ARRAY, Shape.SCALAR} and all(len(op.schema) == 1 for op in operations)
+    names = list(operations[0].schema)
+    for number, op in enumerate(operations[1:], 1):
+        if not array and set(op.schema) != set(names):
+            raise SchemaError(_unequal_columns(names, list(op.schema), number))
+    numbered = [_numbered(op, number) for number, op in enumerate(operations)] if array else None
+    parts = [backend.planner.plan(op) for op in (numbered or operations)]
+    selected = ", ".join(quote_identifier(name) for name in names)
+    if array:
+        union = " UNION ALL ".join(f"SELECT * FROM ({part.sql})" for part in parts)
+        sql = f"SELECT value FROM ({union}) ORDER BY source, {POS}"
+    else:
+        sql = " UNION ALL ".join(f"SELECT {selected} FROM ({part.sql})" for part in parts)
+    types = backend.services.engine.columns_of(sql)
+    binary = frozenset().union(*(part.binary for part in parts))
+    booleans = frozenset.intersection(*(part.booleans for part in parts))
+    spec = TableSpec(
+        {name: _storable(type_, name in booleans) for name, type_ in types.items()},
+        dict.fromkeys(sorted(binary), BINARY_COMMENT),
+        Shape.ARRAY if array else Shape.TABLE,
+    )
+    inputs = [backend.provenance.name_of(view.op()) for view in views]
+    kwargs = {f"source_{number}": name for number, name in enumerate(inputs)}
+    return make_from_select(backend, sql, spec, "concat", kwargs)
+
+
+def _numbered(op: ops.Relation, number: int) -> ops.Relation:
+    """Return the values of an array or scalar with its place among the sources."""
+    import ibis
+
+    relation = positional(op)
+    table = ir.Table(op if relation is None else relation)
+    name = next(n for n in table.columns if n != POS)
+    position = ibis.literal(0).cast("!uint64") if relation is None else table[POS]
+    return table.select(value=table[name], source=ibis.literal(number), **{POS: position}).op()
+
+
+def _unequal_columns(first: list[str], other: list[str], number: int) -> str:
+    missing, extra = set(first) - set(other), set(other) - set(first)
+    parts = [f"lacks {', '.join(sorted(missing))}"] if missing else []
+    parts += [f"has {', '.join(sorted(extra))} besides"] if extra else []
+    return (
+        f"concat needs the same columns in every source; source {number} {' and '.join(parts)}. "
+        "Bring them into line with select, mutate or rename"
+    )

@@ -1,0 +1,40 @@
+"""Arrow tables as pandas frames without losing an integer, a boolean or a null."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def to_pandas_frame(data: pa.Table) -> pd.DataFrame:
+    """Return a frame with numpy dtypes, and pandas' nullable ones where a column has nulls.
+
+    NumPy's integers and booleans have no null: pandas would turn such a column into float64 or
+    object, and an Int64 above 2**53 into another number.
+    """
+    import pandas as pd
+
+    nullable = {
+        pa.int8(): pd.Int8Dtype(),
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.int64(): pd.Int64Dtype(),
+        pa.uint8(): pd.UInt8Dtype(),
+        pa.uint16(): pd.UInt16Dtype(),
+        pa.uint32(): pd.UInt32Dtype(),
+        pa.uint64(): pd.UInt64Dtype(),
+        pa.bool_(): pd.BooleanDtype(),
+    }
+    with_nulls = [
+        field.name
+        for field, column in zip(data.schema, data.columns, strict=True)
+        if field.type in nullable and column.null_count
+    ]
+    frame = data.drop_columns(with_nulls).to_pandas()
+    for name in with_nulls:
+        frame[name] = data.column(name).to_pandas(types_mapper=nullable.get)
+    return frame[data.column_names] if with_nulls else frame

@@ -1,0 +1,95 @@
+"""Planner: from an Ibis operation to the SQL that fetches it with its types intact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ibis.expr.operations as ops
+import sqlglot.expressions as sge
+from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
+
+from aaiclick_ext.engine.compile_cache import CompileCache
+from aaiclick_ext.engine.types import wrap_fetch
+from aaiclick_ext.objects.ordering import ordered
+
+if TYPE_CHECKING:
+    from aaiclick_ext.objects.backend import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one expression is run.
+
+    Attributes
+    ----------
+    sql
+        The statement as the compiler made it; what a copy is made from.
+    fetch_sql
+        The same with casts around it, so that Arrow can carry every type.
+    types
+        Column to ClickHouse type of `sql`.
+    binary, booleans
+        Columns that Ibis calls binary, and boolean where ClickHouse says UInt8.
+    """
+
+    sql: str
+    fetch_sql: str
+    types: Mapping[str, str]
+    binary: frozenset[str]
+    booleans: frozenset[str]
+
+
+class Compiler(ClickHouseCompiler):  # type: ignore[misc]
+    """Ibis's ClickHouse compiler; SQL text passes through it untouched."""
+
+    __slots__ = ()
+
+    def visit_SQLQueryResult(  # noqa: N802  Ibis dispatches on the name
+        self, op: ops.SQLQueryResult, *, query: str, **_: Any
+    ) -> sge.Subquery:
+        """Put the user's own text in, not what a parser would make of it."""
+        return sge.Subquery(this=sge.Var(this=f"\n{query}\n"))
+
+
+class Planner:
+    """Makes and remembers plans.
+
+    The first plan of an expression costs a compilation (2 to 3 ms) and one DESCRIBE (1 ms); a
+    remembered one some 10 µs.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._cache: CompileCache[Plan] = CompileCache()
+
+    @property
+    def cache(self) -> CompileCache[Plan]:
+        """The memo, for its counts."""
+        return self._cache
+
+    def plan(self, op: ops.Relation, params: Mapping[Any, Any] | None = None) -> Plan:
+        """Return the plan of a relation.
+
+        Parameters
+        ----------
+        params
+            Values of `ibis.param` scalars; a plan with any is not remembered.
+        """
+        if params:
+            return self._make(op, params)
+        return self._cache.get(op, lambda: self._make(op, None))
+
+    def _make(self, op: ops.Relation, params: Mapping[Any, Any] | None) -> Plan:
+        expression = ordered(op).to_expr()
+        sql = self._backend.compile(expression, params=params)
+        types = self._backend.services.engine.columns_of(sql)
+        schema = expression.schema()
+        binary = frozenset(name for name, dtype in schema.items() if dtype.is_binary())
+        booleans = frozenset(
+            name
+            for name, dtype in schema.items()
+            if dtype.is_boolean() and "UInt8" in types.get(name, "")
+        )
+        return Plan(sql, wrap_fetch(sql, types), types, binary, booleans)

@@ -1,0 +1,183 @@
+"""Provenance: gives every result a name in the operation log and records what made it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+
+from aaiclick_ext.ids import to_base36
+from aaiclick_ext.objects.leaf import is_owned, relations_below
+
+if TYPE_CHECKING:
+    from aaiclick_ext.objects.services import Services
+
+MAX_PARAMETER = 500
+"""Characters of one parameter kept in the log; longer text ends in an ellipsis."""
+
+_depth = threading.local()
+
+
+@contextlib.contextmanager
+def recorded_as_one() -> Iterator[bool]:
+    """Make every operation inside part of one event; yields whether this is the outermost."""
+    outermost = not getattr(_depth, "inside", False)
+    _depth.inside = True
+    try:
+        yield outermost
+    finally:
+        if outermost:
+            _depth.inside = False
+
+
+class Provenance:
+    """Names of results, by identity of their operation, and the recording of events.
+
+    A table is named by itself; a lazy view gets a name when the operation that makes it is
+    recorded. An operation that no wrapper saw (``ibis.union``, ``Column.value_counts``) gets its
+    event when its name is first asked for.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
+
+    def name_of(self, op: ops.Relation) -> str:
+        """Return the name of a relation in the log, recording how it was made where nobody has."""
+        while isinstance(op, ops.Reference):
+            op = op.parent
+        if isinstance(op, ops.DatabaseTable):
+            database = op.namespace.database
+            return op.name if database is None else f"{database}.{op.name}"
+        known = self.known_name(op)
+        return known if known is not None else self._invent(op)
+
+    def known_name(self, op: ops.Relation) -> str | None:
+        """Return the name of a relation that has one."""
+        entry = self._names.get(id(op))
+        return entry[1] if entry is not None and entry[0]() is op else None
+
+    def record_view(
+        self,
+        operation: str,
+        op: ops.Relation,
+        kwargs: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        sql_template: str | None = None,
+    ) -> str:
+        """Record the making of a lazy view; return its name."""
+        known = self.known_name(op)
+        if known is not None:
+            return known
+        name = f"view_{to_base36(self._services.snowflake.next())}"
+        key = id(op)
+        names = self._names
+        names[key] = (weakref.ref(op, lambda _: names.pop(key, None)), name)
+        self._services.oplog.record(
+            operation,
+            result_table=name,
+            kwargs=kwargs,
+            params=params or {},
+            sql_template=sql_template,
+        )
+        return name
+
+    def sink_name(self) -> str:
+        """Return a name for data that leaves the database."""
+        return f"fetch_{to_base36(self._services.snowflake.next())}"
+
+    def names_in_variables(self, op: ops.Relation) -> str | None:
+        """Return the log name of a relation held by a variable, without recording anything."""
+        if isinstance(op, ops.DatabaseTable):
+            return op.name if is_owned(op) else None
+        return self.known_name(op)
+
+    def _invent(self, op: ops.Relation) -> str:
+        parents = list(dict.fromkeys(self.name_of(parent) for parent in relations_below(op)))
+        operation = _OPERATIONS.get(type(op).__name__, type(op).__name__.lower())
+        return self.record_view(operation, op, numbered_roles(parents))
+
+
+_OPERATIONS = {
+    "Project": "select",
+    "Sort": "order_by",
+    "JoinChain": "join",
+    "DropColumns": "drop",
+    "FillNull": "fill_null",
+    "DropNull": "drop_null",
+    "SQLQueryResult": "sql",
+    "SQLStringView": "sql",
+    "TableUnnest": "unnest",
+}
+
+
+def numbered_roles(names: Iterable[str]) -> dict[str, str]:
+    """Return ``source`` for one input, ``source_0``, ``source_1``… for several."""
+    listed = list(names)
+    if len(listed) == 1:
+        return {"source": listed[0]}
+    return {f"source_{number}": name for number, name in enumerate(listed)}
+
+
+def describe_argument(value: Any) -> str:
+    """Return an argument of an operation as compact text for the log; runs no query."""
+    text = _describe(value, 0)
+    return text if len(text) <= MAX_PARAMETER else text[: MAX_PARAMETER - 1] + "…"
+
+
+def _describe(value: Any, depth: int) -> str:
+    if isinstance(value, ir.Table):
+        return "table"
+    if isinstance(value, ir.Expr):
+        return _describe_node(value.op(), depth)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return "[" + ", ".join(_describe(item, depth + 1) for item in list(value)[:50]) + "]"
+    if isinstance(value, dict):
+        shown = list(value.items())[:50]
+        return "{" + ", ".join(f"{k}: {_describe(v, depth + 1)}" for k, v in shown) + "}"
+    if isinstance(value, ibis.common.deferred.Deferred):
+        return repr(value)
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return json.dumps(value, ensure_ascii=False)
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return repr(value)[:MAX_PARAMETER]
+
+
+_SYMBOLS = {
+    "Add": "+", "Subtract": "-", "Multiply": "*", "Divide": "/", "FloorDivide": "//",
+    "Modulus": "%", "Power": "**", "Equals": "=", "NotEquals": "!=", "Less": "<",
+    "LessEqual": "<=", "Greater": ">", "GreaterEqual": ">=", "And": "and", "Or": "or",
+}  # fmt: skip
+
+
+def _describe_node(node: Any, depth: int) -> str:
+    if depth > 12:
+        return "…"
+    if isinstance(node, ops.Field):
+        return str(node.name)
+    if isinstance(node, ops.Literal):
+        return repr(node.value)
+    if isinstance(node, ops.Alias):
+        return f"{_describe_node(node.arg, depth + 1)} as {node.name}"
+    if isinstance(node, ops.SortKey):
+        direction = "asc" if node.ascending else "desc"
+        return f"{_describe_node(node.expr, depth + 1)} {direction}"
+    if isinstance(node, ops.Relation):
+        return "table"
+    kind = type(node).__name__
+    arguments = [
+        _describe_node(child, depth + 1)
+        for child in node.__children__
+        if not isinstance(child, ops.Relation)
+    ]
+    if kind in _SYMBOLS and len(arguments) == 2:
+        return f"({arguments[0]} {_SYMBOLS[kind]} {arguments[1]})"
+    return f"{kind}({', '.join(arguments)})"

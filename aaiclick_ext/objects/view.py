@@ -1,0 +1,190 @@
+"""View: an Ibis table over our engine; lazy, and the owner of everything it can reach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+from ibis.expr.types.groupby import GroupedTable
+from ibis.expr.types.joins import Join
+
+from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
+from aaiclick_ext.objects.backend import Backend, backend_of
+from aaiclick_ext.objects.ordering import shape_of
+from aaiclick_ext.objects.python_values import to_python
+from aaiclick_ext.schema import Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+    from aaiclick_ext.objects.object import Object
+
+ORIENTS = ("list", "records")
+
+
+class View(ir.Table):  # type: ignore[misc]
+    """A lazy table expression with Ibis's whole API.
+
+    Building, naming and combining views runs nothing; `columns`, `schema` and types never do. A
+    view sees later inserts into its sources; `copy` freezes it. As long as the view, or anything
+    made of it, can be reached, the tables below it live.
+    """
+
+    __array_ufunc__ = None
+
+    @property
+    def _backend(self) -> Backend:
+        backend = backend_of(self.op())
+        if backend is None:
+            raise UnsupportedTypeError(
+                "this expression has no table of ours below it; aai.view(expr) adopts one"
+            )
+        return backend
+
+    # Leaving the database.
+
+    def data(self, *, orient: Literal["list", "records"] = "list") -> Any:
+        """Fetch everything as Python values. Runs one query.
+
+        Parameters
+        ----------
+        orient
+            ``"list"``: a dict of one list per column. ``"records"``: a list of one dict per row.
+
+        Returns
+        -------
+        object
+            The value itself for a scalar, a list for an array (both whatever `orient` says), a
+            dict or a list of dicts for a table. Nulls are None; integers and decimals are exact.
+        """
+        if orient not in ORIENTS:
+            raise SchemaError(f"orient is {orient!r}; it can be {' or '.join(ORIENTS)}")
+        table, plan = self._backend.fetch(self, "data")
+        columns = to_python(table, plan.types)
+        shape = shape_of(self.op())
+        if shape is Shape.SCALAR:
+            return next(iter(columns.values()))[0] if table.num_rows else None
+        if shape is Shape.ARRAY:
+            return next(iter(columns.values()))
+        if orient == "list":
+            return columns
+        names = list(columns)
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def export(self, path: str | PathLike[str]) -> None:
+        """Write everything to a file whose format follows from its extension.
+
+        Runs one query. The file appears whole or not at all.
+
+        Parameters
+        ----------
+        path
+            Ends in ``.parquet``, ``.csv``, ``.tsv``, ``.json`` (an array of objects), ``.jsonl``
+            or ``.ndjson`` (one object per line), ``.arrow`` or ``.feather``; text formats may end
+            in ``.gz`` or ``.zst`` besides.
+        """
+        from aaiclick_ext.objects.exports import export
+
+        export(self, path)
+
+    def copy(self) -> Object:
+        """Freeze the view as a table of its own. Runs one statement.
+
+        Returns
+        -------
+        Object
+            With ClickHouse's own column types, and the row order of an array.
+        """
+        from aaiclick_ext.objects.making import copy_view
+
+        return copy_view(self)
+
+    def cache(self) -> Object:
+        """Do what `copy` does: Ibis's name for it."""
+        return self.copy()
+
+    # Python's protocols.
+
+    def __len__(self) -> int:
+        """Count the rows. Runs one query."""
+        return int(self._backend.fetch(ir.Table(self.op()).count(), None)[0].column(0)[0].as_py())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.op().schema
+
+    def __bool__(self) -> bool:
+        raise UnsupportedTypeError(
+            "a View is neither true nor false: use len(x) for its rows, `x is None` for its "
+            "absence, or (a == b).data() for the values"
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        raise UnsupportedTypeError(
+            "a View is not iterable: its rows are in the database. Use x.data() for all values, "
+            "x.to_pyarrow_batches() for one batch after another, x.columns for the names"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    __hash__ = object.__hash__
+
+    def __float__(self) -> float:
+        return float(self._cell())
+
+    def __int__(self) -> int:
+        value = self._cell()
+        if isinstance(value, float) and not value.is_integer():
+            raise UnsupportedTypeError(f"{value} is not a whole number; use float(x) or round it")
+        return int(value)
+
+    def _cell(self) -> Any:
+        """Fetch the only cell. Reads at most two rows."""
+        if len(self.columns) != 1:
+            raise UnsupportedTypeError(
+                f"a number needs one cell; this View has {len(self.columns)} columns"
+            )
+        table, plan = self._backend.fetch(self, "data", limit=2)
+        if table.num_rows != 1:
+            shown = "no row" if table.num_rows == 0 else "more than one row"
+            raise UnsupportedTypeError(f"a number needs one cell; this View has {shown}")
+        value = to_python(table, plan.types)[table.column_names[0]][0]
+        if value is None:
+            raise UnsupportedTypeError("a number needs a value; this cell is null")
+        return value
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.columns)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from aaiclick_ext.objects.display import mime_bundle
+
+        return mime_bundle(self)
+
+
+class JoinView(View, Join):  # type: ignore[misc]
+    """A join still being built: further joins extend it, everything else finishes it."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+
+class GroupedView(GroupedTable):  # type: ignore[misc]
+    """A grouped table whose aggregates are Views."""
+
+    __slots__ = ()
+
+
+def make_view(op: ops.Relation) -> View:
+    """Return the View of a relation, of the class that its shape asks for."""
+    from aaiclick_ext.objects.arrays import ArrayView, ScalarView
+
+    shape = shape_of(op)
+    if shape is Shape.ARRAY:
+        return ArrayView(op)
+    return ScalarView(op) if shape is Shape.SCALAR else View(op)

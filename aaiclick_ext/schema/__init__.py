@@ -1,0 +1,8 @@
+"""What the columns of a table are: ClickHouse types, Ibis schema, shape."""
+
+from __future__ import annotations
+
+from aaiclick_ext.schema.registry import SchemaRegistry, TableSchema
+from aaiclick_ext.schema.shape import BINARY_COMMENT, POSITION, SCALAR_COMMENT, Shape
+
+__all__ = ["BINARY_COMMENT", "POSITION", "SCALAR_COMMENT", "SchemaRegistry", "Shape", "TableSchema"]
