@@ -7,11 +7,9 @@ import inspect
 import pytest
 
 import aaiclick_ext as aai
-from aaiclick_ext import errors
 
-ERRORS = {name for name, _ in inspect.getmembers(errors, inspect.isclass)}
-
-EXPORTS = ERRORS | {
+EXPORTS = {
+    "AaiclickError",
     # the context and its connection
     "ClickHouseCreds",
     "DataContext",
@@ -21,6 +19,8 @@ EXPORTS = ERRORS | {
     "get_creds_from_env",
     # objects
     "Object",
+    "ObjectInfo",
+    "Scope",
     "View",
     "concat",
     "create_object",

@@ -19,9 +19,9 @@ class Ours(Contestant):
 
     def __init__(self, rows: int, directory: Path) -> None:
         self.rows = rows
-        settings = aai.Settings(ch_url=f"chdb://{directory / 'chdb'}", state_dir=directory)
-        self.context = aai.DataContext(settings=settings)
-        self.context.open()
+        self.url = f"chdb://{directory / 'chdb'}"
+        self.context = aai.DataContext(self.url, settings=aai.Settings(state_dir=directory))
+        self.context.__enter__()
         self.facts = aai.create_object_from_value(data.facts(rows))
         self.keys = aai.create_object_from_value(data.keys())
         self.values = aai.create_object_from_value(data.values(rows))

@@ -27,9 +27,7 @@ class Raw(Contestant):
         self.facts, self.keys, self.values = (
             o.table_name for o in (ours.facts, ours.keys, ours.values)
         )
-        self.client = clickhouse_connect.get_client(
-            dsn=f"chdb://{ours.context.creds.path}", database=ours.context.engine.database
-        )
+        self.client = clickhouse_connect.get_client(dsn=ours.url)
         self.client.set_client_setting("output_format_arrow_compression_method", "none")
         self.client.set_client_setting("join_use_nulls", 1)
         self.client.set_client_setting("aggregate_functions_null_for_empty", 1)
