@@ -191,7 +191,8 @@ def _array(arrow: pa.DataType, type_: ChType, flags: _Flags, column: str) -> _Pl
     if item.step is None:
         return _Plan(arrow)
     target = pa.list_(_field(old, item))
-    return _Plan(target, lambda a: rebuilt_list(a, target, item.step))
+    step = item.step
+    return _Plan(target, lambda a: rebuilt_list(a, target, step))
 
 
 def _map(arrow: pa.DataType, type_: ChType, flags: _Flags, column: str) -> _Plan:
