@@ -23,7 +23,7 @@ LAYERS = (
     ("registry", "lifecycle"),
     ("oplog",),
     ("objects",),
-    ("context",),
+    ("context", "api"),
     ("widgets",),
     ("notebook",),
 )
