@@ -6,7 +6,9 @@ the documented import. Importing loads nothing heavy: names are resolved at thei
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -94,8 +96,19 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'aaiclick_ext' has no attribute {name!r}")
     value = getattr(import_module(f"aaiclick_ext.{_HOMES.get(name, 'api')}"), name)
-    globals()[name] = value  # `context` is also a submodule: the name means the function
+    globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        # `context` is also a submodule, which importing it would bind here; the name is the
+        # function's.
+        if name != "context" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:
