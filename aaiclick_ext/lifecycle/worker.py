@@ -19,11 +19,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from aaiclick_ext.errors import DroppedTableError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 logger = logging.getLogger("aaiclick_ext.lifecycle")
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TYPE_CHECKING
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.errors import LengthError, UnsupportedTypeError
-from aaiclick_ext.objects.backend import Backend
 from aaiclick_ext.objects.leaf import DatabaseTable
 from aaiclick_ext.objects.ordering import (
     POS,
@@ -22,6 +21,9 @@ from aaiclick_ext.objects.ordering import (
 from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
 from aaiclick_ext.objects.view import View, make_view
 from aaiclick_ext.schema import Shape
+
+if TYPE_CHECKING:
+    from aaiclick_ext.objects.backend import Backend
 
 VALUE = "value"
 RIGHT = "_right"

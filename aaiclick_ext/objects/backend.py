@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -29,6 +28,7 @@ from aaiclick_ext.objects.sql_text import check_select
 from aaiclick_ext.schema.ibis_types import ibis_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     import pandas as pd
     import polars as pl
 

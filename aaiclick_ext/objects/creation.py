@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.lifecycle.names import Scope
-from aaiclick_ext.objects.leaf import DatabaseTable
 from aaiclick_ext.schema import POSITION, SCALAR_COMMENT, Shape, TableSchema
 
 if TYPE_CHECKING:
+    from aaiclick_ext.objects.leaf import DatabaseTable
+    from collections.abc import Iterator, Mapping
     import pyarrow as pa
 
     from aaiclick_ext.objects.backend import Backend

@@ -7,7 +7,6 @@ together), and CREATE … AS with EXCHANGE where the table outgrows Memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from aaiclick_ext.objects.values import conform, to_columnar
 from aaiclick_ext.schema import POSITION, Shape, TableSchema
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
 

@@ -10,14 +10,16 @@ Both classes keep the *names* of Ibis's own: its compilers and formatters dispat
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import ibis.expr.operations as ops
 
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.services import Services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class DatabaseTable(ops.DatabaseTable):  # type: ignore[misc]

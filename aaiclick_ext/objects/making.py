@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
@@ -11,7 +10,6 @@ import ibis.expr.types as ir
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
 from aaiclick_ext.lifecycle.names import Scope
-from aaiclick_ext.objects.backend import Backend
 from aaiclick_ext.objects.creation import (
     MEMORY,
     TableSpec,
@@ -26,6 +24,8 @@ from aaiclick_ext.objects.values import Columnar, to_columnar, types_from_schema
 from aaiclick_ext.schema import BINARY_COMMENT, Shape
 
 if TYPE_CHECKING:
+    from aaiclick_ext.objects.backend import Backend
+    from collections.abc import Mapping, Sequence
     from aaiclick_ext.objects.planning import Plan
     from aaiclick_ext.objects.view import View
 

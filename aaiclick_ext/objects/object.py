@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import ibis.expr.operations as ops
 
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.objects.arrays import ArrayView, ScalarView
@@ -13,6 +12,7 @@ from aaiclick_ext.objects.view import View
 from aaiclick_ext.schema import Shape
 
 if TYPE_CHECKING:
+    import ibis.expr.operations as ops
     from typing import Self
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import ibis.expr.operations as ops
 import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
 
@@ -15,6 +13,8 @@ from aaiclick_ext.engine.types import wrap_fetch
 from aaiclick_ext.objects.ordering import ordered
 
 if TYPE_CHECKING:
+    import ibis.expr.operations as ops
+    from collections.abc import Mapping
     from aaiclick_ext.objects.backend import Backend
 
 

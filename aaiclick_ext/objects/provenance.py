@@ -6,7 +6,6 @@ import contextlib
 import json
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -17,6 +16,7 @@ from aaiclick_ext.ids import to_base36
 from aaiclick_ext.objects.leaf import is_owned, relations_below
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from aaiclick_ext.objects.services import Services
 
 MAX_PARAMETER = 500

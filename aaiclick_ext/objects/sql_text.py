@@ -6,13 +6,17 @@ text that the parser does not know must still run.
 
 from __future__ import annotations
 
-from collections.abc import Container
 
 import sqlglot.errors
 from sqlglot.dialects import ClickHouse
 from sqlglot.tokens import Token, TokenType
 
 from aaiclick_ext.errors import SQLError
+from typing import TYPE_CHECKING
+import itertools
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 _NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
 
@@ -54,7 +58,7 @@ def check_select(text: str) -> list[Token]:
 
 def refuse_python(tokens: list[Token]) -> None:
     """Raise SQLError where the table function ``Python`` is called, in any case or quoting."""
-    for token, following in zip(tokens, tokens[1:], strict=False):
+    for token, following in itertools.pairwise(tokens):
         if following.token_type is TokenType.L_PAREN and token.text.casefold() == "python":
             raise SQLError(
                 "the table function Python() is not available in SQL given as text: it reads "

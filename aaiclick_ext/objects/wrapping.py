@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -21,6 +20,9 @@ from aaiclick_ext.objects.backend import backend_of
 from aaiclick_ext.objects.leaf import relations_below
 from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
 from aaiclick_ext.objects.view import GroupedView, JoinView, View, make_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 NOT_WRAPPED = frozenset(
     {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from aaiclick_ext.schema.ibis_types import ibis_schema
 from aaiclick_ext.schema.shape import BINARY_COMMENT, POSITION, SCALAR_COMMENT, Shape
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     import ibis.expr.schema as sch
 
     from aaiclick_ext.engine import Engine

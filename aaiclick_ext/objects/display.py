@@ -1,0 +1,218 @@
+"""How a View looks: a compact table in HTML and in text, reading no more than it shows.
+
+Everything shown is untrusted: HTML is escaped, and control characters are escaped in both forms.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+
+from aaiclick_ext.objects.leaf import DatabaseTable
+from aaiclick_ext.objects.python_values import to_python
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from aaiclick_ext.objects.view import View
+
+MAX_CELL = 80
+"""Characters of a cell shown; a longer one ends in an ellipsis."""
+
+NULL = "NULL"
+
+_STYLE = """<style>
+.aaiclick-table {border-collapse: collapse; font-variant-numeric: tabular-nums;
+  color: var(--jp-ui-font-color1, inherit);}
+.aaiclick-table th, .aaiclick-table td {padding: 2px 10px; text-align: left;
+  white-space: pre; max-width: 36em; overflow: hidden; text-overflow: ellipsis;
+  border: 0; border-bottom: 1px solid var(--jp-border-color2, rgba(128, 128, 128, .35));}
+.aaiclick-table th {font-weight: 600; vertical-align: bottom;}
+.aaiclick-table .aaiclick-number {text-align: right;}
+.aaiclick-table .aaiclick-type, .aaiclick-footer, .aaiclick-null {
+  color: var(--jp-ui-font-color2, gray); font-weight: 400; font-size: 90%;}
+.aaiclick-null {font-style: italic;}
+.aaiclick-scroll {overflow-x: auto; max-width: 100%;}
+</style>"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a display shows of a view.
+
+    Attributes
+    ----------
+    rows
+        Cells as text; None is null.
+    total_rows
+        Rows of the whole, or None where counting them would cost a query.
+    total_columns
+        Columns of the whole.
+    """
+
+    names: Sequence[str]
+    types: Sequence[str]
+    numeric: Sequence[bool]
+    rows: Sequence[Sequence[str | None]]
+    total_rows: int | None
+    total_columns: int
+    more_rows: bool
+
+    @property
+    def summary(self) -> str:
+        """One line: how much there is, and how much of it is shown."""
+        columns = f"{self.total_columns:,} column{'' if self.total_columns == 1 else 's'}"
+        if self.total_rows is None:
+            size = f"first {len(self.rows):,} rows, {columns}"
+        else:
+            size = f"{self.total_rows:,} row{'' if self.total_rows == 1 else 's'}, {columns}"
+            if self.total_rows > len(self.rows):
+                size += f"; {len(self.rows):,} rows shown"
+        hidden = self.total_columns - len(self.names)
+        return size + (f"; {hidden:,} columns not shown" if hidden else "")
+
+
+def mime_bundle(view: View) -> dict[str, str]:
+    """Return the view as ``text/html`` and ``text/plain``. Runs one query with a limit."""
+    shown = preview(view)
+    return {"text/html": as_html(shown), "text/plain": as_text(shown)}
+
+
+def preview(view: View) -> Shown:
+    """Fetch the first rows and columns of a view."""
+    backend = view._backend  # noqa: SLF001
+    settings = backend.services.settings
+    op = backend.relation_of(view)
+    names = list(op.schema)
+    shown_names = names[: settings.display_columns]
+    if len(shown_names) < len(names):
+        dropped = frozenset(names[settings.display_columns :])
+        op = ops.DropColumns(op, columns_to_drop=dropped)
+    limit = settings.display_rows
+    data, plan = backend.fetch(ir.Table(op), None, limit=limit + 1)
+    more = data.num_rows > limit
+    columns = to_python(data.slice(0, limit), plan.types)
+    rows = [
+        [None if cell is None else cell_text(cell) for cell in row]
+        for row in zip(*columns.values(), strict=True)
+    ]
+    schema = op.schema
+    numeric = [schema[name].is_numeric() for name in shown_names]
+    return Shown(
+        shown_names,
+        [plan.types.get(name, "") for name in shown_names],
+        numeric,
+        rows,
+        _total_rows(view, data.num_rows, more=more),
+        len(names),
+        more,
+    )
+
+
+def _total_rows(view: View, fetched: int, *, more: bool) -> int | None:
+    if not more:
+        return fetched
+    op = view.op()
+    if isinstance(op, DatabaseTable):
+        known = view._backend.services.schemas.known(op.name)  # noqa: SLF001
+        return None if known is None else known.rows
+    return None
+
+
+def cell_text(value: Any) -> str:
+    """Return a value as one line of safe text."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, float):
+        text = repr(value)
+    elif isinstance(value, dt.datetime):
+        text = value.isoformat(" ")
+    elif isinstance(value, bytes):
+        text = repr(value)
+    else:
+        text = str(value)
+    text = escape_control(text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…")
+    return text
+
+
+def escape_control(text: str) -> str:
+    r"""Return text with control, format and separator characters written out.
+
+    Examples
+    --------
+    >>> escape_control("a\x1b[31mb\n")
+    'a\\x1b[31mb\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == " " else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def as_html(shown: Shown) -> str:
+    """Return an HTML table; static, with light and dark colours of the page around it."""
+
+    def cell(text: str | None, *, number: bool) -> str:
+        kind = ' class="aaiclick-number"' if number else ""
+        if text is None:
+            return f'<td{kind}><span class="aaiclick-null">{NULL}</span></td>'
+        return f"<td{kind}>{html.escape(text)}</td>"
+
+    def header(name: str, type_: str, *, number: bool) -> str:
+        kind = ' class="aaiclick-number"' if number else ""
+        title = html.escape(escape_control(_short(name, 40)))
+        label = html.escape(escape_control(_short(type_, 40)))
+        return f'<th scope="col"{kind}>{title}<br><span class="aaiclick-type">{label}</span></th>'
+
+    columns = zip(shown.names, shown.types, shown.numeric, strict=True)
+    head = "".join(header(name, type_, number=number) for name, type_, number in columns)
+    body = "".join(
+        "<tr>"
+        + "".join(cell(t, number=n) for t, n in zip(row, shown.numeric, strict=True))
+        + "</tr>"
+        for row in shown.rows
+    )
+    return (
+        f'{_STYLE}<div class="aaiclick-scroll"><table class="aaiclick-table">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="aaiclick-footer">{html.escape(shown.summary)}</div>'
+    )
+
+
+def as_text(shown: Shown) -> str:
+    """Return an aligned table of plain text."""
+    names = [escape_control(_short(name, 40)) for name in shown.names]
+    types = [escape_control(_short(type_, 30)) for type_ in shown.types]
+    rows = [[NULL if cell is None else cell for cell in row] for row in shown.rows]
+    lines = [names, types, *rows]
+    widths = [max(_width(line[i]) for line in lines) for i in range(len(names))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            " " * (width - _width(cell)) + cell if number else cell + " " * (width - _width(cell))
+            for cell, width, number in zip(cells, widths, shown.numeric, strict=True)
+        ]
+        return "  ".join(padded).rstrip()
+
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([line(names), line(types), rule, *map(line, rows), f"({shown.summary})"])
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _width(text: str) -> int:
+    """Return the columns that a text takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )

@@ -1,0 +1,239 @@
+"""TableWorker against a plain model: who is dropped, when, and never twice."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aaiclick_ext.errors import DroppedTableError
+from aaiclick_ext.lifecycle import TableWorker
+
+
+class Dropped:
+    """Collects what the worker drops; may be told to fail or to wait."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.batches: list[int] = []
+        self.fail: set[str] = set()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, names) -> None:
+        self.gate.wait()
+        if self.fail.intersection(names):
+            raise RuntimeError("refused")
+        self.names += names
+        self.batches.append(len(names))
+
+
+@pytest.fixture
+def dropped():
+    return Dropped()
+
+
+@pytest.fixture
+def worker(dropped):
+    worker = TableWorker(dropped)
+    yield worker
+    dropped.gate.set()
+    dropped.fail.clear()
+    assert worker.close(5)
+
+
+def test_last_release_drops(worker, dropped):
+    worker.register("t")
+    worker.claim("t")
+    worker.release("t")
+    worker.flush()
+    assert dropped.names == []
+    worker.release("t")
+    worker.flush()
+    assert dropped.names == ["t"]
+    assert not worker.is_live("t")
+
+
+def test_claim_before_the_drop_cancels_it(worker, dropped):
+    busy = threading.Event()
+    worker.register("t")
+    worker.register("other", lambda: busy.wait(10))  # the worker thread is in here
+    worker.release("t")
+    worker.claim("t")
+    busy.set()
+    worker.flush()
+    assert dropped.names == []
+    assert worker.is_live("t")
+
+
+def test_claim_after_the_drop_raises(worker):
+    worker.register("t")
+    worker.release("t")
+    worker.flush()
+    with pytest.raises(DroppedTableError, match="t has been dropped"):
+        worker.claim("t")
+
+
+def test_claim_of_a_table_never_registered_raises(worker, dropped):
+    with pytest.raises(DroppedTableError):
+        worker.claim("orders")
+    worker.flush()
+    assert dropped.names == []
+
+
+def test_release_of_a_table_never_registered_is_ignored(worker, dropped):
+    worker.release("orders")
+    worker.flush()
+    assert dropped.names == []
+
+
+def test_release_after_close_is_silent(dropped):
+    worker = TableWorker(dropped)
+    worker.register("t")
+    worker.close()
+    worker.release("t")
+    assert dropped.names == []
+
+
+def test_drops_come_in_batches(worker, dropped):
+    dropped.gate.clear()
+    for number in range(300):
+        worker.register(f"t{number}")
+        worker.release(f"t{number}")
+    dropped.gate.set()
+    worker.flush()
+    assert sorted(dropped.names) == sorted(f"t{n}" for n in range(300))
+    assert len(dropped.batches) < 50
+
+
+def test_a_slow_drop_delays_no_claim_and_no_record(worker, dropped):
+    dropped.gate.clear()
+    worker.register("slow")
+    worker.release("slow")
+    recorded = threading.Event()
+    worker.register("t", recorded.set)
+    assert recorded.wait(5)
+    worker.claim("t")
+    assert worker.flush(timeout_s=0.05) is False
+    dropped.gate.set()
+    assert worker.flush()
+
+
+def test_a_table_that_cannot_be_dropped_keeps_no_other(worker, dropped):
+    dropped.fail.add("bad")
+    for name in ("good", "bad", "fine"):
+        worker.register(name)
+    for name in ("good", "bad", "fine"):
+        worker.release(name)
+    worker.flush()
+    assert sorted(dropped.names) == ["fine", "good"]
+    assert worker.undropped == ("bad",)
+    dropped.fail.clear()
+    worker.flush()
+    assert worker.undropped == ()
+    assert "bad" in dropped.names
+
+
+def test_a_record_that_fails_stops_nothing(worker, dropped, caplog):
+    def fail():
+        raise OSError("disk full")
+
+    worker.register("t", fail)
+    worker.release("t")
+    worker.flush()
+    assert dropped.names == ["t"]
+    assert "t could not be written" in caplog.text
+
+
+def test_forgotten_tables_are_not_dropped(worker, dropped):
+    worker.register("t")
+    assert worker.forget("t")
+    worker.release("t")
+    worker.flush()
+    assert dropped.names == []
+
+
+def test_both_threads_end(dropped):
+    worker = TableWorker(dropped)
+    assert worker.close()
+    assert not {t.name for t in threading.enumerate()} & {"aai-worker", "aai-drops"}
+
+
+class Node:
+    """Something that claims when made and releases when collected, as a leaf does."""
+
+    def __init__(self, worker, name, other=None):
+        worker.claim(name)
+        self.other = other
+        weakref.finalize(self, worker.release, name).atexit = False
+
+
+def test_threads_making_cycles_under_forced_collections(worker, dropped):
+    tables = [f"t{n}" for n in range(20)]
+    for name in tables:
+        worker.register(name)
+    errors = []
+
+    def churn():
+        try:
+            for round_ in range(300):
+                a = Node(worker, tables[round_ % 20])
+                b = Node(worker, tables[(round_ * 7) % 20], a)
+                a.other = b
+                del a, b
+                if round_ % 10 == 0:
+                    gc.collect()
+        except BaseException as error:  # shown below
+            errors.append(error)
+
+    threads = [threading.Thread(target=churn) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    gc.collect()
+    assert not errors
+    worker.flush()
+    assert dropped.names == []
+    for name in tables:
+        worker.release(name)
+    worker.flush()
+    assert sorted(dropped.names) == sorted(tables)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["+", "-", "flush"]))))
+def test_counts_follow_a_plain_model(steps):
+    dropped = Dropped()
+    worker = TableWorker(dropped)
+    counts = {"a": 1, "b": 1, "c": 1}
+    for name in counts:
+        worker.register(name)
+    for name, step in steps:
+        if step == "flush":
+            worker.flush()
+        elif step == "+" and counts[name]:
+            worker.claim(name)
+            counts[name] += 1
+        elif step == "-" and counts[name]:
+            worker.release(name)
+            counts[name] -= 1
+    worker.flush()
+    assert sorted(dropped.names) == [name for name, count in counts.items() if not count]
+    worker.close()
+
+
+def test_flush_returns_after_what_was_queued_before(worker, dropped):
+    for number in range(50):
+        worker.register(f"t{number}")
+        worker.release(f"t{number}")
+    assert worker.flush()
+    assert len(dropped.names) == 50
+    started = time.monotonic()
+    assert worker.flush()
+    assert time.monotonic() - started < 5
