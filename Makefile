@@ -14,10 +14,10 @@ export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo lab test check format bench clean browser
+.PHONY: help demo lab test notebooks check format bench clean browser
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMPS)/demo ## run the tour on real flight data, say what it did, write out/tour.html
 	@$(BIN)/python notebooks/demo.py notebooks/tour.ipynb out/tour.html
@@ -30,6 +30,9 @@ test: $(STAMPS)/test $(STAMPS)/browser browser ## tests, doctests and notebooks
 	  --nbval --nbval-current-env --nbval-cell-timeout 120 \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	  aaiclick_ext tests $(NOTEBOOKS)
+
+notebooks: $(STAMPS)/demo ## run the notebooks and store their outputs
+	@$(BIN)/python notebooks/store_outputs.py $(NOTEBOOKS)
 
 check: $(STAMPS)/check ## format, lint and types
 	$(BIN)/ruff format --check .
