@@ -1,0 +1,172 @@
+"""A handle of the embedded engine, which has no HTTP between us and chdb's own connection."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from aaiclick_ext.engine.arrow_stream import push_stream
+from aaiclick_ext.engine.handle import Handle, Parameters, insert_statement
+from aaiclick_ext.engine.sql import quote_literal
+from aaiclick_ext.engine.stats import QueryStats
+from aaiclick_ext.engine.translate import QUERY_WAS_CANCELLED
+from aaiclick_ext.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    import pyarrow as pa
+    from clickhouse_connect.driver.client import Client
+_LOCK_TIMEOUT_S = 1
+
+
+class EmbeddedHandle(Handle):
+    """A clickhouse-connect client over chdb; statements go straight to its connection.
+
+    That saves the driver's copy of every result and its temporary file per insert (1M rows
+    insert in a third of the time).
+    """
+
+    can_abandon = False
+
+    def query_arrow(self, sql: str, parameters: Parameters = None) -> pa.Table:
+        """Run a query and return its whole result, without a copy."""
+        import pyarrow as pa
+
+        statement, bound = self._bind(sql, parameters)
+        result = self._connection.query(statement, "Arrow", params=bound)
+        if not result.size():
+            return pa.table({})  # a statement without a result
+        return pa.ipc.open_file(pa.py_buffer(result.get_memview().view())).read_all()
+
+    def query_rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        """Run a query and return its rows as Python values."""
+        result = self.client.query(sql, dict(parameters) if parameters else None)
+        return [tuple(row) for row in result.result_rows]
+
+    def command(self, sql: str, parameters: Parameters = None) -> QueryStats:
+        """Run a statement whose result, if it has one, is of no interest."""
+        started = time.perf_counter()
+        statement, bound = self._bind(sql, parameters)
+        result = self._connection.query(statement, "Null", params=bound)
+        return QueryStats(
+            query_id=None,
+            read_rows=result.storage_rows_read(),
+            read_bytes=result.storage_bytes_read(),
+            written_rows=result.rows_written(),
+            written_bytes=result.bytes_written(),
+            elapsed_s=time.perf_counter() - started,
+        )
+
+    def insert_arrow(self, table: str, columns: list[str], data: pa.Table) -> QueryStats:
+        """Push a table of Arrow into an (already quoted) table, in constant memory."""
+        started = time.perf_counter()
+        with self._connection.send_insert(insert_statement(table, columns), "ArrowStream") as push:
+            push_stream(data, push.append)
+            written = push.finish()
+        if written.rows_written != data.num_rows:
+            # chdb says nothing when such an insert is killed; it only stops writing.
+            raise EngineError(
+                f"The insert was cancelled after {written.rows_written} of {data.num_rows} rows.",
+                code=QUERY_WAS_CANCELLED,
+            )
+        return QueryStats(
+            query_id=None,
+            read_rows=None,
+            read_bytes=None,
+            written_rows=written.rows_written,
+            written_bytes=written.bytes_written,
+            elapsed_s=time.perf_counter() - started,
+        )
+
+    def batches(
+        self, sql: str, parameters: Parameters = None
+    ) -> Generator[pa.RecordBatch | pa.Schema, None, None]:
+        """Run a query; yield its schema, then its batches as they come."""
+        import pyarrow as pa
+
+        statement, bound = self._bind(sql, parameters)
+        stream = self._connection.send_query(statement, "Arrow", params=bound)
+        schema = None
+        try:
+            while (chunk := stream.fetch()) is not None:
+                part = pa.ipc.open_file(pa.py_buffer(chunk.bytes()))
+                if schema is None:
+                    schema = part.schema
+                    yield schema
+                yield from (part.get_batch(i) for i in range(part.num_record_batches))
+        finally:
+            stream.close()
+        if schema is None:  # no rows, so no chunk, and no word about the columns
+            yield self.query_arrow(f"SELECT * FROM (\n{sql}\n) LIMIT 0", parameters).schema
+
+    def recover(self) -> None:
+        """Flush what a failed statement left, or replace the client.
+
+        An embedded query that fails after it has emitted rows leaves them in the handle, and
+        they come back at the head of the next result.
+        """
+        if not self._flushed():
+            with contextlib.suppress(Exception):  # then `begin` tries again, and says why not
+                self.replace()
+
+    def _flushed(self) -> bool:
+        # A KeyboardInterrupt inside the driver can leave its lock held for ever.
+        lock = self._driver.lock
+        if not lock.acquire(timeout=_LOCK_TIMEOUT_S):
+            return False
+        try:
+            self._connection.query("SELECT 1", "Null")
+        except Exception:  # noqa: BLE001 -- whatever it is, this connection is of no more use
+            return False
+        else:
+            return True
+        finally:
+            lock.release()
+
+    def _discard(self, client: Client) -> None:
+        driver = _driver_of(client)
+        if driver.lock.acquire(blocking=False):
+            driver.lock.release()
+            client.close()
+        else:
+            with contextlib.suppress(Exception):  # closing the client would wait for the lock
+                driver.conn.close()
+
+    @property
+    def running(self) -> str:
+        """The SQL condition that finds what runs here now in ``system.processes``."""
+        return f"Settings['log_comment'] = '{self.tag}'"
+
+    def begin(self) -> None:
+        """Get ready for a statement: a new client if the last one broke. There are no query ids."""
+        if self._broken:
+            self.replace()
+
+    def insert_file(
+        self, table: str, columns: list[str] | None, path: Path, file_format: str
+    ) -> QueryStats:
+        """Read a local file, in a ClickHouse format, into an (already quoted) table."""
+        source = f"FROM INFILE {quote_literal(str(path))} FORMAT {file_format}"
+        return self.command(f"{insert_statement(table, columns)} {source}")
+
+    @property
+    def _driver(self) -> Any:
+        return _driver_of(self.client)
+
+    @property
+    def _connection(self) -> Any:
+        return self._driver.conn
+
+    def _bind(self, sql: str, parameters: Parameters) -> tuple[str | bytes, dict[str, Any]]:
+        from clickhouse_connect.driver.binding import bind_query
+
+        statement, bound = bind_query(sql, dict(parameters) if parameters else None)
+        return statement, {name.removeprefix("param_"): value for name, value in bound.items()}
+
+
+def _driver_of(client: Any) -> Any:
+    """Return the driver's own handle: its lock, and chdb's connection, which has no public way."""
+    return client._backend._handle  # noqa: SLF001

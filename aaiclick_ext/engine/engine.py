@@ -1,0 +1,364 @@
+"""The engine: SQL and Arrow in, Arrow out, for the embedded ClickHouse and for servers alike."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aaiclick_ext.engine.client import connect_embedded, connect_server, secrets_of
+from aaiclick_ext.engine.describe import column_infos, describe_statement, runs_when_described
+from aaiclick_ext.engine.embedded import embedded_process
+from aaiclick_ext.engine.embedded_handle import EmbeddedHandle
+from aaiclick_ext.engine.handle import Handle
+from aaiclick_ext.engine.handles import CLOSED, Handles, Role
+from aaiclick_ext.engine.interrupt import Guard, InterruptWatch
+from aaiclick_ext.engine.sql import quote_identifier
+from aaiclick_ext.engine.stream import BatchStream
+from aaiclick_ext.engine.translate import translate
+from aaiclick_ext.errors import AaiclickError, ConnectError, ContextError, EngineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from aaiclick_ext.engine.creds import ClickHouseCreds
+    from aaiclick_ext.engine.stats import ColumnInfo, QueryStats
+    from aaiclick_ext.settings import Settings
+
+T = TypeVar("T")
+Parameters = Mapping[str, Any] | None
+_KILLER_ANSWERS_WITHIN_S = 10
+_KILL_EVERY_S = 0.1
+_KILLED_ENDS_WITHIN_S = 5.0
+_DENIED = (164, 497)  # READONLY, ACCESS_DENIED
+
+
+class Engine:
+    """One ClickHouse, embedded or a server. Opens in the background; the first use waits.
+
+    Threads never wait for each other's statements. After a failed statement the next result is
+    right. Ctrl-C on the main thread ends the running statement of `Role.USER` in well under a
+    second; a statement of another role is finished first. Every failure is one of
+    `aaiclick_ext.errors`, with the code, the SQL and, from a server, the query id.
+
+    Parameters
+    ----------
+    creds
+        The database.
+    settings
+        Where scratch databases live, and how long closing waits.
+
+    Examples
+    --------
+    >>> engine = Engine(ClickHouseCreds(), Settings())  # doctest: +SKIP
+    >>> engine.query_rows("SELECT 1 + 1")  # doctest: +SKIP
+    [(2,)]
+    """
+
+    def __init__(self, creds: ClickHouseCreds, settings: Settings) -> None:
+        self.creds = creds
+        self._settings = settings
+        self._pid = os.getpid()
+        self._tag = f"aai-{uuid.uuid4().hex[:16]}"
+        self._secrets = secrets_of(creds)
+        self._path: Path | None = None
+        self._streams: weakref.WeakSet[BatchStream] = weakref.WeakSet()
+        self._closed = False
+        self._close_lock = threading.Lock()
+        self._opened: Future[Handles] = Future()
+        self._watch = InterruptWatch(self._kill)
+        embedded_process.close_at_exit(self)
+        self._opener = threading.Thread(target=self._open, name="aai-open", daemon=True)
+        self._opener.start()
+
+    @property
+    def identity(self) -> str:
+        """What names the database, the same for all who use it; waits where it is scratch."""
+        if not self.creds.is_scratch:
+            return self.creds.identity
+        self.wait_open()
+        return f"chdb://{self._path}"
+
+    @property
+    def version(self) -> str:
+        """ClickHouse's version; waits for the opening."""
+        return str(self._handles().client.server_version)
+
+    def wait_open(self, timeout_s: float | None = None) -> None:
+        """Return when the engine is open.
+
+        Raises
+        ------
+        ConnectError
+            If it could not be opened, or not in time.
+        ContextError
+            If it was closed.
+        """
+        self._handles(timeout_s)
+
+    def query_arrow(
+        self, sql: str, parameters: Parameters = None, *, role: Role = Role.USER
+    ) -> pa.Table:
+        """Run a query and return its result as ClickHouse's Arrow output gives it.
+
+        Parameters
+        ----------
+        sql
+            One statement. ``{name:Type}`` stands for a parameter.
+        parameters
+            Values, bound by ClickHouse.
+        """
+        return self._run(role, sql, lambda handle: handle.query_arrow(sql, parameters))
+
+    def stream_arrow(self, sql: str, parameters: Parameters = None) -> pa.RecordBatchReader:
+        """Run a query and return a reader of its batches, which come as they are read.
+
+        The reader has a handle of its own until it is exhausted or collected. The first batch is
+        awaited here, for its schema.
+        """
+        import pyarrow as pa
+
+        stream = BatchStream(self._step, self._handles(), sql, parameters)
+        self._streams.add(stream)
+        return pa.RecordBatchReader.from_batches(stream.schema, stream)
+
+    def query_rows(
+        self, sql: str, parameters: Parameters = None, *, role: Role = Role.USER
+    ) -> list[tuple[Any, ...]]:
+        """Run a small query and return its rows as Python values."""
+        return self._run(role, sql, lambda handle: handle.query_rows(sql, parameters))
+
+    def command(
+        self, sql: str, parameters: Parameters = None, *, role: Role = Role.USER
+    ) -> QueryStats:
+        """Run a statement for its effect.
+
+        Where Ctrl-C comes too late to stop it, KeyboardInterrupt is raised after it was done.
+        """
+        return self._run(role, sql, lambda handle: handle.command(sql, parameters))
+
+    def insert_arrow(
+        self,
+        table: str,
+        data: pa.Table,
+        *,
+        role: Role = Role.USER,
+        columns: list[str] | None = None,
+        database: str | None = None,
+    ) -> QueryStats:
+        """Append a table of Arrow; its columns go to the columns of their names.
+
+        A null that its column cannot hold is an error, and so is an unknown column. What fails
+        in the middle may leave the rows before it.
+
+        Parameters
+        ----------
+        table, database
+            Bare names, not yet quoted.
+        columns
+            Names of the target columns, in the order of `data`, where its own are others.
+        """
+        if columns is not None:
+            data = data.rename_columns(columns)
+        target = _qualified(table, database)
+        names = list(data.schema.names)
+        return self._run(
+            role, f"INSERT INTO {target}", lambda handle: handle.insert_arrow(target, names, data)
+        )
+
+    def insert_file(
+        self,
+        table: str,
+        path: Path,
+        file_format: str,
+        *,
+        columns: list[str] | None = None,
+        database: str | None = None,
+    ) -> QueryStats:
+        """Append a local file, written in one of ClickHouse's formats; a server gets its bytes."""
+        target = _qualified(table, database)
+        return self._run(
+            Role.USER,
+            f"INSERT INTO {target} FORMAT {file_format}",
+            lambda handle: handle.insert_file(target, columns, path, file_format),
+        )
+
+    def columns_of(self, sql: str) -> dict[str, str]:
+        """Return the ClickHouse types of a query's columns, without running any part of it.
+
+        ``DESCRIBE`` computes scalar subqueries; a query that may have one is described through a
+        view, which does not.
+        """
+        if not runs_when_described(sql):
+            return self._described(describe_statement(sql))
+        view = quote_identifier(f"aai_describe_{uuid.uuid4().hex}")
+        try:
+            self.command(f"CREATE VIEW {view} AS {sql.rstrip().rstrip(';')}")
+            return self._described(f"DESCRIBE TABLE {view}")
+        except EngineError as error:
+            if error.code not in _DENIED:
+                raise
+            return self._described(describe_statement(sql))  # no right to make views
+        finally:
+            with contextlib.suppress(AaiclickError):
+                self.command(f"DROP VIEW IF EXISTS {view}")
+
+    def columns_of_table(self, table: str, database: str | None = None) -> list[ColumnInfo]:
+        """Return the columns of a table or view, hidden ones too.
+
+        Raises
+        ------
+        UnknownTableError
+            If there is none of that name.
+        """
+        return column_infos(self.query_rows(f"DESCRIBE TABLE {_qualified(table, database)}"))
+
+    def cancel(self) -> None:
+        """Kill what users run on this engine now; drops and log inserts go on."""
+        if self._opened.done() and not self._opened.exception():
+            for condition in self._opened.result().user_conditions():
+                self._kill(condition)
+
+    def close(self) -> None:
+        """Kill what users run, wait for its end, and close. Twice is fine.
+
+        The worker's and the log's statements may finish, as long as settings allow. A scratch
+        database goes at the end of the process.
+        """
+        if os.getpid() != self._pid:
+            return  # a forked child owns none of this
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._opener.join()
+            if self._opened.exception() is None:
+                self._close_handles(self._opened.result())
+            self._watch.close()
+
+    def _run(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
+        handles = self._handles()
+        with self._watch.guard() as guard:
+            handle = handles.take(role)
+            try:
+                handle.begin()
+                return self._attempt(guard if role is Role.USER else None, handle, sql, work)
+            finally:
+                handles.give_back(handle)
+
+    def _step(self, handle: Handle, sql: str, work: Callable[[Handle], T]) -> T:
+        """Run a part of a statement on a handle that is already lent."""
+        self._check()
+        with self._watch.guard() as guard:
+            return self._attempt(guard, handle, sql, work)
+
+    def _attempt(
+        self, guard: Guard | None, handle: Handle, sql: str, work: Callable[[Handle], T]
+    ) -> T:
+        try:
+            if guard is not None:
+                guard.aim(handle.running, may_abandon=handle.can_abandon)
+            try:
+                return work(handle)
+            finally:
+                if guard is not None:
+                    guard.disarm()  # a KILL must hit neither the flush nor what follows
+        except Exception as error:  # noqa: BLE001 -- all of them are translated
+            handle.recover()
+            failure = self._translated(error, sql, handle)
+        except BaseException:
+            handle.recover()
+            raise
+        raise failure  # outside the handler, so that nothing unseen becomes its context
+
+    def _described(self, statement: str) -> dict[str, str]:
+        return {info.name: info.type for info in column_infos(self.query_rows(statement))}
+
+    def _translated(self, error: Exception, sql: str, handle: Handle) -> AaiclickError:
+        if self._closed:
+            return ContextError(CLOSED)
+        return translate(error, sql=sql, query_id=handle.query_id, secrets=self._secrets)
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise ContextError(
+                f"This process was forked from {self._pid}, and a ClickHouse engine does not "
+                "survive that. Start processes with the spawn method "
+                "(multiprocessing.get_context('spawn')) and open a DataContext in each."
+            )
+        if self._closed:
+            raise ContextError(CLOSED)
+
+    def _handles(self, timeout_s: float | None = None) -> Handles:
+        self._check()
+        try:
+            return self._opened.result(timeout_s)
+        except FutureTimeoutError as error:
+            if self._opened.done():
+                raise
+            raise ConnectError(f"{self.creds.url} is not open after {timeout_s} s.") from error
+
+    def _open(self) -> None:
+        try:
+            handles = self._open_handles()
+        except AaiclickError as error:
+            self._opened.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 -- it surfaces at the first use
+            failure = ConnectError(f"{self.creds.url} cannot be opened: {error}")
+            failure.__cause__ = None if self._secrets else error
+            self._opened.set_exception(failure)
+        else:
+            self._opened.set_result(handles)
+            import pyarrow as pa  # noqa: F401 -- paid for here, not by the first query
+
+    def _open_handles(self) -> Handles:
+        if not self.creds.is_embedded:
+            connect = partial(connect_server, self.creds)
+            killer = partial(connect, answer_within_s=_KILLER_ANSWERS_WITHIN_S)
+            return Handles(Handle, connect, killer, self._tag)
+        path = embedded_process.acquire(self.creds.path, self._settings.scratch_path)
+        try:
+            connect = partial(connect_embedded, path)
+            handles = Handles(EmbeddedHandle, connect, connect, self._tag)
+        except BaseException:
+            embedded_process.release()
+            raise
+        self._path = path
+        return handles
+
+    def _kill(self, condition: str) -> None:
+        killer = self._opened.result().killer
+        with killer.lock:
+            killer.command(f"KILL QUERY WHERE {condition} ASYNC")
+
+    def _close_handles(self, handles: Handles) -> None:
+        handles.lend_no_more()
+        patience_s = self._settings.close_timeout_s
+        while not self._is_idle(handles) and patience_s > -_KILLED_ENDS_WITHIN_S:
+            patience_s -= _KILL_EVERY_S
+            targets = handles.user_conditions() if patience_s > 0 else handles.conditions()
+            for condition in targets:
+                with contextlib.suppress(Exception):  # it may have ended by itself
+                    self._kill(condition)
+        handles.close()
+        if self.creds.is_embedded:
+            embedded_process.release()
+
+    def _is_idle(self, handles: Handles) -> bool:
+        for stream in list(self._streams):
+            stream.cut_if_idle()
+        return handles.wait_until_idle(_KILL_EVERY_S)
+
+
+def _qualified(table: str, database: str | None) -> str:
+    name = quote_identifier(table)
+    return name if database is None else f"{quote_identifier(database)}.{name}"

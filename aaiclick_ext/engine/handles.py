@@ -1,0 +1,153 @@
+"""The handles of one engine: as many as never wait for each other."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from aaiclick_ext.errors import ContextError
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from aaiclick_ext.engine.handle import Handle
+
+Connect = Callable[[dict[str, str]], "Client"]
+_IDLE_KEPT = 8
+_POLL_S = 0.005
+CLOSED = "This DataContext was closed; open another to go on."
+
+
+class Role(Enum):
+    """Who runs a statement; each role has a handle of its own.
+
+    A drop waits for the readers of its table, a log insert must not wait for a query, and a KILL
+    must wait for nobody.
+    """
+
+    USER = auto()
+    WORKER = auto()
+    KILLER = auto()
+    LOG = auto()
+
+
+class Handles:
+    """Opens, lends and closes handles.
+
+    The main thread has one; other threads, and streams, take an idle one or open one more (a few
+    milliseconds and about 1 MB), so that no statement of a user waits for another's. Up to eight
+    idle ones are kept.
+    """
+
+    def __init__(
+        self, kind: type[Handle], connect: Connect, connect_killer: Connect, tag: str
+    ) -> None:
+        self._kind = kind
+        self._connect = connect
+        self._numbers = itertools.count(1)
+        self._tag = tag
+        self._closed = False
+        self._idle: deque[Handle] = deque()
+        self._lent: set[Handle] = set()
+        self._own = {
+            role: kind(
+                connect_killer if role is Role.KILLER else connect, f"{tag}-{role.name.lower()}"
+            )
+            for role in Role
+        }
+
+    @property
+    def killer(self) -> Handle:
+        """The handle that KILLs are sent with; never lent."""
+        return self._own[Role.KILLER]
+
+    @property
+    def client(self) -> Client:
+        """The main thread's client, for what it knows of the server."""
+        return self._own[Role.USER].client
+
+    def take(self, role: Role) -> Handle:
+        """Lend a handle that nobody else has; `give_back` returns it.
+
+        Raises
+        ------
+        ContextError
+            If the handles are closed.
+        """
+        return self._lend(self._pick(role))
+
+    def take_extra(self) -> Handle:
+        """Lend a handle that is no role's own, for something that lasts; `give_back` returns it."""
+        return self._lend(self._pick_extra())
+
+    def give_back(self, handle: Handle) -> None:
+        """Return a lent handle."""
+        self._lent.discard(handle)
+        handle.lock.release()
+        if handle in self._own.values():
+            return
+        if self._closed or len(self._idle) >= _IDLE_KEPT:
+            handle.close()
+        else:
+            self._idle.append(handle)
+
+    def user_conditions(self) -> list[str]:
+        """Return SQL conditions for what users run now: not the worker's drops, not the log."""
+        keep = {self._own[role] for role in (Role.WORKER, Role.LOG)}
+        return [handle.running for handle in list(self._lent) if handle not in keep]
+
+    def conditions(self) -> list[str]:
+        """Return SQL conditions for everything that runs now."""
+        return [handle.running for handle in list(self._lent)]
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Return whether nothing is lent, or became so in time."""
+        deadline = time.monotonic() + timeout_s
+        while self._lent:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
+
+    def lend_no_more(self) -> None:
+        """Refuse every further `take`."""
+        self._closed = True
+
+    def close(self) -> None:
+        """Close every handle that is not lent. One that is, is in a statement and cannot be."""
+        for handle in (*self._idle, *self._own.values()):
+            if handle not in self._lent:
+                handle.close()
+        self._idle.clear()
+
+    def _lend(self, handle: Handle) -> Handle:
+        self._lent.add(handle)
+        if self._closed:
+            self.give_back(handle)
+            raise ContextError(CLOSED)
+        return handle
+
+    def _pick(self, role: Role) -> Handle:
+        own = self._own[role]
+        if role is not Role.USER:
+            own.lock.acquire()
+            return own
+        is_main = threading.get_ident() == threading.main_thread().ident
+        if is_main and own.lock.acquire(blocking=False):
+            return own
+        return self._pick_extra()
+
+    def _pick_extra(self) -> Handle:
+        try:
+            handle = self._idle.pop()
+        except IndexError:
+            if self._closed:
+                raise ContextError(CLOSED) from None
+            handle = self._kind(self._connect, f"{self._tag}-{next(self._numbers)}")
+        handle.lock.acquire()
+        return handle

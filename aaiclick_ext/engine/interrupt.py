@@ -1,0 +1,180 @@
+"""Ctrl-C during a query: KILL it, wait for its end, then raise KeyboardInterrupt.
+
+Python runs signal handlers between bytecodes, and the main thread is inside the engine, so a
+handler of ours would run after the query. But the C-level handler writes the signal's number to
+the wakeup fd at once, and a thread that reads there can send the KILL. An exception raised inside
+the driver would leave its locks and buffers in any state, so for the length of a query the SIGINT
+handler only takes note.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
+
+_SIGINT = bytes([signal.SIGINT])
+_REPEAT_S = 0.1  # a KILL that comes before the query is registered finds nothing
+_PATIENCE_S = 3.0  # for a server that does not answer
+
+
+class InterruptWatch:
+    """The thread that turns SIGINT into a KILL while the main thread runs a statement.
+
+    Parameters
+    ----------
+    kill
+        Sends a KILL for what a SQL condition finds; called in the watching thread.
+    """
+
+    def __init__(self, kill: Callable[[str], None]) -> None:
+        self._kill = kill
+        self._read_fd, self._write_fd = os.pipe()
+        os.set_blocking(self._write_fd, False)
+        self._kill_lock = threading.Lock()  # held over a KILL: a late one must not hit what follows
+        self._target: str | None = None
+        self._may_abandon = False
+        self._abandon = False
+        self._entered = False
+        self._pressed = False
+        self._outer: Any = None
+        self._outer_fd = -1
+        self._closed = False
+        self._thread = threading.Thread(target=self._watch, name="aai-interrupt", daemon=True)
+        self._thread.start()
+
+    def guard(self) -> Guard:
+        """Return a context manager to run one statement in.
+
+        It raises KeyboardInterrupt at its end if Ctrl-C was pressed inside. Off the main thread,
+        inside another guard, and where SIGINT has no Python handler it does nothing.
+        """
+        return Guard(self)
+
+    def aim(self, target: str, *, may_abandon: bool) -> None:
+        """Name the statement that Ctrl-C kills from now on, by a SQL condition.
+
+        With `may_abandon` KeyboardInterrupt is raised in its middle when three seconds of KILLs
+        had no effect.
+        """
+        with self._kill_lock:
+            self._target, self._may_abandon = target, may_abandon
+        if self._pressed:
+            self._wake()  # it was pressed when there was nothing to kill
+
+    def disarm(self) -> None:
+        """Return when no KILL is under way and none will follow."""
+        with self._kill_lock:
+            self._target = None
+
+    def close(self) -> None:
+        """End the thread."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._write_fd)
+            self._thread.join()
+            os.close(self._read_fd)
+
+    def enter(self) -> bool:
+        """Take SIGINT over; return whether that was done."""
+        if self._entered or threading.get_ident() != threading.main_thread().ident:
+            return False
+        outer = signal.getsignal(signal.SIGINT)
+        if not callable(outer):  # ignored, or the default that ends the process
+            return False
+        self._entered, self._pressed, self._abandon = True, False, False
+        signal.signal(signal.SIGINT, self._note)
+        # Nothing raises from here on: the handler that does is replaced.
+        self._outer = outer
+        self._outer_fd = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        return True
+
+    def leave(self) -> bool:
+        """Give SIGINT back; return whether it came."""
+        self.disarm()
+        signal.set_wakeup_fd(self._outer_fd)
+        self._entered = False
+        signal.signal(signal.SIGINT, self._outer)
+        return self._pressed
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._pressed = True
+        if self._abandon:
+            self._abandon = False
+            raise KeyboardInterrupt
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write_fd, _SIGINT)
+
+    def _watch(self) -> None:
+        while data := os.read(self._read_fd, 4096):
+            self._pass_on(data)
+            if _SIGINT in data:
+                self._kill_until_done()
+
+    def _pass_on(self, data: bytes) -> None:
+        """Give other signals to the fd that ours stands in for (asyncio has one)."""
+        others = data.replace(_SIGINT, b"")
+        if others and self._outer_fd >= 0:
+            with contextlib.suppress(OSError):
+                os.write(self._outer_fd, others)
+
+    def _kill_until_done(self) -> None:
+        give_up_at = time.monotonic() + _PATIENCE_S
+        while True:
+            with self._kill_lock:
+                if self._target is None:
+                    return
+                with contextlib.suppress(Exception):  # it may have ended; the server may be gone
+                    self._kill(self._target)
+            if self._may_abandon and time.monotonic() > give_up_at:
+                self._abandon = True
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                return
+            if select.select([self._read_fd], [], [], _REPEAT_S)[0]:
+                data = os.read(self._read_fd, 4096)
+                if not data:
+                    return
+                self._pass_on(data)
+
+
+class Guard:
+    """One statement under the watch."""
+
+    __slots__ = ("_active", "_watch")
+
+    def __init__(self, watch: InterruptWatch) -> None:
+        self._watch = watch
+        self._active = False
+
+    def __enter__(self) -> Self:
+        self._active = self._watch.enter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._active and self._watch.leave():
+            raise KeyboardInterrupt from None
+
+    def aim(self, target: str, *, may_abandon: bool) -> None:
+        """Name the statement that Ctrl-C kills from now on."""
+        if self._active:
+            self._watch.aim(target, may_abandon=may_abandon)
+
+    def disarm(self) -> None:
+        """Return when no KILL is under way and none will follow."""
+        if self._active:
+            self._watch.disarm()

@@ -1,0 +1,31 @@
+"""Names and text inside SQL."""
+
+from __future__ import annotations
+
+
+def quote_identifier(name: str) -> str:
+    r"""Return a name of a table, column or database as it stands in ClickHouse SQL.
+
+    Always in backticks, so that no name is a keyword, and never taken for already quoted.
+
+    Examples
+    --------
+    >>> print(quote_identifier("a `b` c"))
+    `a \`b\` c`
+    """
+    from clickhouse_connect.driver.binding import escape_str
+
+    return f"`{escape_str(name)}`"
+
+
+def quote_literal(text: str) -> str:
+    r"""Return a text as a ClickHouse string literal.
+
+    Examples
+    --------
+    >>> print(quote_literal("it's"))
+    'it\'s'
+    """
+    from clickhouse_connect.driver.binding import format_str
+
+    return str(format_str(text))

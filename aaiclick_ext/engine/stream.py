@@ -1,0 +1,93 @@
+"""Batches that come as they are read."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from aaiclick_ext.engine.handle import Handle, Parameters
+from aaiclick_ext.engine.handles import CLOSED, Handles
+from aaiclick_ext.errors import ContextError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Step = Callable[[Handle, str, Callable[[Handle], Any]], Any]
+
+
+class BatchStream:
+    """An iterator over the batches of one query, with a handle of its own until its end.
+
+    Parameters
+    ----------
+    step
+        Runs one step on the handle, with interrupt, recovery and translation of errors.
+    handles
+        Where the handle comes from.
+    sql, parameters
+        The query.
+
+    Attributes
+    ----------
+    schema
+        Of the batches; the constructor waits for the first.
+    """
+
+    schema: pa.Schema
+
+    def __init__(self, step: Step, handles: Handles, sql: str, parameters: Parameters) -> None:
+        self._step = step
+        self._handles = handles
+        self._sql = sql
+        self._cut = False
+        self._lock = threading.Lock()
+        self._handle: Handle | None = handles.take_extra()
+        self._handle.begin()
+        self._source = self._handle.batches(sql, parameters)
+        self.schema = self._advance()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        batch = self._advance()
+        if batch is None:
+            raise StopIteration
+        return batch
+
+    def cut_if_idle(self) -> None:
+        """End the stream unless a thread is waiting for its next batch."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._cut = self._cut or self._handle is not None
+                self._end()
+            finally:
+                self._lock.release()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_source"):
+            self._end()
+
+    def _advance(self) -> Any:
+        with self._lock:
+            if self._handle is None:
+                if self._cut:
+                    raise ContextError(CLOSED)
+                return None
+            try:
+                item = self._step(self._handle, self._sql, lambda _: next(self._source, None))
+            except BaseException:
+                self._end()
+                raise
+            if item is None:
+                self._end()
+            return item
+
+    def _end(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with contextlib.suppress(Exception):  # what can be said was said by a step
+                self._source.close()
+            self._handles.give_back(handle)
