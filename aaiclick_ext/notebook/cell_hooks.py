@@ -1,0 +1,171 @@
+"""What happens around a cell: it becomes a task of the operation log.
+
+IPython's events, as they really come: a silent cell and a widget's message fire only
+``pre_execute`` and ``post_execute``; any other cell fires ``pre_run_cell`` after the first and
+``post_run_cell`` after the second; a blank cell, and the cell that loads the extension, fire the
+last ones without the first ones; cells can run cells; subshells run cells in other threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aaiclick_ext.errors import AaiclickError
+from aaiclick_ext.notebook.interrupt import interrupt_held_back
+from aaiclick_ext.notebook.variables import names_of_views
+from aaiclick_ext.oplog.task import Task
+
+if TYPE_CHECKING:
+    from aaiclick_ext.context import DataContext
+    from aaiclick_ext.notebook.idle import IdleCollection
+    from aaiclick_ext.notebook.last_error import LastError
+    from aaiclick_ext.notebook.output_history import OutputHistory
+
+
+@dataclass
+class _Running:
+    task: Task
+    is_cell: bool
+
+
+class _Stack(threading.local):
+    """What runs in this thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.running: list[_Running] = []
+
+
+class CellHooks:
+    """Makes each cell a task, names its results after variables and writes its events, once.
+
+    Parameters
+    ----------
+    ip
+        The IPython shell.
+    """
+
+    def __init__(
+        self,
+        ip: Any,
+        context: DataContext,
+        outputs: OutputHistory,
+        last_error: LastError,
+        idle: IdleCollection,
+    ) -> None:
+        self._ip = ip
+        self._context = context
+        self._outputs = outputs
+        self._last_error = last_error
+        self._idle = idle
+        self._stack = _Stack()
+
+    def register(self) -> None:
+        """Start listening, and make the cell that is running now a task."""
+        for event in _EVENTS:
+            self._ip.events.register(event, getattr(self, event))
+        cell = _running_cell(self._ip, self._context.snowflake.next())
+        if cell is not None:
+            self._begin(cell, is_cell=True)
+
+    def unregister(self) -> None:
+        """Stop listening."""
+        for event in _EVENTS:
+            if (callback := getattr(self, event)) in self._ip.events.callbacks[event]:
+                self._ip.events.unregister(event, callback)
+
+    def pre_execute(self) -> None:
+        """Begin a task, of which nothing more is known yet."""
+        if self._context.closed:
+            return
+        with interrupt_held_back():
+            self._idle.cancel()
+            self._begin(Task(self._context.snowflake.next(), None, None, None), is_cell=False)
+
+    def pre_run_cell(self, info: Any) -> None:
+        """Tell which cell the task that has just begun is."""
+        running = self._stack.running
+        if self._context.closed or not running:
+            return
+        with interrupt_held_back():
+            self._last_error.before_cell(info.raw_cell)
+            task = Task(
+                task_id=running.pop().task.task_id,
+                cell_id=info.cell_id,
+                # The count of what is displayed now is the cell's, whether IPython counts a cell
+                # before it runs (9.10 and later) or after.
+                execution_count=self._ip.displayhook.prompt_count if info.store_history else None,
+                source=info.raw_cell,
+            )
+            self._begin(task, is_cell=True)
+
+    def post_execute(self) -> None:
+        """End a task that was not a cell."""
+        running = self._stack.running
+        if running and not running[-1].is_cell:
+            self._end()
+
+    def post_run_cell(self, result: Any) -> None:
+        """End a cell's task and let go of what is only kept by output history."""
+        if result is not None and result.info is not None and not result.info.raw_cell.strip():
+            return
+        with interrupt_held_back():
+            self._outputs.note(result)
+        self._end()
+
+    def _begin(self, task: Task, *, is_cell: bool) -> None:
+        self._stack.running.append(_Running(task, is_cell))
+        self._context.begin_task(task)
+
+    def _end(self) -> None:
+        context, running = self._context, self._stack.running
+        with interrupt_held_back():
+            if running:
+                running.pop()
+            if context.is_open:
+                recorded = context.oplog.pending
+                context.oplog.end_task(names_of_views(self._ip, context) if recorded else {})
+            if running:
+                context.begin_task(running[-1].task)
+                return
+        self._idle.schedule()
+        if context.is_open:
+            self._write_events()
+
+    def _write_events(self) -> None:
+        """Write the cell's events in one insert. What fails stays with the collector."""
+        try:
+            if self._context.oplog.pending:
+                self._context.oplog.flush()
+        except KeyboardInterrupt:
+            pass  # the cell has ended: there is nothing else to interrupt
+        except AaiclickError as error:
+            warnings.warn(f"the operation log could not be written: {error}", stacklevel=2)
+
+
+_EVENTS = ("pre_execute", "pre_run_cell", "post_execute", "post_run_cell")
+
+
+def _running_cell(ip: Any, task_id: int) -> Task | None:
+    """Return the cell that is running as a task, or None where none is."""
+    # What is displayed goes to IPython only while a cell runs.
+    if not ip.display_trap.is_active:
+        return None
+    inputs = ip.user_ns.get("In", [])
+    count = ip.displayhook.prompt_count
+    is_in_history = len(inputs) - 1 == count
+    return Task(
+        task_id=task_id,
+        cell_id=_cell_id_of_request(ip),
+        execution_count=count if is_in_history else None,
+        source=inputs[-1] if is_in_history else None,
+    )
+
+
+def _cell_id_of_request(ip: Any) -> str | None:
+    """Return the id of the cell that a front end asked to run."""
+    request = ip.kernel.get_parent() if hasattr(ip, "kernel") else None
+    cell_id = (request or {}).get("metadata", {}).get("cellId")
+    return None if cell_id is None else str(cell_id)

@@ -1,0 +1,117 @@
+"""Loading into a shell and unloading from it.
+
+Loading imports nothing heavy and waits for nothing: the context opens its engine, and imports what
+that needs, in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aaiclick_ext.context import DataContext
+from aaiclick_ext.notebook.cell_hooks import CellHooks
+from aaiclick_ext.notebook.config import ShellSettings
+from aaiclick_ext.notebook.display import ValueFormatters
+from aaiclick_ext.notebook.idle import IdleCollection
+from aaiclick_ext.notebook.last_error import LastError
+from aaiclick_ext.notebook.magics import LineageMagic
+from aaiclick_ext.notebook.output_history import OutputHistory
+
+if TYPE_CHECKING:
+    from aaiclick_ext.settings import Settings
+
+
+class Extension:
+    """The extension, loaded into one shell: its `DataContext` and all that is registered.
+
+    The context is a plain attribute, never a ContextVar: a value that a cell with ``await`` sets
+    in one of those is gone in the next cell.
+
+    Parameters
+    ----------
+    ip
+        The IPython shell.
+
+    Attributes
+    ----------
+    loaded
+        The one of this process, or None.
+    context
+        Opens in the background; a failure to open is raised by its first use.
+    """
+
+    loaded: ClassVar[Extension | None] = None
+
+    def __init__(self, ip: Any) -> None:
+        self.ip = ip
+        with contextlib.ExitStack() as undo:
+            shell_settings = ShellSettings(ip, self._settings_changed)
+            undo.callback(shell_settings.close)
+            self.settings = shell_settings.read()
+            self.context = undo.enter_context(DataContext(settings=self.settings))
+            undo.callback(_close_widgets)
+            undo.callback(ValueFormatters(ip).close)
+            undo.callback(LineageMagic(ip, self.context).close)
+            idle = IdleCollection()
+            undo.callback(idle.cancel)
+            outputs = OutputHistory(ip, lambda: self.settings.displayed_results)
+            hooks = CellHooks(ip, self.context, outputs, LastError(ip), idle)
+            undo.callback(hooks.unregister)
+            hooks.register()
+            self._undo = undo.pop_all()
+
+    @classmethod
+    def load(cls, ip: Any) -> Extension:
+        """Load into a shell; into the one it is already loaded into, do nothing.
+
+        Raises
+        ------
+        SettingsError
+            If the environment or the configuration has a value that cannot be used. Nothing is
+            left registered.
+        """
+        if cls.loaded is not None and cls.loaded.ip is not ip:
+            cls.unload(cls.loaded.ip)
+        if cls.loaded is None:
+            cls.loaded = cls(ip)
+        return cls.loaded
+
+    @classmethod
+    def unload(cls, ip: Any) -> None:
+        """Unregister everything and close the context; its tables and threads end.
+
+        Does nothing if it is not loaded into this shell.
+        """
+        extension = cls.loaded
+        if extension is None or extension.ip is not ip:
+            return
+        cls.loaded = None
+        extension.close()
+
+    def close(self) -> None:
+        """Unregister everything, the last first, and close the context, whatever fails."""
+        self._undo.close()
+
+    def _settings_changed(self, settings: Settings) -> None:
+        self.settings = settings
+
+
+def load(ip: Any) -> None:
+    """Load the extension into a shell, as ``%load_ext aaiclick_ext`` does."""
+    Extension.load(ip)
+
+
+def unload(ip: Any) -> None:
+    """Unload the extension from a shell, as ``%unload_ext aaiclick_ext`` does."""
+    Extension.unload(ip)
+
+
+def _close_widgets() -> None:
+    """Close the widgets that `%lineage` has shown."""
+    if "aaiclick_ext.widgets.lineage" not in sys.modules:
+        return
+    from aaiclick_ext.widgets import close_all
+
+    close_all()

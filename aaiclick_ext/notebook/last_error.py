@@ -1,0 +1,98 @@
+"""The last error: its traceback holds the variables of every function that was running.
+
+IPython keeps it until the next error. This keeps it for as long as somebody may want to look at it,
+which is until the next cell that is not about it (``%debug``, ``%tb``).
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import sys
+from functools import partial
+from typing import Any
+
+from aaiclick_ext.errors import AaiclickError
+from aaiclick_ext.notebook.reach import error_reaches_table
+
+_LOOKS_AT_ERROR = re.compile(
+    r"^\s*%?(debug|tb|pdb|xmode)\b(?!\s*[=.,:(\[])|\bsys\.last_|\bpost_mortem\b|\bpdb\.pm\b",
+    re.MULTILINE,
+)
+
+
+def looks_at_error(raw_cell: str) -> bool:
+    """Say whether a cell is about the last error.
+
+    Examples
+    --------
+    >>> looks_at_error("%debug"), looks_at_error("debug = True")
+    (True, False)
+    """
+    return _LOOKS_AT_ERROR.search(raw_cell) is not None
+
+
+class LastError:
+    """Lets go of the last error when the next cell starts.
+
+    An error that keeps no table of ours stays with IPython, which then behaves as it always does.
+    """
+
+    def __init__(self, ip: Any) -> None:
+        self._ip = ip
+        self._left_alone: int | None = None
+
+    def before_cell(self, raw_cell: str) -> None:
+        """Release the error of an earlier cell, unless this one is about to look at it."""
+        errors = self._errors()
+        if not errors:
+            return
+        if looks_at_error(raw_cell):
+            self._show_stack_again(errors)
+            return
+        # An error that was left alone is still referred to by IPython, so its id is still its own.
+        if id(errors[0]) == self._left_alone:
+            return
+        if any(error_reaches_table(error, self._ip.user_ns) for error in errors):
+            del errors
+            self.release()
+        else:
+            self._left_alone = id(errors[0])
+
+    def release(self) -> None:
+        """Drop every reference to the last error that IPython and Python keep."""
+        for name in ("last_exc", "last_value", "last_traceback", "last_type"):
+            vars(sys).pop(name, None)
+        formatter = self._ip.InteractiveTB
+        for name in ("tb", "etype", "evalue"):
+            if hasattr(formatter, name):
+                setattr(formatter, name, None)
+        formatter.pdb = (
+            None  # the debugger keeps the frames it last looked at; IPython makes a new one
+        )
+        last = self._ip.last_execution_result
+        if last is not None:
+            last.error_in_exec = last.error_before_exec = None
+        gc.collect(1)  # frames that keep the exception they caught; a full one follows when idle
+
+    def _errors(self) -> list[BaseException]:
+        last = self._ip.last_execution_result
+        found = [
+            getattr(sys, "last_value", None),
+            getattr(last, "error_in_exec", None),
+            getattr(last, "error_before_exec", None),
+        ]
+        return list(
+            {id(error): error for error in found if isinstance(error, BaseException)}.values()
+        )
+
+    def _show_stack_again(self, errors: list[BaseException]) -> None:
+        """Let ``%tb`` show the stack of an error that showed itself without one."""
+        for error in errors:
+            if isinstance(error, AaiclickError):
+                vars(error)["_render_traceback_"] = partial(
+                    self._ip.InteractiveTB.structured_traceback,
+                    type(error),
+                    error,
+                    error.__traceback__,
+                )

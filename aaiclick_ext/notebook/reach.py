@@ -1,0 +1,131 @@
+"""Which Python values keep one of our tables."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+from collections import deque
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_MAX_ITEMS = 10_000
+"""Items of one container that are looked at."""
+
+_OPAQUE = (type, types.ModuleType, types.FrameType, types.CodeType, types.BuiltinFunctionType)
+_CONTAINERS = (list, tuple, set, frozenset, deque)
+
+
+def is_expression_of_ours(value: object) -> bool:
+    """Say whether a value is an Ibis expression, or a part of one, on our backend."""
+    if "aaiclick_ext.objects" not in sys.modules:
+        return False  # nobody can have made one yet, and asking must not import Ibis
+    import ibis.expr.operations as ops
+    import ibis.expr.types as ir
+    from ibis.expr.types.groupby import GroupedTable
+
+    from aaiclick_ext.objects.leaf import services_of
+
+    if isinstance(value, GroupedTable):
+        value = value.table
+    if isinstance(value, ir.Expr):
+        value = value.op()
+    return isinstance(value, ops.Node) and services_of(value) is not None
+
+
+def reaches_table(value: object, budget: int = 500) -> bool | None:
+    """Say whether a value is, or holds, an expression on our backend.
+
+    Follows references breadth first, through containers, instances, closures and bound methods,
+    but not into modules and classes.
+
+    Parameters
+    ----------
+    budget
+        How many objects are looked at; the answer is None where that did not settle it. One costs
+        about a microsecond.
+    """
+    seen: set[int] = set()
+    todo = deque([value])
+    while todo:
+        current = todo.popleft()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if is_expression_of_ours(current):
+            return True
+        if len(seen) > budget:
+            return None
+        todo.extend(item for item in _referents(current) if gc.is_tracked(item))
+    return False
+
+
+def error_reaches_table(error: BaseException, namespace: dict[str, Any]) -> bool:
+    """Say whether an exception, its causes or the frames of their tracebacks keep a table of ours.
+
+    Parameters
+    ----------
+    namespace
+        The user's variables. They are kept by being variables, so the frame of the cell, whose
+        locals they are, does not count.
+    """
+    kept = [
+        item
+        for exception in _chain(error)
+        for item in chain(exception.args, vars(exception).values(), _attributes(exception))
+    ]
+    for exception in _chain(error):
+        traceback = exception.__traceback__
+        while traceback is not None:
+            frame, traceback = traceback.tb_frame, traceback.tb_next
+            if frame.f_globals is not frame.f_locals and frame.f_locals is not namespace:
+                kept.extend(frame.f_locals.values())
+    return (
+        reaches_table([item for item in kept if item is not namespace], budget=5_000) is not False
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it came from."""
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        exception = todo.pop()
+        if exception is None or id(exception) in seen:
+            continue
+        seen.add(id(exception))
+        yield exception
+        todo += [exception.__cause__, exception.__context__]
+        if isinstance(exception, BaseExceptionGroup):
+            todo += exception.exceptions
+
+
+def _attributes(exception: BaseException) -> Iterable[Any]:
+    """Return what Python stores on its own exceptions, such as what lacked an attribute."""
+    return [getattr(exception, name, None) for name in ("obj", "name", "value")]
+
+
+def _referents(value: object) -> Iterable[Any]:
+    if isinstance(value, _OPAQUE):
+        return ()
+    if isinstance(value, dict):
+        if "__builtins__" in value and "__name__" in value:
+            return ()  # the globals of a module, or the user's
+        return chain(islice(value.values(), _MAX_ITEMS), islice(value, _MAX_ITEMS))
+    if isinstance(value, _CONTAINERS):
+        return islice(value, _MAX_ITEMS)
+    if isinstance(value, types.FunctionType):
+        cells = value.__closure__ or ()
+        return chain(value.__defaults__ or (), _contents(cells))
+    return gc.get_referents(value)
+
+
+def _contents(cells: Iterable[types.CellType]) -> Iterator[Any]:
+    for cell in cells:
+        try:
+            yield cell.cell_contents
+        except ValueError:  # still empty
+            continue

@@ -1,0 +1,51 @@
+"""What the last line of a cell shows."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def table(kernel):
+    kernel.check("t = aai.create_object_from_value({'name': ['x', '<b>y</b>'], 'n': [1, 2]})")
+    return kernel
+
+
+def test_a_view_is_a_table_in_html_and_in_text(table):
+    data = table.check("t").data
+    assert {"text/html", "text/plain"} <= set(data)
+    assert "<b>y</b>" not in data["text/html"]
+    assert "&lt;b&gt;y&lt;/b&gt;" in data["text/html"]
+    assert "name" in data["text/plain"]
+
+
+def test_a_scalar_shows_its_value(table):
+    assert table.check("t.n.mean()").data == {"text/plain": "1.5"}
+    assert table.check("t.name.max()").data == {"text/plain": "'x'"}
+
+
+def test_a_column_shows_its_first_values(table):
+    data = table.check("t.n + 40").data
+    assert {"text/html", "text/plain"} <= set(data)
+    assert "41" in data["text/plain"]
+    assert "42" in data["text/html"]
+
+
+def test_a_failing_scalar_shows_a_short_error(table):
+    error = table.run("t.name.cast('int64').sum()").error
+    assert error is not None
+    assert len(error.text.splitlines()) <= 8
+
+
+def test_other_backends_show_what_they_always_did(table):
+    table.check("import ibis; other = ibis.table({'a': 'int64'}, name='other')")
+    with_us = table.check("other.a.sum()").data["text/plain"]
+    table.check("%unload_ext aaiclick_ext")
+    try:
+        assert table.check("other.a.sum()").data["text/plain"] == with_us
+        column = table.check("other.a").data["text/plain"]
+    finally:
+        table.load()
+    assert table.check("other.a").data["text/plain"] == column

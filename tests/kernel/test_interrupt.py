@@ -1,0 +1,85 @@
+"""Ctrl-C, the stop button: the query ends, the kernel goes on, the next result is right."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+pytestmark = pytest.mark.kernel
+
+ENDLESS = "sum(sipHash64(a.number, b.number)) AS s FROM numbers(1000000) a, numbers(10000000) b"
+
+
+def interrupt_after(kernel, code, seconds):
+    request = kernel.start(code)
+    time.sleep(seconds)
+    kernel.interrupt()
+    pressed = time.monotonic()
+    result = kernel.finish(request)
+    return result, time.monotonic() - pressed
+
+
+def test_a_long_query_ends_in_well_under_a_second(kernel):
+    kernel.check("x = aai.create_object_from_value([1, 2, 3])")
+    for _ in range(3):
+        result, waited = interrupt_after(kernel, f"aai.sql('SELECT {ENDLESS}').data()", 1.0)
+        assert result.error is not None
+        assert result.error.ename == "KeyboardInterrupt"
+        assert waited < 1.0
+        assert kernel.value("x.data()") == [1, 2, 3]
+        assert kernel.value("x.sum().data()") == 6
+
+
+def test_a_long_copy_leaves_no_table(kernel):
+    kernel.check("x = aai.create_object_from_value([1])")
+    before = kernel.tables()
+    result, waited = interrupt_after(
+        kernel,
+        "y = aai.sql('SELECT sipHash64(a.number, b.number) AS h FROM numbers(1000000) a, "
+        "numbers(100000) b WHERE h = 1').copy()",
+        1.0,
+    )
+    assert result.error is not None
+    assert result.error.ename == "KeyboardInterrupt"
+    assert waited < 1.0
+    assert kernel.value("'y' in globals()") is False
+    assert kernel.tables() == before
+
+
+def test_a_loop_of_small_queries_can_be_interrupted_anywhere(kernel):
+    kernel.check("x = aai.create_object_from_value(list(range(10)))")
+    for tenth in range(8):
+        result, waited = interrupt_after(
+            kernel, "while True:\n    x.sum().data(); (x + 1).data()", 0.2 + tenth / 37
+        )
+        assert result.error is not None
+        assert result.error.ename == "KeyboardInterrupt"
+        assert waited < 1.0
+        assert kernel.value("[x.sum().data(), (x + x).data()]") == [45, list(range(0, 20, 2))]
+    kernel.check("del x")
+    assert kernel.tables() == []
+
+
+def test_an_interrupt_between_cells_hurts_nothing(kernel):
+    kernel.check("x = aai.create_object_from_value([5])")
+    for _ in range(5):
+        request = kernel.start("y = x + 1; z = y.copy()")
+        kernel.interrupt()
+        kernel.finish(request)
+        kernel.interrupt()
+        assert kernel.value("(x + 1).data()") == [6]
+    kernel.run("del y, z")
+    kernel.run("del x")
+    kernel.check("1;")
+    assert kernel.tables() == []
+
+
+def test_an_awaiting_cell_can_be_interrupted(kernel):
+    kernel.check("import asyncio\nx = aai.create_object_from_value([5])")
+    result, waited = interrupt_after(kernel, "y = x + 1\nawait asyncio.sleep(30)", 0.5)
+    assert result.error is not None
+    assert waited < 1.0
+    assert kernel.value("y.data()") == [6]
+    names = kernel.value("probe.log('variable_names', \"operation = 'add'\")")
+    assert next(list(found) for (found,) in names) == ["y"]

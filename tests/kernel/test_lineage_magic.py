@@ -1,0 +1,109 @@
+"""%lineage."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.kernel
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture
+def flights(kernel):
+    kernel.check("flights = aai.create_object_from_value({'carrier': ['a', 'b'], 'delay': [1, 2]})")
+    kernel.check("late = flights.filter(flights.delay > 1)")
+    kernel.check("worst = late.group_by('carrier').agg(mean=late.delay.mean())")
+    return kernel
+
+
+def bundle(kernel, line):
+    result = kernel.check(line)
+    assert result.data is None
+    assert len(result.displays) == 1, result.stderr
+    return result.displays[0]
+
+
+def test_it_shows_a_widget_a_picture_and_text(flights):
+    shown = bundle(flights, "%lineage worst")
+    assert set(shown) == {WIDGET, "image/svg+xml", "text/plain"}
+    assert "<svg" in shown["image/svg+xml"]
+    for word in ("worst", "late", "flights"):
+        assert word in shown["image/svg+xml"]
+        assert word in shown["text/plain"]
+
+
+def test_it_works_after_everything_is_deleted(flights):
+    flights.check("answer = worst.copy()")
+    before = bundle(flights, "%lineage answer")["text/plain"]
+    flights.check("del flights, late, worst")
+    assert len(flights.tables()) == 1
+    after = bundle(flights, "%lineage answer")["text/plain"]
+    for word in ("flights", "late", "worst", "answer"):
+        assert word in before
+        assert word in after
+
+
+def test_by_table_name_after_the_variable_is_gone(flights):
+    name = flights.value("flights.op().name")
+    flights.check("del flights, late, worst")
+    assert flights.tables() == []
+    shown = bundle(flights, f"%lineage {name} --forward")["text/plain"]
+    assert "worst" in shown
+
+
+def test_forward_both_and_depth(flights):
+    assert "worst" not in bundle(flights, "%lineage flights")["text/plain"]
+    assert "worst" in bundle(flights, "%lineage flights --forward")["text/plain"]
+    both = bundle(flights, "%lineage late --both")["text/plain"]
+    assert "flights" in both
+    assert "worst" in both
+    near = bundle(flights, "%lineage worst --depth 1")["text/plain"]
+    assert "flights" not in near
+
+
+@pytest.mark.parametrize(
+    "expression", ["flights.delay", "flights.delay.mean()", "flights.limit(1)", "_", "[worst][0]"]
+)
+def test_expressions(flights, expression):
+    flights.check("flights.carrier")
+    if expression == "[worst][0]":
+        flights.check("expression = [worst]")
+        expression = "expression[0]"
+    assert "flights" in bundle(flights, f"%lineage {expression}")["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("%lineage", ["of what", "worst"]),
+        ("%lineage wurst", ["'wurst'", "worst, "]),
+        ("%lineage nosuch.thing", ["nosuch.thing", "flights"]),
+        ("%lineage number", ["number is a int", "flights"]),
+        ("%lineage worst --nonsense", ["nonsense"]),
+        ("%lineage worst --depth 0", ["--depth"]),
+        ("%lineage worst --depth many", ["--depth"]),
+        ("%lineage worst --forward --both", ["--forward or --both"]),
+        ("%lineage flights.nosuch()", ["flights.nosuch"]),
+    ],
+)
+def test_a_mistake_costs_one_line(flights, line, words):
+    flights.check("number = 5")
+    result = flights.run(line)
+    said = result.stderr + (result.error.text if result.error else "")
+    assert "UsageError" in said
+    for word in words:
+        assert word in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_it_holds_no_table(flights):
+    bundle(flights, "%lineage worst")
+    flights.check("del flights, late, worst")
+    assert flights.tables() == []
+
+
+def test_help(flights):
+    help_text = flights.run("get_ipython().find_line_magic('lineage').__doc__").text
+    for word in ("--forward", "--both", "--depth"):
+        assert word in help_text
