@@ -28,6 +28,7 @@ SESSION_SETTINGS: dict[str, str | int] = {
     "output_format_arrow_fixed_string_as_fixed_byte_array": 0,
     "input_format_null_as_default": 0,  # a null that a column cannot hold is an error
     "insert_null_as_default": 0,
+    "insert_allow_materialized_columns": 1,  # row numbers of arrays are written, not recounted
     "http_max_tries": 1,  # url() to a refused port takes 131 s otherwise
     "database_atomic_wait_for_drop_and_detach_synchronously": 1,  # files go with the table
 }

@@ -140,6 +140,7 @@ class Backend(SQLBackend):  # type: ignore[misc]
             return known[1]
         assert self.ingest is not None
         leaf = self.ingest(memtable.data.to_pyarrow(memtable.schema))
+        self.provenance.record_ingested(memtable, leaf.name)
         key, table = id(memtable), self._ingested
         table[key] = (weakref.ref(memtable, lambda _: table.pop(key, None)), leaf)
         return leaf

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import sqlglot as sg
 import sqlglot.expressions as sge
+from ibis.backends.sql.compilers.base import STAR
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
 
 from aaiclick_ext.engine.compile_cache import CompileCache
@@ -13,8 +15,10 @@ from aaiclick_ext.engine.types import wrap_fetch
 from aaiclick_ext.objects.ordering import ordered
 
 if TYPE_CHECKING:
-    import ibis.expr.operations as ops
     from collections.abc import Mapping
+
+    import ibis.expr.operations as ops
+
     from aaiclick_ext.objects.backend import Backend
 
 
@@ -50,7 +54,8 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
         self, op: ops.SQLQueryResult, *, query: str, **_: Any
     ) -> sge.Subquery:
         """Put the user's own text in, not what a parser would make of it."""
-        return sge.Subquery(this=sge.Var(this=f"\n{query}\n"))
+        text = sge.Subquery(this=sge.Var(this=f"\n{query}\n"))  # it may end in a comment
+        return sge.Subquery(this=sg.select(STAR).from_(text))
 
 
 class Planner:

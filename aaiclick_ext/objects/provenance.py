@@ -76,10 +76,7 @@ class Provenance:
         known = self.known_name(op)
         if known is not None:
             return known
-        name = f"view_{to_base36(self._services.snowflake.next())}"
-        key = id(op)
-        names = self._names
-        names[key] = (weakref.ref(op, lambda _: names.pop(key, None)), name)
+        name = self._assign_name(op)
         self._services.oplog.record(
             operation,
             result_table=name,
@@ -88,6 +85,11 @@ class Provenance:
             sql_template=sql_template,
         )
         return name
+
+    def record_ingested(self, memtable: ops.InMemoryTable, table: str) -> None:
+        """Record which table of ours stands for an `ibis.memtable`."""
+        name = self.known_name(memtable) or self._assign_name(memtable)
+        self._services.oplog.record("memtable", result_table=name, kwargs={"source": table})
 
     def sink_name(self) -> str:
         """Return a name for data that leaves the database."""
@@ -99,7 +101,15 @@ class Provenance:
             return op.name if is_owned(op) else None
         return self.known_name(op)
 
+    def _assign_name(self, op: ops.Relation) -> str:
+        name = f"view_{to_base36(self._services.snowflake.next())}"
+        key, names = id(op), self._names
+        names[key] = (weakref.ref(op, lambda _: names.pop(key, None)), name)
+        return name
+
     def _invent(self, op: ops.Relation) -> str:
+        if isinstance(op, ops.InMemoryTable):  # recorded once it is a table
+            return self._assign_name(op)
         parents = list(dict.fromkeys(self.name_of(parent) for parent in relations_below(op)))
         operation = _OPERATIONS.get(type(op).__name__, type(op).__name__.lower())
         return self.record_view(operation, op, numbered_roles(parents))
