@@ -23,7 +23,8 @@
     ├── SQLError                ValueError     SQL text that is not one SELECT, or reaches into Python
     ├── ForeignTableError       ValueError     a change to a table that is not ours
     ├── RegistryError           RuntimeError   the SQL registry cannot be used
-    └── OplogError              RuntimeError   the operation log cannot be used
+    ├── OplogError              RuntimeError   the operation log cannot be used
+    └── PictureError            RuntimeError   a graph that cannot be drawn
 """
 
 from __future__ import annotations
@@ -146,3 +147,7 @@ class RegistryError(AaiclickError, RuntimeError):
 
 class OplogError(AaiclickError, RuntimeError):
     """The operation log cannot be used."""
+
+
+class PictureError(AaiclickError, RuntimeError):
+    """A graph that cannot be drawn."""

@@ -1,0 +1,231 @@
+"""Cards: what is said of one node of a lineage graph, wherever it is shown.
+
+The picture, the tree and the widget all say the same, because they all read a card. Every text
+of a card is already safe to show; nothing here is markup.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.widgets.untrusted import ELLIPSIS, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aaiclick_ext.oplog import OperationEvent, OplogGraph, OplogNode
+
+MAX_DETAIL = 20_000
+"""Characters kept of one text in the details; what is left out is counted."""
+
+
+class Kind(StrEnum):
+    """What a node is in the flow of data."""
+
+    SOURCE = "source"
+    TABLE = "table"
+    VIEW = "view"
+    SINK = "sink"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is said of one node.
+
+    Attributes
+    ----------
+    id
+        The node's id in the picture: ``n0``, ``n1``, … in the graph's order.
+    operation
+        What made it; of what was not recorded, what it is.
+    name
+        The variables that held it, or the name it was given; "" where it had none.
+    cell
+        The cell's execution count as Jupyter shows it, ``[12]``, or "".
+    rows
+        ``336,776 rows``, or "" where nobody counted.
+    state
+        alive, dropped, view, failed, or "" for what left the database.
+    facts
+        Label and text of everything else, in the order of showing.
+    sql, source, error
+        Whole texts, possibly of many lines.
+    """
+
+    id: str
+    table: str
+    kind: Kind
+    is_root: bool
+    operation: str
+    name: str
+    cell: str
+    rows: str
+    state: str
+    hidden_inputs: int
+    facts: tuple[tuple[str, str], ...]
+    sql: str
+    source: str
+    error: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether the operation failed."""
+        return self.state == "failed"
+
+    @property
+    def dropped(self) -> bool:
+        """Whether there was a table that is gone."""
+        return self.state == "dropped"
+
+    @property
+    def headline(self) -> str:
+        """Name and cell, as far as there are any."""
+        return " ".join(filter(None, (self.name, self.cell)))
+
+    @property
+    def status(self) -> str:
+        """Rows and state, as far as they are known."""
+        return " · ".join(filter(None, (self.rows, self.state)))
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line, for a screen reader."""
+        cell = self.cell and f"cell {self.cell[1:-1]}"
+        hidden = self.hidden_inputs and f"{self.hidden_inputs} inputs not shown"
+        parts = (self.operation, self.name, cell, self.rows, self.state, hidden)
+        return ", ".join(part for part in parts if part)
+
+
+def cards(graph: OplogGraph) -> tuple[Card, ...]:
+    """Return a card for each node, in the graph's order. Runs no query."""
+    shown = defaultdict(set)
+    for edge in graph.edges:
+        shown[edge.target].add(edge.source)
+    return tuple(
+        _card(f"n{number}", node, node.table == graph.root, shown[node.table])
+        for number, node in enumerate(graph.nodes)
+    )
+
+
+def _card(id_: str, node: OplogNode, is_root: bool, shown: set[str]) -> Card:
+    maker = _maker(node)
+    inputs = {} if maker is None else _inputs(node, maker)
+    kind = _kind(node, inputs)
+    return Card(
+        id=id_,
+        table=node.table,
+        kind=kind,
+        is_root=is_root,
+        operation=visible(_operation(node, maker)),
+        name=visible(_name(node)),
+        cell="" if maker is None or maker.execution_count is None else f"[{maker.execution_count}]",
+        rows=_rows(node),
+        state=_state(node, kind, maker),
+        hidden_inputs=len(set(inputs.values()) - shown),
+        facts=_facts(node, maker, inputs),
+        sql=_whole(maker and maker.sql_template),
+        source=_whole(maker and maker.cell_source),
+        error=_whole(maker and maker.error),
+    )
+
+
+def _maker(node: OplogNode) -> OperationEvent | None:
+    """Return the event that made the node: an insert only adds to what something else made."""
+    if node.event is None or node.event.operation != "insert":
+        return node.event
+    return next((event for event in node.events if event.operation != "insert"), node.event)
+
+
+def _inputs(node: OplogNode, maker: OperationEvent) -> Mapping[str, str]:
+    """Return role → table of everything that went in, without the table itself."""
+    found = {role: table for role, table in maker.kwargs.items() if table != node.table}
+    for number, insert in enumerate(_inserts(node, maker), 1):
+        found |= {
+            f"insert {number} {role}": table
+            for role, table in insert.kwargs.items()
+            if table != node.table
+        }
+    return found
+
+
+def _inserts(node: OplogNode, maker: OperationEvent) -> list[OperationEvent]:
+    return [e for e in node.events if e is not maker and e.operation == "insert"]
+
+
+def _kind(node: OplogNode, inputs: Mapping[str, str]) -> Kind:
+    if node.table.startswith("fetch_"):
+        return Kind.SINK
+    if node.table.startswith("view_"):
+        return Kind.VIEW
+    return Kind.TABLE if inputs else Kind.SOURCE
+
+
+def _operation(node: OplogNode, maker: OperationEvent | None) -> str:
+    if maker is None:
+        if node.operation:
+            return node.operation
+        if TableName.parse(node.table) is not None:
+            return "create_object"  # records the table, not an operation
+        return "not recorded" if node.alive is None or not node.alive else "foreign table"
+    inserts = len(_inserts(node, maker))
+    times = f" ({inserts}x)" if inserts > 1 else ""
+    return f"{maker.operation} + insert{times}" if inserts else maker.operation
+
+
+def _name(node: OplogNode) -> str:
+    names = dict.fromkeys(name for event in node.events for name in event.variable_names)
+    if names:
+        return ", ".join(names)
+    parsed = TableName.parse(node.table)
+    if parsed is not None:
+        return parsed.name or ""
+    return node.table if node.event is None else ""
+
+
+def _rows(node: OplogNode) -> str:
+    done = [event for event in node.events if event.status == "ok"]
+    counts = [event.rows for event in done if event.rows is not None]
+    if not counts or len(counts) < len(done):
+        return ""
+    total = sum(counts)
+    return f"{total:,} row" if total == 1 else f"{total:,} rows"
+
+
+def _state(node: OplogNode, kind: Kind, maker: OperationEvent | None) -> str:
+    if maker is not None and maker.status != "ok":
+        return "failed"
+    if kind is Kind.VIEW:
+        return "view"
+    return "" if node.alive is None else "alive" if node.alive else "dropped"
+
+
+def _facts(
+    node: OplogNode, maker: OperationEvent | None, inputs: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    pairs: list[tuple[str, str]] = [("table", node.table)]
+    pairs += inputs.items()
+    if maker is not None:
+        pairs += maker.params.items()
+        if maker.elapsed_s is not None:
+            pairs.append(("took", _duration(maker.elapsed_s)))
+        pairs.append(("made", f"{maker.created_at:%Y-%m-%d %H:%M:%S} UTC"))
+        schema: Sequence[str] = [f"{name} {type_}" for name, type_ in maker.result_schema.items()]
+        if schema:
+            pairs.append(("columns", ", ".join(schema)))
+    return tuple((visible(label), _whole(text)) for label, text in pairs)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _whole(text: str | None) -> str:
+    if not text:
+        return ""
+    rest = len(text) - MAX_DETAIL
+    more = f" {ELLIPSIS} {rest:,} more characters" if rest > 0 else ""
+    return visible(text[:MAX_DETAIL], lines=True) + more

@@ -1,0 +1,219 @@
+"""The picture of a lineage graph: DOT by the graphviz package, laid out in this process, as SVG.
+
+What a node is shows in its shape, whether its table lives in its outline, so that neither needs
+colour; the colours are plain attributes that read on a white page and on a dark one, because
+nbconvert and GitHub strip styles.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import graphviz
+
+from aaiclick_ext.errors import PictureError
+from aaiclick_ext.widgets.card import Card, Kind, cards
+from aaiclick_ext.widgets.layout import lay_out
+from aaiclick_ext.widgets.svg import cleaned
+from aaiclick_ext.widgets.untrusted import display_width, shortened, visible
+
+if TYPE_CHECKING:
+    from aaiclick_ext.oplog import OplogEdge, OplogGraph
+
+MAX_NODES = 3000
+"""Larger graphs are told as text: nobody can read such a picture, and a browser drowns in it."""
+
+LABEL_COLUMNS = 26
+_FAST_LAYOUT_FROM = 150  # nodes; below, Graphviz takes all the time it wants and needs little
+_PAGE_WIDTH = 900  # pixels of an output area; a graph that fits into it runs across, else down
+_RANK_GAP = 46
+_FONT = "Helvetica,Arial,sans-serif"
+_EDGE = "#8490a0"
+_ROLE = "#6f7b8a"
+_INK = "#1c2733"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a node is drawn."""
+
+    shape: str
+    style: str
+    fill: str
+    stroke: str
+
+
+LOOKS = {
+    Kind.SOURCE: Look("note", "filled", "#dcebfc", "#2f6fb7"),
+    Kind.TABLE: Look("cylinder", "filled", "#d8f1e4", "#1d7f58"),
+    Kind.VIEW: Look("box", "filled,rounded", "#f1edfb", "#7a62b8"),
+    Kind.SINK: Look("parallelogram", "filled", "#fdefcf", "#a8741a"),
+}
+DROPPED = ("#eef0f3", "#66717e")
+FAILED = Look("octagon", "filled,bold", "#fde3e1", "#c0362c")
+
+
+def lineage_svg(graph: OplogGraph) -> str:
+    """Return the picture of a graph as one SVG document. Deterministic; runs no query.
+
+    Raises
+    ------
+    PictureError
+        If the graph is too large to be drawn.
+    """
+    told = cards(graph)
+    labels = {card.id: card.sentence for card in told}
+    return cleaned(lay_out(lineage_dot(graph, told)), labels, describe(graph, told))
+
+
+def describe(graph: OplogGraph, told: tuple[Card, ...]) -> str:
+    """Return what the picture shows, in one sentence."""
+    root = next((card for card in told if card.is_root), None)
+    name = visible(graph.root) if root is None else root.name or root.operation
+    count = len(told)
+    return f"Lineage of {name}: {count} {'step' if count == 1 else 'steps'}"
+
+
+def lineage_dot(graph: OplogGraph, told: tuple[Card, ...] | None = None) -> str:
+    """Return the graph as DOT text. Runs no query.
+
+    Raises
+    ------
+    PictureError
+        If the graph has more than `MAX_NODES` nodes.
+    """
+    if told is None:
+        told = cards(graph)
+    if len(told) > MAX_NODES:
+        raise PictureError(
+            f"{len(told)} steps are too many for a picture (at most {MAX_NODES}); "
+            "ask for a smaller --depth, or read the text"
+        )
+    dot = graphviz.Digraph("lineage")
+    dot.attr("graph", **_graph_attributes(graph, told))
+    dot.attr(
+        "node", fontname=_FONT, fontsize="12", fontcolor=_INK, margin="0.14,0.07", height="0.3"
+    )
+    dot.attr(
+        "edge", fontname=_FONT, fontsize="10", fontcolor=_ROLE, color=_EDGE, arrowsize="0.65"
+    )  # fmt: skip
+    for card in told:
+        _add_node(dot, card)
+    ids = {card.table: card.id for card in told}
+    for number, edge in enumerate(drawn_edges(graph)):
+        role = shortened(visible(edge.role), LABEL_COLUMNS)
+        label = None if role in {"", "source"} else _quoted([f"  {role}  "])  # off the line
+        dot.edge(ids[edge.source], ids[edge.target], label=label, id=f"e{number}")
+    return str(dot.source)
+
+
+def drawn_edges(graph: OplogGraph) -> list[OplogEdge]:
+    """Return the edges of the picture, in the order of their ids, ``e0``, ``e1`` and so on.
+
+    An insert has its own table as target; that is no step.
+    """
+    tables = {node.table for node in graph.nodes}
+    return [
+        edge
+        for edge in graph.edges
+        if edge.source in tables and edge.target in tables and edge.source != edge.target
+    ]
+
+
+def _graph_attributes(graph: OplogGraph, told: tuple[Card, ...]) -> dict[str, str]:
+    attributes = {
+        "id": "lineage",
+        "bgcolor": "transparent",
+        "rankdir": _direction(graph, told),
+        "nodesep": "0.28",
+        "ranksep": "0.42",
+        "pad": "0.06",
+    }
+    if len(told) >= _FAST_LAYOUT_FROM:
+        attributes |= {"nslimit": "1", "nslimit1": "1", "mclimit": "0.2"}
+    return attributes
+
+
+def _direction(graph: OplogGraph, told: tuple[Card, ...]) -> str:
+    width = max((_width(card) for card in told), default=0) + _RANK_GAP
+    return "LR" if _depth(graph) * width <= _PAGE_WIDTH else "TB"
+
+
+def _depth(graph: OplogGraph) -> int:
+    """Return the nodes on the longest path, as far as the graph has no cycles (Kahn 1962)."""
+    after: dict[str, list[str]] = defaultdict(list)
+    waiting: dict[str, int] = {node.table: 0 for node in graph.nodes}
+    for edge in drawn_edges(graph):
+        after[edge.source].append(edge.target)
+        waiting[edge.target] += 1
+    layer = [table for table, count in waiting.items() if count == 0]
+    depth = 0
+    while layer:
+        depth += 1
+        reached = []
+        for table in layer:
+            for target in after[table]:
+                waiting[target] -= 1
+                if waiting[target] == 0:
+                    reached.append(target)
+        layer = reached
+    return max(depth, 1)
+
+
+def _add_node(dot: graphviz.Digraph, card: Card) -> None:
+    look = FAILED if card.failed else LOOKS[card.kind]
+    fill, stroke = DROPPED if card.dropped else (look.fill, look.stroke)
+    classes = [f"kind-{card.kind}"]
+    classes += [f"state-{card.state}"] if card.state else []
+    classes += ["root"] if card.is_root else []
+    dot.node(
+        card.id,
+        _quoted(_label_lines(card)),
+        id=card.id,
+        shape=look.shape,
+        style=f"{look.style},dashed" if card.dropped else look.style,
+        fillcolor=fill,
+        color=stroke,
+        penwidth="2.2" if card.is_root or card.failed else "1.2",
+        **_size(card, look),
+        **{"class": " ".join(classes)},
+    )
+
+
+def _size(card: Card, look: Look) -> dict[str, str]:
+    if look.shape != "parallelogram":
+        return {"width": f"{_width(card) / 72:.2f}"}
+    # Left alone, Graphviz makes slanted sides twice as high as their text.
+    height = 14.4 * len(_label_lines(card)) + 10
+    width = _width(card) + height / 2
+    return {"fixedsize": "true", "width": f"{width / 72:.2f}", "height": f"{height / 72:.2f}"}
+
+
+def _label_lines(card: Card) -> list[str]:
+    more = f"⋯ {card.hidden_inputs} not shown" if card.hidden_inputs else ""
+    name = shortened(card.name, LABEL_COLUMNS - len(card.cell) - 1) if card.name else ""
+    headline = " ".join(filter(None, (name, card.cell)))
+    lines = (shortened(card.operation, LABEL_COLUMNS), headline, card.status, more)
+    return [line for line in lines if line]
+
+
+def _width(card: Card) -> int:
+    """Return a node's least width in pixels, for the widest fonts that a browser may choose.
+
+    Graphviz knows the metrics of Helvetica; DejaVu Sans, which many Linux machines show for it,
+    is a sixth wider.
+    """
+    first, *rest = (display_width(line) for line in _label_lines(card))
+    return round(max(8.4 * first, 6.9 * max(rest, default=0)) + 22)
+
+
+def _quoted(lines: list[str]) -> str:
+    """Return lines as one DOT label that is never an HTML-like one and keeps every character.
+
+    `graphviz.escape` leaves ampersands, and Graphviz reads ``&lt;`` in a label as ``<``.
+    """
+    escaped = (line.replace("\\", "\\\\").replace("&", "&amp;") for line in lines)
+    quoted: str = graphviz.nohtml("\\n".join(escaped))
+    return quoted
