@@ -88,7 +88,7 @@ def _operand(left: View, right: Any) -> Any:
 
 
 def _combine(function: Function, left: View, right: Any, *, reflected: bool) -> View:
-    apply = (lambda x, y: function(y, x)) if reflected else function
+    apply: Function = (lambda x, y: function(y, x)) if reflected else function
     if isinstance(right, View) and shape_of(right.op()) is Shape.ARRAY:
         if shape_of(left.op()) is Shape.SCALAR:
             return _with_scalar(lambda x, y: apply(y, x), right, _scalar(left))
@@ -145,7 +145,7 @@ def _refuse(view: View) -> NoReturn:
 
 
 def _value_name(relation: ops.Relation) -> str:
-    return next(name for name in relation.schema if name != POS)
+    return str(next(name for name in relation.schema if name != POS))
 
 
 def _base(relation: ops.Relation) -> ops.Relation:

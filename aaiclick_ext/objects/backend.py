@@ -51,7 +51,7 @@ class Backend(SQLBackend):  # type: ignore[misc]
     def __init__(self, services: Services) -> None:
         super().__init__()
         self._con_args = (services.job_id, services.run_id)
-        self._con_kwargs = {}
+        self._con_kwargs: dict[str, Any] = {}
         self.services = services
         self.planner = Planner(self)
         self.provenance = Provenance(services)
@@ -220,7 +220,7 @@ class Backend(SQLBackend):  # type: ignore[misc]
         data, _plan = self.fetch(expr, "to_polars", params=params, limit=_row_limit(limit))
         if isinstance(expr, ir.Scalar):
             return _unpack(expr, data).as_py()
-        frame = pl.from_arrow(data)
+        frame = pl.DataFrame(data)
         return frame.to_series(0) if isinstance(expr, ir.Column) else frame
 
     # What Ibis asks of a SQL backend.
@@ -259,7 +259,7 @@ class Backend(SQLBackend):  # type: ignore[misc]
             "if({database:String} = '', currentDatabase(), {database:String}) ORDER BY name",
             {"database": location.db or location.catalog or ""},
         )
-        return self._filter_with_like([name for (name,) in rows], like)
+        return list(self._filter_with_like([name for (name,) in rows], like))
 
     @property
     def version(self) -> str:
@@ -281,7 +281,7 @@ class Backend(SQLBackend):  # type: ignore[misc]
     def list_databases(self, *, like: str | None = None, catalog: str | None = None) -> list[str]:
         """Return the names of the databases."""
         rows = self.services.engine.query_rows("SELECT name FROM system.databases ORDER BY name")
-        return self._filter_with_like([name for (name,) in rows], like)
+        return list(self._filter_with_like([name for (name,) in rows], like))
 
     def _register_in_memory_table(self, op: ops.InMemoryTable) -> None:
         """Do nothing: memtables become tables of ours before compilation."""
@@ -336,7 +336,7 @@ def backend_of(op: ops.Node) -> Backend | None:
 def _row_limit(limit: int | str | None) -> int | None:
     """Return Ibis's limit argument as a number; its "default" is the user's Ibis option."""
     if limit == "default":
-        return ibis.options.sql.default_limit
+        limit = ibis.options.sql.default_limit
     return None if limit is None else int(limit)
 
 

@@ -71,9 +71,10 @@ def leaf_of(op: ops.Node) -> DatabaseTable | SQLQueryResult | None:
             or getattr(node, "first", None)
             or getattr(node, "left", None)
         )
-    if node is None:
-        node = next(iter(op.find((DatabaseTable, SQLQueryResult))), None)
-    return node
+    found: DatabaseTable | SQLQueryResult | None = node
+    if found is None:
+        found = next(iter(op.find((DatabaseTable, SQLQueryResult))), None)
+    return found
 
 
 def services_of(op: ops.Node) -> Services | None:

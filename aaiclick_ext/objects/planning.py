@@ -57,6 +57,16 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
         text = sge.Subquery(this=sge.Var(this=f"\n{query}\n"))  # it may end in a comment
         return sge.Subquery(this=sg.select(STAR).from_(text))
 
+    def visit_Mode(  # noqa: N802
+        self, op: ops.Mode, *, arg: sge.Expression, where: sge.Expression | None
+    ) -> sge.Expression:
+        """Compile the most frequent value, which Ibis leaves out and `describe` needs."""
+        name, given = ("topK", (arg,)) if where is None else ("topKIf", (arg, where))
+        most = sge.ParameterizedAgg(
+            this=name, expressions=[sge.Literal.number(1)], params=list(given)
+        )
+        return self.f.arrayElement(most, 1)
+
 
 class Planner:
     """Makes and remembers plans.

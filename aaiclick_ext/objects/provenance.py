@@ -179,7 +179,7 @@ def _describe_node(node: Any, depth: int) -> str:
         return f"{_describe_node(node.arg, depth + 1)} as {node.name}"
     if isinstance(node, ops.SortKey):
         direction = "asc" if node.ascending else "desc"
-        return f"{_describe_node(node.expr, depth + 1)} {direction}"
+        return f"{_describe_node(node.args[0], depth + 1)} {direction}"
     if isinstance(node, ops.Relation):
         return "table"
     kind = type(node).__name__

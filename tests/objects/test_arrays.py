@@ -222,7 +222,9 @@ def test_views_are_not_objects(ctx):
     assert frozen.data() == [2, 3]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.lists(st.integers(-1000, 1000), min_size=1, max_size=20),
     st.sampled_from(["filter", "add", "double", "square"]),
