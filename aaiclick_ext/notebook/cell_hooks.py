@@ -9,12 +9,11 @@ last ones without the first ones; cells can run cells; subshells run cells in ot
 from __future__ import annotations
 
 import threading
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aaiclick_ext.errors import AaiclickError
 from aaiclick_ext.notebook.interrupt import interrupt_held_back
+from aaiclick_ext.notebook.log_writer import LogWriter
 from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.oplog.task import Task
 
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
     from aaiclick_ext.notebook.idle import IdleCollection
     from aaiclick_ext.notebook.last_error import LastError
     from aaiclick_ext.notebook.output_history import OutputHistory
+
+
+WRITE_PATIENCE_S = 2.0
+"""How long the end of a cell waits for its events to be written; they are, also after that."""
 
 
 @dataclass
@@ -130,19 +133,11 @@ class CellHooks:
             if running:
                 context.begin_task(running[-1].task)
                 return
-        self._idle.schedule()
-        if context.is_open:
-            self._write_events()
-
-    def _write_events(self) -> None:
-        """Write the cell's events in one insert. What fails stays with the collector."""
-        try:
-            if self._context.oplog.pending:
-                self._context.oplog.flush()
-        except KeyboardInterrupt:
-            pass  # the cell has ended: there is nothing else to interrupt
-        except AaiclickError as error:
-            warnings.warn(f"the operation log could not be written: {error}", stacklevel=2)
+            self._idle.schedule()
+            if not context.is_open or not context.oplog.pending:
+                return
+            writer = LogWriter(context.oplog.flush)
+        writer.wait(WRITE_PATIENCE_S)
 
 
 _EVENTS = ("pre_execute", "pre_run_cell", "post_execute", "post_run_cell")

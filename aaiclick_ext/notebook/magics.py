@@ -121,4 +121,5 @@ class LineageMagic:
 
         from aaiclick_ext.widgets import lineage_bundle
 
-        display(lineage_bundle(graph), raw=True)
+        data, metadata = lineage_bundle(graph)
+        display(data, metadata=metadata, raw=True)
