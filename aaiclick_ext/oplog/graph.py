@@ -1,0 +1,194 @@
+"""OplogGraph: the tables and operations around one table. Pure: made from events alone."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from aaiclick_ext.oplog.event import OperationEvent
+
+Direction = Literal["backward", "forward", "both"]
+
+VIEW_PREFIX = "view_"
+SINK_PREFIX = "fetch_"
+
+
+@dataclass(frozen=True, slots=True)
+class OplogNode:
+    """A table, lazy view or sink, with what was done to make it."""
+
+    table: str
+    operation: str | None
+    """Of `event`; None where the log has no event: a foreign table, or one made unseen."""
+    event: OperationEvent | None
+    """The latest that made or changed it; a failed one only where none succeeded."""
+    events: tuple[OperationEvent, ...] = field(default=())
+    """All that made or changed it, by id: an insert adds one."""
+    alive: bool | None = None
+    """Whether the table exists now; None for views and sinks, which are no tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class OplogEdge:
+    """Data that went from one table into another."""
+
+    source: str
+    target: str
+    role: str
+    """The input's role in the operation that made the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class OplogGraph:
+    """The tables around a root with the operations between them."""
+
+    root: str
+    nodes: tuple[OplogNode, ...]
+    """Inputs before what was made of them, else in order of time; those in a cycle too."""
+    edges: tuple[OplogEdge, ...]
+
+    def node(self, table: str) -> OplogNode:
+        """Return the node of a table; KeyError where there is none."""
+        for node in self.nodes:
+            if node.table == table:
+                return node
+        raise KeyError(table)
+
+    def to_prompt_context(self) -> str:
+        """Return the graph as compact plain text, the same for the same graph."""
+        from aaiclick_ext.oplog.prompt import prompt_context
+
+        return prompt_context(self)
+
+
+def is_table_name(name: str) -> bool:
+    """Say whether a name in the log is a table's, and no lazy view's or sink's."""
+    return not name.startswith((VIEW_PREFIX, SINK_PREFIX))
+
+
+def effective(events: Iterable[OperationEvent]) -> dict[str, list[OperationEvent]]:
+    """Return by result the events that moved data: failed ones only where none succeeded."""
+    by_result: defaultdict[str, list[OperationEvent]] = defaultdict(list)
+    for event in sorted(events, key=lambda event: event.id):
+        by_result[event.result_table].append(event)
+    return {
+        result: [event for event in made if event.status == "ok"] or made
+        for result, made in by_result.items()
+    }
+
+
+def edges_of(events: Iterable[OperationEvent]) -> list[OplogEdge]:
+    """Return the edges that events make. A table is no input of itself: an insert changes it."""
+    return list(
+        dict.fromkeys(
+            OplogEdge(source, event.result_table, role)
+            for made in effective(events).values()
+            for event in made
+            for role, source in event.kwargs.items()
+            if source != event.result_table
+        )
+    )
+
+
+def reached(
+    root: str, edges: Iterable[OplogEdge], direction: Direction, max_depth: int
+) -> frozenset[str]:
+    """Return the tables within so many steps of the root, itself included.
+
+    A step goes from a table to one of its inputs (backward) or to what was made of it (forward);
+    ``both`` is what each way reaches alone.
+    """
+    edges = list(edges)
+    found = {root}
+    if direction in ("backward", "both"):
+        found |= _walk(root, [(edge.target, edge.source) for edge in edges], max_depth)
+    if direction in ("forward", "both"):
+        found |= _walk(root, [(edge.source, edge.target) for edge in edges], max_depth)
+    return frozenset(found)
+
+
+def _walk(root: str, steps: Iterable[tuple[str, str]], max_depth: int) -> set[str]:
+    neighbours: defaultdict[str, list[str]] = defaultdict(list)
+    for start, end in steps:
+        neighbours[start].append(end)
+    found, frontier = {root}, [root]
+    for _ in range(max_depth):
+        frontier = list(dict.fromkeys(n for table in frontier for n in neighbours[table]))
+        frontier = [table for table in frontier if table not in found]
+        if not frontier:
+            break
+        found.update(frontier)
+    return found
+
+
+def build_graph(
+    root: str,
+    events: Sequence[OperationEvent],
+    *,
+    direction: Direction = "backward",
+    max_depth: int = 10,
+    living: Collection[str] | None = None,
+) -> OplogGraph:
+    """Return the graph around a root.
+
+    Parameters
+    ----------
+    root
+        A table, view or sink; it needs no event.
+    events
+        Those of at least every table within reach; more do no harm.
+    direction, max_depth
+        As in `reached`.
+    living
+        The tables that exist, or None where it is not known.
+    """
+    edges = edges_of(events)
+    tables = reached(root, edges, direction, max_depth)
+    made: defaultdict[str, list[OperationEvent]] = defaultdict(list)
+    for event in sorted(events, key=lambda event: event.id):
+        made[event.result_table].append(event)
+    makers = effective(events)
+    kept = [edge for edge in edges if edge.source in tables and edge.target in tables]
+    nodes = []
+    for table in _ordered(tables, kept, makers):
+        event = makers[table][-1] if table in makers else None
+        alive = table in living if living is not None and is_table_name(table) else None
+        operation = None if event is None else event.operation
+        nodes.append(OplogNode(table, operation, event, tuple(made[table]), alive))
+    position = {node.table: number for number, node in enumerate(nodes)}
+    kept.sort(key=lambda edge: (position[edge.target], position[edge.source], edge.role))
+    return OplogGraph(root, tuple(nodes), tuple(kept))
+
+
+def _ordered(
+    tables: Collection[str],
+    edges: Iterable[OplogEdge],
+    makers: Mapping[str, Sequence[OperationEvent]],
+) -> list[str]:
+    """Return tables with inputs first; where a cycle leaves no such order, the oldest first."""
+    age = {t: (makers[t][0].id if t in makers else -1, t) for t in tables}
+    after: defaultdict[str, set[str]] = defaultdict(set)
+    waiting = dict.fromkeys(tables, 0)
+    for edge in edges:
+        if edge.target not in after[edge.source]:
+            after[edge.source].add(edge.target)
+            waiting[edge.target] += 1
+    ready = [age[table] for table in tables if waiting[table] == 0]
+    heapq.heapify(ready)
+    left = sorted((age[table] for table in tables), reverse=True)
+    ordered: dict[str, None] = {}
+    while len(ordered) < len(waiting):
+        table = (heapq.heappop(ready) if ready else left.pop())[1]  # none is ready in a cycle
+        if table in ordered:
+            continue
+        ordered[table] = None
+        for target in after[table]:
+            waiting[target] -= 1
+            if waiting[target] == 0 and target not in ordered:
+                heapq.heappush(ready, age[target])
+    return list(ordered)

@@ -1,0 +1,179 @@
+"""Questions to the log: what made a table, and what was made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aaiclick_ext.errors import UnknownTableError
+from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent, from_arrow
+from aaiclick_ext.oplog.graph import (
+    Direction,
+    OplogGraph,
+    build_graph,
+    edges_of,
+    is_table_name,
+    reached,
+)
+from aaiclick_ext.oplog.log_table import LOG_TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from aaiclick_ext.engine import Engine
+
+_FIELDS = ", ".join(FIELD_NAMES)
+# A retried insert may have written an event twice.
+_ONCE = "ORDER BY id LIMIT 1 BY id"
+
+# The step is an IN and not a join, which multiplies rows at every diamond. Each step sees only
+# the rows of the step before, all of one depth: the CROSS JOIN carries it on, since a scalar
+# subquery of the recursive table is computed once, before there are rows. A table that an insert
+# names as its own input is no step, so that it does not turn for ever.
+_UP = f"""
+WITH RECURSIVE up AS (
+    SELECT {{root:String}} AS name, toUInt32(0) AS depth
+    UNION ALL
+    SELECT DISTINCT arrayJoin(
+        arrayFilter(input -> input != result_table, mapValues(kwargs))
+    ) AS name, step.depth + 1 AS depth
+    FROM {LOG_TABLE} CROSS JOIN (SELECT DISTINCT depth FROM up) AS step
+    WHERE step.depth < {{max_depth:UInt32}}
+      AND result_table IN (SELECT name FROM up)
+)
+SELECT {_FIELDS} FROM {LOG_TABLE} WHERE result_table IN (SELECT name FROM up) {_ONCE}
+SETTINGS max_recursive_cte_evaluation_depth = {{steps}}
+"""
+_DOWN = (
+    f"SELECT {_FIELDS} FROM {LOG_TABLE} "
+    f"WHERE hasAny(mapValues(kwargs), {{names:Array(String)}}) {_ONCE}"
+)
+_MAKERS = f"SELECT {_FIELDS} FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}} {_ONCE}"
+_LIVING = """
+SELECT database, name FROM system.tables
+WHERE (database = currentDatabase() AND name IN {names:Array(String)})
+   OR concat(database, '.', name) IN {names:Array(String)}
+"""
+_NAMES_PER_QUERY = 1000
+"""Bound values travel in the URL, which servers limit to 1 MB."""
+
+_MOST_STEPS = 10_000
+
+
+def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
+    """Return the events that made a table and what it was made of, by id, oldest first.
+
+    One query. Each event of a table is returned: an insert adds one. The log must have been
+    flushed; where there is none yet, the answer is empty.
+
+    Parameters
+    ----------
+    engine
+        The database with the log.
+    table
+        The name of a table, lazy view or sink.
+    max_depth
+        How many steps to follow from a table to its inputs; 0 gives the table's own events.
+    """
+    events = _ancestors(engine, table, max_depth)
+    tables = reached(table, edges_of(events), "backward", max_depth)
+    return [event for event in events if event.result_table in tables]
+
+
+def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
+    """Return the events that a table went into, and what came out of them, by id.
+
+    A query per step, each by the log's index on inputs. A step goes from a table to what was
+    made of it; the last step's results are included.
+    """
+    events = _descendants(engine, table, max_depth)
+    edges = edges_of(events)
+    inputs = reached(table, edges, "forward", max(max_depth - 1, 0)) if max_depth > 0 else set()
+    return [
+        event
+        for event in events
+        if any(n in inputs for n in event.kwargs.values() if n != event.result_table)
+        or (event.result_table == table and table in event.kwargs.values() and max_depth > 0)
+    ]
+
+
+def oplog_subgraph(
+    engine: Engine, table: str, direction: Direction = "backward", max_depth: int = 10
+) -> OplogGraph:
+    """Return the graph around a table.
+
+    Parameters
+    ----------
+    direction
+        ``backward`` to what it was made of, ``forward`` to what was made of it, or ``both``.
+    max_depth
+        How many steps to follow each way.
+
+    Raises
+    ------
+    ValueError
+        If the direction is none of these.
+    """
+    if direction not in ("backward", "forward", "both"):
+        raise ValueError(f"direction can be 'backward', 'forward' or 'both', not {direction!r}")
+    events: dict[int, OperationEvent] = {}
+    if direction != "forward":
+        events |= {event.id: event for event in _ancestors(engine, table, max_depth)}
+    if direction != "backward":
+        made = _descendants(engine, table, max_depth)
+        results = {table, *(event.result_table for event in made)}
+        events |= {event.id: event for event in [*made, *_makers(engine, results)]}
+    found = sorted(events.values(), key=lambda event: event.id)
+    tables = reached(table, edges_of(found), direction, max_depth)
+    living = _living(engine, tables)
+    return build_graph(table, found, direction=direction, max_depth=max_depth, living=living)
+
+
+def _ancestors(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
+    steps = min(max(max_depth, 0), _MOST_STEPS)
+    sql = _UP.replace("{steps}", str(steps + 2))
+    return _events(engine, sql, {"root": table, "max_depth": steps})
+
+
+def _descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
+    """Return the events within so many steps, found step by step."""
+    events: dict[int, OperationEvent] = {}
+    seen, frontier = {table}, [table]
+    for _ in range(max_depth):
+        found = [
+            event
+            for names in _chunks(frontier)
+            for event in _events(engine, _DOWN, {"names": names})
+        ]
+        events |= {event.id: event for event in found}
+        results = dict.fromkeys(event.result_table for event in found)
+        frontier = [name for name in results if name not in seen]
+        seen.update(frontier)
+        if not frontier:
+            break
+    return sorted(events.values(), key=lambda event: event.id)
+
+
+def _makers(engine: Engine, names: Collection[str]) -> list[OperationEvent]:
+    chunks = _chunks(sorted(names))
+    return [event for part in chunks for event in _events(engine, _MAKERS, {"names": part})]
+
+
+def _events(engine: Engine, sql: str, parameters: dict[str, object]) -> list[OperationEvent]:
+    try:
+        return from_arrow(engine.query_arrow(sql, parameters))
+    except UnknownTableError:
+        return []  # nothing was recorded in this database yet
+
+
+def _living(engine: Engine, tables: Collection[str]) -> set[str]:
+    """Return which of these names are tables that exist."""
+    names = sorted(name for name in tables if is_table_name(name))
+    rows = [row for part in _chunks(names) for row in engine.query_rows(_LIVING, {"names": part})]
+    return {name for database, table in rows for name in (table, f"{database}.{table}")}
+
+
+def _chunks(names: Sequence[str]) -> list[list[str]]:
+    return [
+        list(names[start : start + _NAMES_PER_QUERY])
+        for start in range(0, len(names), _NAMES_PER_QUERY)
+    ]

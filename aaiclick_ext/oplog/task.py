@@ -1,0 +1,27 @@
+"""Task: one execution of a cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One execution of a cell, the unit of work that events belong to.
+
+    Parameters
+    ----------
+    task_id
+        A Snowflake.
+    cell_id
+        As the front end names the cell, or None where it does not.
+    execution_count
+        The number in ``In[…]``, or None where history is not kept.
+    source
+        The cell's text as typed; it is masked before it is stored.
+    """
+
+    task_id: int
+    cell_id: str | None = None
+    execution_count: int | None = None
+    source: str | None = None
