@@ -64,7 +64,7 @@ def connect_embedded(path: Path, settings: Mapping[str, Any]) -> Client:
         )
     except Exception as error:
         raise _refused(f"The embedded database {path}", error, ()) from error
-    embedded_process.restore_signal_handlers()
+    embedded_process.add_client(client)
     client.tz_mode = "aware"
     return client
 

@@ -6,28 +6,31 @@ import atexit
 import contextlib
 import faulthandler
 import importlib
-import importlib.util
 import os
 import sys
 import threading
 import weakref
-from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from aaiclick_ext.engine.chdb_library import check_platform, exit_without_destructors, import_chdb
 from aaiclick_ext.engine.holder import holder_of
 from aaiclick_ext.engine.scratch import make_scratch, remove_scratch, sweep_scratch
 from aaiclick_ext.engine.translate import sentence
-from aaiclick_ext.errors import ConnectError, DatabaseHeldError, PlatformError
+from aaiclick_ext.errors import ConnectError, ContextError, DatabaseHeldError
 
-_SERVER = "set AAICLICK_CH_URL to a server, as in clickhouse://user:password@host:8123/database"
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
 
 
 class Closable(Protocol):
-    """What is closed at exit before the engine is."""
+    """What is closed at exit before the engine is, and left alone in a forked child."""
 
     def close(self) -> None:
         """Close it."""
+
+    def abandon(self) -> None:
+        """Make sure that nothing here touches the engine again, not even when collected."""
 
 
 class EmbeddedProcess:
@@ -39,12 +42,13 @@ class EmbeddedProcess:
     """
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
+        self._pid: int | None = None  # of the process that loaded the engine
         self._lock = threading.RLock()
         self._path: Path | None = None
         self._spare: Any = None
         self._users = 0
         self._scratch: Path | None = None
+        self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
         self._open_engines: weakref.WeakSet[Closable] = weakref.WeakSet()
 
     def acquire(self, path: Path | None, scratch_parent: Path) -> Path:
@@ -60,10 +64,14 @@ class EmbeddedProcess:
             If another process has the directory open.
         ConnectError
             If this process has another directory in use, or the engine refuses.
+        ContextError
+            If this process was forked from one that uses the engine.
         """
         check_platform()
+        self.check_not_forked()
         with self._lock:
             import_chdb()
+            self._pid = os.getpid()
             real = self._scratch_in(scratch_parent) if path is None else _made(path)
             if self._path != real:
                 if self._users:
@@ -84,6 +92,16 @@ class EmbeddedProcess:
         with self._lock:
             self._users = max(0, self._users - 1)
 
+    def add_client(self, client: Client) -> None:
+        """Know of a client that was just connected."""
+        self._clients.add(client)
+        self.restore_signal_handlers()
+
+    def check_not_forked(self) -> None:
+        """Raise where the engine was loaded before this process was forked: it would hang."""
+        if self._pid not in (None, os.getpid()):
+            raise ContextError(forked_from(self._pid))
+
     def restore_signal_handlers(self) -> None:
         """Take back the signals that chdb caught, so that a crash ends the process at once.
 
@@ -103,7 +121,7 @@ class EmbeddedProcess:
 
     def shut_down(self) -> None:
         """Close what is open, in order, and remove the scratch directory. Runs at exit."""
-        if os.getpid() != self._pid:
+        if self._pid not in (None, os.getpid()):
             return  # a forked child owns none of this
         for engine in list(self._open_engines):
             with contextlib.suppress(Exception):
@@ -113,6 +131,20 @@ class EmbeddedProcess:
             if self._scratch is not None:
                 remove_scratch(self._scratch)
                 self._scratch = None
+
+    def abandon(self) -> None:
+        """Leave everything as it is. Runs in a forked child, where closing a connection hangs."""
+        if self._pid is None:
+            return
+        exit_without_destructors()
+        for engine in list(self._open_engines):
+            engine.abandon()
+        for client in list(self._clients):
+            driver = driver_of(client)
+            keep_for_ever(driver.conn)
+            driver.conn = None  # the driver's own finalizers then find nothing to close
+        keep_for_ever(self._spare)
+        self._spare = None
 
     def _scratch_in(self, parent: Path) -> Path:
         if self._scratch is None:
@@ -132,59 +164,25 @@ class EmbeddedProcess:
             spare.close()
 
 
-def check_platform() -> None:
-    """Raise PlatformError where chdb is not.
-
-    Raises
-    ------
-    PlatformError
-        In one sentence, with what to do.
-    """
-    if sys.platform == "win32":
-        raise PlatformError(
-            f"Embedded ClickHouse has no Windows build: run Jupyter inside WSL, or {_SERVER}."
-        )
-    if "chdb" not in sys.modules and importlib.util.find_spec("chdb") is None:
-        raise PlatformError(
-            f"Embedded ClickHouse (the package chdb) is not installed: pip install chdb, "
-            f"or {_SERVER}."
-        )
+def forked_from(pid: int | None) -> str:
+    """Return what a forked process is told."""
+    return (
+        f"This process was forked from {pid}, and a ClickHouse engine does not survive that. Start "
+        "processes with the spawn method (multiprocessing.get_context('spawn')) and open a "
+        "DataContext in each."
+    )
 
 
-def import_chdb() -> None:
-    """Import chdb without moving the process.
-
-    ``chdb/__init__.py`` changes the working directory while it loads a library of 400 MB, and we
-    import in a background thread: a cell that opens a relative path meanwhile would fail. With
-    the library loaded before, that moment is gone.
-    """
-    if "chdb" in sys.modules:
-        return
-    name = "chdb._chdb"
-    spec = importlib.util.find_spec("chdb")
-    folders = (spec.submodule_search_locations if spec else None) or []
-    library = next((p for f in folders if (p := Path(f) / "_chdb.abi3.so").exists()), None)
-    if library is not None:
-        _preload(name, library)
-    import chdb  # noqa: F401
+def driver_of(client: Any) -> Any:
+    """Return the driver's own handle: its lock, and chdb's connection, which has no public way."""
+    return client._backend._handle  # noqa: SLF001
 
 
-def _preload(name: str, library: Path) -> None:
+def keep_for_ever(thing: object) -> None:
+    """Give an object a reference that is never released, so that its finalizer never runs."""
     import ctypes
 
-    if sys.platform == "linux":  # as chdb loads it: its symbols before those of other libraries
-        with contextlib.suppress(OSError):
-            ctypes.CDLL(str(library), mode=sys.getdlopenflags() | os.RTLD_DEEPBIND)
-    loader = ExtensionFileLoader(name, str(library))
-    spec = importlib.util.spec_from_file_location(name, library, loader=loader)
-    if spec is None:
-        return
-    try:
-        module = importlib.util.module_from_spec(spec)
-        loader.exec_module(module)
-    except ImportError:
-        return  # then chdb finds it itself, or says why not
-    sys.modules[name] = module
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def _made(path: Path) -> Path:
@@ -223,3 +221,4 @@ def _check_free(path: Path) -> None:
 weakref.finalize(EmbeddedProcess, lambda: None)
 embedded_process = EmbeddedProcess()
 atexit.register(embedded_process.shut_down)
+os.register_at_fork(after_in_child=embedded_process.abandon)

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.arrow_stream import push_stream
+from aaiclick_ext.engine.embedded import driver_of
 from aaiclick_ext.engine.handle import Handle, Parameters, insert_statement
 from aaiclick_ext.engine.sql import quote_literal
 from aaiclick_ext.engine.stats import QueryStats
@@ -127,7 +128,7 @@ class EmbeddedHandle(Handle):
             lock.release()
 
     def _discard(self, client: Client) -> None:
-        driver = _driver_of(client)
+        driver = driver_of(client)
         if driver.lock.acquire(blocking=False):
             driver.lock.release()
             client.close()
@@ -154,7 +155,7 @@ class EmbeddedHandle(Handle):
 
     @property
     def _driver(self) -> Any:
-        return _driver_of(self.client)
+        return driver_of(self.client)
 
     @property
     def _connection(self) -> Any:
@@ -165,8 +166,3 @@ class EmbeddedHandle(Handle):
 
         statement, bound = bind_query(sql, dict(parameters) if parameters else None)
         return statement, {name.removeprefix("param_"): value for name, value in bound.items()}
-
-
-def _driver_of(client: Any) -> Any:
-    """Return the driver's own handle: its lock, and chdb's connection, which has no public way."""
-    return client._backend._handle  # noqa: SLF001

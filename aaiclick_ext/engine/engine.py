@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aaiclick_ext.engine.client import connect_embedded, connect_server, secrets_of
 from aaiclick_ext.engine.describe import column_infos, describe_statement, runs_when_described
-from aaiclick_ext.engine.embedded import embedded_process
+from aaiclick_ext.engine.embedded import embedded_process, forked_from
 from aaiclick_ext.engine.embedded_handle import EmbeddedHandle
 from aaiclick_ext.engine.handle import Handle
 from aaiclick_ext.engine.handles import CLOSED, Handles, Role
@@ -75,7 +75,7 @@ class Engine:
         self._closed = False
         self._close_lock = threading.Lock()
         self._opened: Future[Handles] = Future()
-        self._watch = InterruptWatch(self._kill)
+        self._watch: InterruptWatch
         embedded_process.close_at_exit(self)
         self._opener = threading.Thread(target=self._open, name="aai-open", daemon=True)
         self._opener.start()
@@ -224,7 +224,7 @@ class Engine:
 
     def cancel(self) -> None:
         """Kill what users run on this engine now; drops and log inserts go on."""
-        if self._opened.done() and not self._opened.exception():
+        if os.getpid() == self._pid and self._opened.done() and not self._opened.exception():
             for condition in self._opened.result().user_conditions():
                 self._kill(condition)
 
@@ -243,7 +243,12 @@ class Engine:
             self._opener.join()
             if self._opened.exception() is None:
                 self._close_handles(self._opened.result())
-            self._watch.close()
+                self._watch.close()
+
+    def abandon(self) -> None:
+        """Leave everything as it is: this is a forked child."""
+        for stream in list(self._streams):
+            stream.abandon(forked_from(self._pid))
 
     def _run(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
         handles = self._handles()
@@ -290,11 +295,7 @@ class Engine:
 
     def _check(self) -> None:
         if os.getpid() != self._pid:
-            raise ContextError(
-                f"This process was forked from {self._pid}, and a ClickHouse engine does not "
-                "survive that. Start processes with the spawn method "
-                "(multiprocessing.get_context('spawn')) and open a DataContext in each."
-            )
+            raise ContextError(forked_from(self._pid))
         if self._closed:
             raise ContextError(CLOSED)
 
@@ -310,6 +311,7 @@ class Engine:
     def _open(self) -> None:
         try:
             handles = self._open_handles()
+            self._watch = InterruptWatch(self._kill)
         except AaiclickError as error:
             self._opened.set_exception(error)
         except BaseException as error:  # noqa: BLE001 -- it surfaces at the first use

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 _SIGINT = bytes([signal.SIGINT])
+_END = b"\0"  # no signal has this number
 _REPEAT_S = 0.1  # a KILL that comes before the query is registered finds nothing
 _PATIENCE_S = 3.0  # for a server that does not answer
 
@@ -47,6 +48,7 @@ class InterruptWatch:
         self._pressed = False
         self._outer: Any = None
         self._outer_fd = -1
+        self._drained = threading.Event()
         self._closed = False
         self._thread = threading.Thread(target=self._watch, name="aai-interrupt", daemon=True)
         self._thread.start()
@@ -101,6 +103,8 @@ class InterruptWatch:
         """Give SIGINT back; return whether it came."""
         self.disarm()
         signal.set_wakeup_fd(self._outer_fd)
+        if self._pressed:
+            self._drain()
         self._entered = False
         signal.signal(signal.SIGINT, self._outer)
         return self._pressed
@@ -111,22 +115,33 @@ class InterruptWatch:
             self._abandon = False
             raise KeyboardInterrupt
 
+    def _drain(self) -> None:
+        """Return when the thread has read everything: a SIGINT must not kill a later statement."""
+        self._drained.clear()
+        os.write(self._write_fd, _END)
+        self._drained.wait()
+
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._write_fd, _SIGINT)
 
     def _watch(self) -> None:
         while data := os.read(self._read_fd, 4096):
-            self._pass_on(data)
-            if _SIGINT in data:
+            if _SIGINT in self._take_in(data):
                 self._kill_until_done()
 
-    def _pass_on(self, data: bytes) -> None:
-        """Give other signals to the fd that ours stands in for (asyncio has one)."""
-        others = data.replace(_SIGINT, b"")
+    def _take_in(self, data: bytes) -> bytes:
+        """Return what came after the last end; pass on other signals.
+
+        They go to the fd that ours stands in for: asyncio has one.
+        """
+        others = data.replace(_SIGINT, b"").replace(_END, b"")
         if others and self._outer_fd >= 0:
             with contextlib.suppress(OSError):
                 os.write(self._outer_fd, others)
+        if _END in data:
+            self._drained.set()
+        return data.rpartition(_END)[2]
 
     def _kill_until_done(self) -> None:
         give_up_at = time.monotonic() + _PATIENCE_S
@@ -142,9 +157,10 @@ class InterruptWatch:
                 return
             if select.select([self._read_fd], [], [], _REPEAT_S)[0]:
                 data = os.read(self._read_fd, 4096)
-                if not data:
+                if not data or _END in data:
+                    self._take_in(data)
                     return
-                self._pass_on(data)
+                self._take_in(data)
 
 
 class Guard:

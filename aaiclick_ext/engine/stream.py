@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from aaiclick_ext.engine.embedded import keep_for_ever
 from aaiclick_ext.engine.handle import Handle, Parameters
 from aaiclick_ext.engine.handles import CLOSED, Handles
 from aaiclick_ext.errors import ContextError
@@ -41,7 +42,7 @@ class BatchStream:
         self._step = step
         self._handles = handles
         self._sql = sql
-        self._cut = False
+        self._refusal = ""
         self._lock = threading.Lock()
         self._handle: Handle | None = handles.take_extra()
         self._handle.begin()
@@ -61,10 +62,16 @@ class BatchStream:
         """End the stream unless a thread is waiting for its next batch."""
         if self._lock.acquire(blocking=False):
             try:
-                self._cut = self._cut or self._handle is not None
+                if self._handle is not None:
+                    self._refusal = CLOSED
                 self._end()
             finally:
                 self._lock.release()
+
+    def abandon(self, refusal: str) -> None:
+        """Never touch the engine again, and say why to those who ask."""
+        self._refusal, self._handle = refusal, None
+        keep_for_ever(self._source)
 
     def __del__(self) -> None:
         if hasattr(self, "_source"):
@@ -73,8 +80,8 @@ class BatchStream:
     def _advance(self) -> Any:
         with self._lock:
             if self._handle is None:
-                if self._cut:
-                    raise ContextError(CLOSED)
+                if self._refusal:
+                    raise ContextError(self._refusal)
                 return None
             try:
                 item = self._step(self._handle, self._sql, lambda _: next(self._source, None))
