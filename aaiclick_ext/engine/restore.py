@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,12 +14,9 @@ from aaiclick_ext.engine.arrow_nesting import (
     rebuilt_struct,
     rebuilt_union,
 )
+from aaiclick_ext.engine.type_paths import Path, below, paths_of
 from aaiclick_ext.engine.type_tree import ChType, parse
 from aaiclick_ext.errors import UnsupportedTypeError, ValueRangeError
-
-Path = tuple[str, ...]
-"""A column and the steps into it: ``[]`` for the items of an Array, ``key`` and ``value`` for those
-of a Map, the name (or number, from 1) for a field of a Tuple."""
 
 Step = Callable[[pa.Array], pa.Array]
 
@@ -96,7 +93,7 @@ def _plans(
     binary: Collection[str | Path],
     booleans: Collection[str | Path],
 ) -> list[_Plan | None]:
-    flags = _Flags(_paths(binary), _paths(booleans))
+    flags = _Flags(paths_of(binary), paths_of(booleans))
     return [
         _plan(field.type, parse(columns[field.name]), flags.at(field.name), field.name)
         if field.name in columns
@@ -122,16 +119,7 @@ class _Flags:
     booleans: frozenset[Path]
 
     def at(self, step: str) -> _Flags:
-        return _Flags(_below(self.binary, step), _below(self.booleans, step))
-
-
-def _paths(names: Collection[str | Path]) -> frozenset[Path]:
-    return frozenset((name,) if isinstance(name, str) else tuple(name) for name in names)
-
-
-def _below(paths: Iterable[Path], step: str) -> frozenset[Path]:
-    # The empty path covers everything below it.
-    return frozenset(p[1:] if p else p for p in paths if not p or p[0] == step)
+        return _Flags(below(self.binary, step), below(self.booleans, step))
 
 
 def _restored(

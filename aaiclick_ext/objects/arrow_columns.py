@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +19,7 @@ from aaiclick_ext.engine.type_tree import ChType
 from aaiclick_ext.objects.refusal import Refusal, first_refused, out_of_range, unsupported
 
 if TYPE_CHECKING:
-    from aaiclick_ext.engine.restore import Path
+    from aaiclick_ext.engine.type_paths import Path
 
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)\Z")
 
@@ -135,6 +136,10 @@ def readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = pa.chunked_array(chunks, column.type.value_type)
     if pa.types.is_dictionary(column.type):
         column = _one_dictionary(column)
+    if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):
+        column = pa.chunked_array(
+            [_list_of_view(chunk) for chunk in column.chunks], pa.list_(column.type.value_type)
+        )
     wanted = _readable_type(column.type)
     if wanted == column.type:
         return column
@@ -142,6 +147,14 @@ def readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise unsupported(f"{column.type} cannot be read as {wanted} ({error})") from error
+
+
+def _list_of_view(array: pa.Array) -> pa.Array:
+    # Arrow's own cast of a list view gives an array without its last offset (pyarrow 26).
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    mask = array.is_null() if array.null_count else None
+    return pa.ListArray.from_arrays(pa.array(offsets), array.flatten(), mask=mask)
 
 
 def _one_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -244,7 +257,7 @@ def _why_not(type_: pa.DataType) -> str:
     if isinstance(type_, pa.BaseExtensionType) and type_.extension_name == "arrow.json":
         return (
             "ClickHouse's JSON reorders keys and drops nulls; cast the column to string to keep "
-            'the text, or make the table with create_object({"c": "JSON"}) and insert into it'
+            'the text. A column made with create_object({"c": "JSON"}) takes that text too'
         )
     if pa.types.is_union(type_):
         return f"{type_} has several types; split it into a column for each"

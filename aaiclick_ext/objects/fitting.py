@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aaiclick_ext.engine.arrow_leaves import retagged, timestamp_type
-from aaiclick_ext.engine.type_tree import ChType
 from aaiclick_ext.errors import SchemaError
 from aaiclick_ext.objects.arrow_columns import declare, is_bytes, is_text
 from aaiclick_ext.objects.refusal import Refusal, out_of_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from aaiclick_ext.engine.type_tree import ChType
 
 _NUMBERS = {
     "Float32": pa.float32(),
@@ -128,7 +129,10 @@ def _bool(array: pa.Array, type_: ChType) -> pa.Array:
 
 
 def _bfloat16(array: pa.Array, type_: ChType) -> pa.Array:
-    single = _number(array, ChType("Float32"))
+    if not (pa.types.is_floating(array.type) or pa.types.is_integer(array.type)):
+        raise _wrong_kind(array, type_)
+    single = array.cast(pa.float32(), safe=False)
+    _check_same(array, single, type_)
     bits = pc.fill_null(single, 0.0).to_numpy(zero_copy_only=False).view(np.uint32)
     if (bits & 0xFFFF).any():
         raise out_of_range(f"a value would be rounded in {type_}; round it first, or widen it")

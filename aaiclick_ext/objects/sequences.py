@@ -134,10 +134,9 @@ def _why_not(type_: type) -> str:
 
 
 def _mixed(values: Sequence[Any], kinds: Mapping[str, type]) -> Refusal:
-    shown = " and ".join(
-        f"{type_.__name__} (row {_first(values, type_)})" for type_ in kinds.values()
-    )
-    return unsupported(f"values of several types, {shown}; a column has one: convert them first")
+    shown = ", ".join(type_.__name__ for type_ in kinds.values())
+    row = _first(values, list(kinds.values())[1])
+    return unsupported(f"values of several types, {shown}; a column has one: convert them", row)
 
 
 def _first(values: Sequence[Any], type_: type) -> int:
@@ -234,10 +233,11 @@ def _datetimes(values: Sequence[Any]) -> pa.Array:
                 known[tz] = zone_of(tz, row)
             zones.setdefault(known[tz], row)
     if len(zones) > 1:
-        shown = " and ".join(f"{zone or 'none'} (row {row})" for zone, row in zones.items())
+        shown = ", ".join(zone or "none" for zone in zones)
         raise unsupported(
             f"several time zones, {shown}; a column has one: use .astimezone(zone) or "
-            ".replace(tzinfo=zone)"
+            ".replace(tzinfo=zone)",
+            list(zones.values())[1],
         )
     zone = next(iter(zones))
     if any(getattr(v, "nanosecond", 0) for v in values):

@@ -80,10 +80,18 @@ def to_columnar(value: Any) -> Columnar:
     return _columnar(columns, shape, source)
 
 
-def conform(columnar: Columnar, target: Mapping[str, str]) -> pa.Table:
+def conform(
+    columnar: Columnar, target: Mapping[str, str], comments: Mapping[str, str] | None = None
+) -> pa.Table:
     """Return the rows of a value in the types of a table to insert into, or refuse.
 
     Casts only without loss; columns that the value lacks are left out, for their defaults.
+
+    Parameters
+    ----------
+    target, comments
+        Column to ClickHouse type, and to comment: those say where Strings are bytes, which text
+        is not put among, nor the other way.
 
     Raises
     ------
@@ -97,7 +105,7 @@ def conform(columnar: Columnar, target: Mapping[str, str]) -> pa.Table:
     >>> conform(to_columnar([1, 2]), {"value": "UInt8"}).schema.types
     [DataType(uint8)]
     """
-    return conform_columns(columnar.data, target)
+    return conform_columns(columnar.data, target, comments)
 
 
 def _columns(value: Any) -> tuple[Mapping[Any, Any], Shape]:

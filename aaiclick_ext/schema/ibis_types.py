@@ -10,13 +10,14 @@ import ibis.expr.datatypes as dt
 import ibis.expr.schema as sch
 
 from aaiclick_ext.engine.arrow_leaves import arrow_zone
+from aaiclick_ext.engine.type_paths import below
 from aaiclick_ext.engine.type_tree import ChType, parse
 from aaiclick_ext.schema.shape import BINARY_COMMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from aaiclick_ext.engine.restore import Path
+    from aaiclick_ext.engine.type_paths import Path
 
 _LEAVES: dict[str, type[dt.DataType]] = {
     "Bool": dt.Boolean,
@@ -201,25 +202,21 @@ def _timestamp(type_: ChType, *, nullable: bool) -> dt.Timestamp:
 
 def _nested(type_: ChType, binary: frozenset[Path], *, nullable: bool) -> dt.DataType:
     if type_.name == "Array":
-        return dt.Array(_type(type_.args[0], _below(binary, "[]")), nullable=nullable)
+        return dt.Array(_type(type_.args[0], below(binary, "[]")), nullable=nullable)
     if type_.name == "Map":
         key, value = type_.args
         return dt.Map(
-            _type(key, _below(binary, "key")),
-            _type(value, _below(binary, "value")),
+            _type(key, below(binary, "key")),
+            _type(value, below(binary, "value")),
             nullable=nullable,
         )
     if type_.name == "Tuple":
         names = type_.names or tuple(str(i + 1) for i in range(len(type_.args)))
         return dt.Struct(
             {
-                name: _type(arg, _below(binary, name))
+                name: _type(arg, below(binary, name))
                 for name, arg in zip(names, type_.args, strict=True)
             },
             nullable=nullable,
         )
     return dt.Unknown(nullable=nullable)
-
-
-def _below(paths: frozenset[Path], step: str) -> frozenset[Path]:
-    return frozenset(p[1:] if p else p for p in paths if not p or p[0] == step)
