@@ -17,6 +17,7 @@ import ibis.expr.schema as sch
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.sql import SQLBackend
+from ibis.expr.types.joins import Join
 
 from aaiclick_ext.engine.types import restore
 from aaiclick_ext.errors import AaiclickError, ContextError, UnsupportedTypeError
@@ -120,9 +121,8 @@ class Backend(SQLBackend):  # type: ignore[misc]
 
     def relation_of(self, expr: ir.Expr) -> ops.Relation:
         """Return the relation that an expression's execution runs."""
-        finish = getattr(expr, "_finish", None)  # a join that is still being built
-        if finish is not None:
-            expr = finish()
+        if isinstance(expr, Join):  # still being built
+            expr = expr._finish()  # noqa: SLF001
         with recorded_as_one():
             table = expr if isinstance(expr, ir.Table) else expr.as_table()
         return table.op()
