@@ -16,12 +16,15 @@
     ├── DroppedTableError       LookupError    a claim on a table that is gone
     ├── UnknownObjectError      LookupError    no object of that name
     ├── ObjectExistsError       ValueError     the name is taken and ``if_exists="fail"``
-    ├── UnsupportedTypeError    TypeError      a value, column or operation of a type we cannot keep
+    ├── UnsupportedTypeError    TypeError      of a type that cannot be kept or used
     ├── ValueRangeError         ValueError     a value that its column's type cannot hold
-    ├── SchemaError             ValueError     columns missing, unknown, unequal or of the wrong type
+    ├── SchemaError             ValueError     columns that are missing, unknown or unequal
     ├── LengthError             ValueError     arrays of different lengths
-    ├── SQLError                ValueError     SQL text that is not one SELECT, or reaches into Python
+    ├── SQLError                ValueError     SQL text that cannot be accepted
     ├── ForeignTableError       ValueError     a change to a table that is not ours
+    ├── FileError               OSError        a file that cannot be reached, read or written
+    │   └── MissingFileError    FileNotFoundError
+    ├── FileContentError        ValueError     a file that is not what its format says
     ├── RegistryError           RuntimeError   the SQL registry cannot be used
     ├── OplogError              RuntimeError   the operation log cannot be used
     └── PictureError            RuntimeError   a graph that cannot be drawn
@@ -151,3 +154,15 @@ class OplogError(AaiclickError, RuntimeError):
 
 class PictureError(AaiclickError, RuntimeError):
     """A graph that cannot be drawn."""
+
+
+class FileError(AaiclickError, OSError):
+    """A file that cannot be reached, read or written."""
+
+
+class MissingFileError(FileError, FileNotFoundError):
+    """No such file, or no file that a pattern matches."""
+
+
+class FileContentError(AaiclickError, ValueError):
+    """A file whose content is not what its format says."""

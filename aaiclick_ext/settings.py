@@ -100,7 +100,7 @@ class Settings:
         for name, value in changes.items():
             if name not in hints:
                 raise SettingsError(
-                    f"no setting named {name!r}; there are {', '.join(f.name for f in fields(self))}"
+                    f"no setting named {name!r}; there are {', '.join(sorted(hints))}"
                 )
             converted[name] = _convert(name, value, str(hints[name]))
         return replace(self, **converted)

@@ -15,8 +15,12 @@ from typing import Self
 from aaiclick_ext.errors import SchemaError
 from aaiclick_ext.ids import to_base36
 
-MAX_NAME_BYTES = 120
-"""Longest user-given name: the whole must fit a file name (255 bytes) once ClickHouse escapes it."""
+MAX_NAME_LENGTH = 180
+"""Longest user-given name, a byte that is not ``[A-Za-z0-9_]`` counted three times.
+
+ClickHouse keeps a table's definition in a file of its name, such bytes written as ``%XX``; with our
+prefix and its suffix that must fit the 255 bytes of a file name.
+"""
 
 _PATTERN = re.compile(
     r"aai_(?P<scope>[tsg])_(?P<node>\d+)_(?P<job>[0-9a-z]+)_(?P<id>[0-9a-z]+)(?:_(?P<name>.+))?",
@@ -84,7 +88,10 @@ def check_name(name: str) -> str:
         raise SchemaError(f"an object's name is non-empty text, got {name!r}")
     if "\0" in name or "/" in name:
         raise SchemaError(f"object name {name!r} contains a character that no table name can")
-    size = len(name.encode())
-    if size > MAX_NAME_BYTES:
-        raise SchemaError(f"object name is {size} bytes long; {MAX_NAME_BYTES} is the most")
+    length = sum(1 if chr(b).isalnum() and b < 128 or b == 95 else 3 for b in name.encode())
+    if length > MAX_NAME_LENGTH:
+        raise SchemaError(
+            f"object name {name[:20]!r}… is too long: {MAX_NAME_LENGTH} letters and digits, or a "
+            "third of that in other characters, is the most"
+        )
     return name

@@ -21,9 +21,9 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import DroppedTableError
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -271,7 +271,7 @@ class TableWorker:
         try:
             self._drop_tables(names)
             self._undropped = []
-        except Exception:
+        except Exception:  # noqa: BLE001  each is tried alone, and its error shown
             self._undropped = []
             for name in names:  # one bad table must not keep the others
                 self._drop_one(name)
@@ -279,6 +279,6 @@ class TableWorker:
     def _drop_one(self, name: str) -> None:
         try:
             self._drop_tables([name])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  shown, and tried again at the next flush
             self._undropped.append(name)
             logger.warning("table %s could not be dropped: %s", name, error)

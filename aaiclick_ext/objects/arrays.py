@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, NoReturn, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -65,8 +65,9 @@ def elementwise(
     else:
         params["right"] = describe_argument(operand)
     if reflected:
-        roles = {{"left": "right", "right": "left"}[role]: name for role, name in roles.items()}
-        params = {"left": text for text in params.values()}
+        other = {"left": "right", "right": "left"}
+        roles = {other[role]: table for role, table in roles.items()}
+        params = {other[role]: text for role, text in params.items()}
     provenance.record_view(name, result.op(), roles, params)
     return result
 

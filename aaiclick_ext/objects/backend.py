@@ -30,6 +30,7 @@ from aaiclick_ext.schema.ibis_types import ibis_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
     import pandas as pd
     import polars as pl
 
@@ -278,7 +279,12 @@ class Backend(SQLBackend):  # type: ignore[misc]
         """ClickHouse's current database."""
         return str(self.services.engine.query_rows("SELECT currentDatabase()")[0][0])
 
-    def list_databases(self, *, like: str | None = None, catalog: str | None = None) -> list[str]:
+    def list_databases(
+        self,
+        *,
+        like: str | None = None,
+        catalog: str | None = None,  # noqa: ARG002  Ibis passes it
+    ) -> list[str]:
         """Return the names of the databases."""
         rows = self.services.engine.query_rows("SELECT name FROM system.databases ORDER BY name")
         return list(self._filter_with_like([name for (name,) in rows], like))

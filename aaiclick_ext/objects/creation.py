@@ -13,11 +13,12 @@ from aaiclick_ext.lifecycle.names import Scope
 from aaiclick_ext.schema import POSITION, SCALAR_COMMENT, Shape, TableSchema
 
 if TYPE_CHECKING:
-    from aaiclick_ext.objects.leaf import DatabaseTable
     from collections.abc import Iterator, Mapping
+
     import pyarrow as pa
 
     from aaiclick_ext.objects.backend import Backend
+    from aaiclick_ext.objects.leaf import DatabaseTable
 
 MEMORY = "Memory"
 MERGE_TREE = "MergeTree"

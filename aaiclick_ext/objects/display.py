@@ -19,6 +19,7 @@ from aaiclick_ext.objects.python_values import to_python
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
     from aaiclick_ext.objects.view import View
 
 MAX_CELL = 80
@@ -136,8 +137,7 @@ def cell_text(value: Any) -> str:
         text = repr(value)
     else:
         text = str(value)
-    text = escape_control(text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…")
-    return text
+    return escape_control(text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…")
 
 
 def escape_control(text: str) -> str:

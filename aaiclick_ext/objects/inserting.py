@@ -28,6 +28,7 @@ from aaiclick_ext.schema import POSITION, Shape, TableSchema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
 

@@ -24,8 +24,9 @@ from aaiclick_ext.objects.values import Columnar, to_columnar, types_from_schema
 from aaiclick_ext.schema import BINARY_COMMENT, Shape
 
 if TYPE_CHECKING:
-    from aaiclick_ext.objects.backend import Backend
     from collections.abc import Mapping, Sequence
+
+    from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.planning import Plan
     from aaiclick_ext.objects.view import View
 

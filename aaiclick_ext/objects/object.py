@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.objects.arrays import ArrayView, ScalarView
 from aaiclick_ext.objects.ordering import leaf_shape
@@ -12,8 +11,9 @@ from aaiclick_ext.objects.view import View
 from aaiclick_ext.schema import Shape
 
 if TYPE_CHECKING:
-    import ibis.expr.operations as ops
     from typing import Self
+
+    import ibis.expr.operations as ops
 
 
 class Object(View):

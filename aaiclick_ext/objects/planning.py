@@ -51,21 +51,22 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
     __slots__ = ()
 
     def visit_SQLQueryResult(  # noqa: N802  Ibis dispatches on the name
-        self, op: ops.SQLQueryResult, *, query: str, **_: Any
+        self, _op: ops.SQLQueryResult, *, query: str, **_: Any
     ) -> sge.Subquery:
         """Put the user's own text in, not what a parser would make of it."""
         text = sge.Subquery(this=sge.Var(this=f"\n{query}\n"))  # it may end in a comment
         return sge.Subquery(this=sg.select(STAR).from_(text))
 
     def visit_Mode(  # noqa: N802
-        self, op: ops.Mode, *, arg: sge.Expression, where: sge.Expression | None
+        self, _op: ops.Mode, *, arg: sge.Expression, where: sge.Expression | None
     ) -> sge.Expression:
         """Compile the most frequent value, which Ibis leaves out and `describe` needs."""
         name, given = ("topK", (arg,)) if where is None else ("topKIf", (arg, where))
         most = sge.ParameterizedAgg(
             this=name, expressions=[sge.Literal.number(1)], params=list(given)
         )
-        return self.f.arrayElement(most, 1)
+        value: sge.Expression = self.f.arrayElement(most, 1)
+        return value
 
 
 class Planner:

@@ -17,6 +17,7 @@ from aaiclick_ext.objects.leaf import is_owned, relations_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
     from aaiclick_ext.objects.services import Services
 
 MAX_PARAMETER = 500

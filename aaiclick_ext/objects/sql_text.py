@@ -6,14 +6,14 @@ text that the parser does not know must still run.
 
 from __future__ import annotations
 
+import itertools
+from typing import TYPE_CHECKING
 
 import sqlglot.errors
 from sqlglot.dialects import ClickHouse
 from sqlglot.tokens import Token, TokenType
 
 from aaiclick_ext.errors import SQLError
-from typing import TYPE_CHECKING
-import itertools
 
 if TYPE_CHECKING:
     from collections.abc import Container

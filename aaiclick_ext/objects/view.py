@@ -161,7 +161,7 @@ class View(ir.Table):  # type: ignore[misc]
     def _ipython_key_completions_(self) -> list[str]:
         return list(self.columns)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         from aaiclick_ext.objects.display import mime_bundle
 
         return mime_bundle(self)

@@ -12,6 +12,7 @@ from aaiclick_ext.schema.shape import BINARY_COMMENT, POSITION, SCALAR_COMMENT, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
     import ibis.expr.schema as sch
 
     from aaiclick_ext.engine import Engine

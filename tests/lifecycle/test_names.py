@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aaiclick_ext.errors import SchemaError
 from aaiclick_ext.lifecycle import Scope, TableName, check_name
-from aaiclick_ext.lifecycle.names import MAX_NAME_BYTES
+from aaiclick_ext.lifecycle.names import MAX_NAME_LENGTH
 
 NAMES = st.text(min_size=1).filter(lambda s: s.strip() and "\0" not in s and "/" not in s)
 
@@ -38,10 +38,21 @@ def test_other_names_are_not_ours(text):
     assert TableName.parse(text) is None
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a/b", "a\0b", "é" * MAX_NAME_BYTES, None, 3])
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "a\0b", "é" * 31, None, 3])
 def test_what_cannot_be_a_name(name):
     with pytest.raises(SchemaError):
         check_name(name)
+
+
+def test_the_longest_name_fits_a_file_name():
+    for name in ("a" * MAX_NAME_LENGTH, "é" * (MAX_NAME_LENGTH // 6)):
+        assert check_name(name) == name
+        parts = TableName(Scope.GLOBAL, 1023, 2**63, 2**63, name)
+        escaped = "".join(
+            c if c.isascii() and (c.isalnum() or c == "_") else "%XX" * len(c.encode())
+            for c in str(parts)
+        )
+        assert len(f"{escaped}.sql.tmp") <= 255
 
 
 def test_names_keep_unicode_and_spaces():
