@@ -80,7 +80,7 @@ class CellHooks:
                 self._ip.events.unregister(event, callback)
 
     def pre_execute(self) -> None:
-        """Begin a task, of which nothing more is known yet."""
+        """Begin a task that is no cell, as far as is known yet."""
         if self._context.closed:
             return
         with interrupt_held_back():
@@ -88,17 +88,18 @@ class CellHooks:
             self._begin(Task(self._context.snowflake.next(), None, None, None), is_cell=False)
 
     def pre_run_cell(self, info: Any) -> None:
-        """Tell which cell the task that has just begun is."""
+        """Begin a cell's task in the place of the one that has just begun."""
         running = self._stack.running
         if self._context.closed or not running:
             return
         with interrupt_held_back():
+            running.pop()
             self._last_error.before_cell(info.raw_cell)
             task = Task(
-                task_id=running.pop().task.task_id,
+                task_id=self._context.snowflake.next(),
                 cell_id=info.cell_id,
                 # The count of what is displayed now is the cell's, whether IPython counts a cell
-                # before it runs (9.10 and later) or after.
+                # before it runs or, as older versions do, after.
                 execution_count=self._ip.displayhook.prompt_count if info.store_history else None,
                 source=info.raw_cell,
             )

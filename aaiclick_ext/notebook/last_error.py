@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from aaiclick_ext.errors import AaiclickError
-from aaiclick_ext.notebook.reach import error_reaches_table
+from aaiclick_ext.notebook.error_frames import error_reaches_table, forget_frames
 
 _LOOKS_AT_ERROR = re.compile(
     r"^\s*%?(debug|tb|pdb|xmode)\b(?!\s*[=.,:(\[])|\bsys\.last_|\bpost_mortem\b|\bpdb\.pm\b",
@@ -54,12 +54,13 @@ class LastError:
         if id(errors[0]) == self._left_alone:
             return
         if any(error_reaches_table(error, self._ip.user_ns) for error in errors):
-            del errors
-            self.release()
+            self._forget()
+            forget_frames(errors)
+            gc.collect(1)
         else:
             self._left_alone = id(errors[0])
 
-    def release(self) -> None:
+    def _forget(self) -> None:
         """Drop every reference to the last error that IPython and Python keep."""
         for name in ("last_exc", "last_value", "last_traceback", "last_type"):
             vars(sys).pop(name, None)
@@ -67,13 +68,11 @@ class LastError:
         for name in ("tb", "etype", "evalue"):
             if hasattr(formatter, name):
                 setattr(formatter, name, None)
-        formatter.pdb = (
-            None  # the debugger keeps the frames it last looked at; IPython makes a new one
-        )
+        # The debugger keeps the frames that it last looked at; IPython makes a new one when asked.
+        formatter.pdb = None
         last = self._ip.last_execution_result
         if last is not None:
             last.error_in_exec = last.error_before_exec = None
-        gc.collect(1)  # frames that keep the exception they caught; a full one follows when idle
 
     def _errors(self) -> list[BaseException]:
         last = self._ip.last_execution_result

@@ -63,51 +63,6 @@ def reaches_table(value: object, budget: int = 500) -> bool | None:
     return False
 
 
-def error_reaches_table(error: BaseException, namespace: dict[str, Any]) -> bool:
-    """Say whether an exception, its causes or the frames of their tracebacks keep a table of ours.
-
-    Parameters
-    ----------
-    namespace
-        The user's variables. They are kept by being variables, so the frame of the cell, whose
-        locals they are, does not count.
-    """
-    kept = [
-        item
-        for exception in _chain(error)
-        for item in chain(exception.args, vars(exception).values(), _attributes(exception))
-    ]
-    for exception in _chain(error):
-        traceback = exception.__traceback__
-        while traceback is not None:
-            frame, traceback = traceback.tb_frame, traceback.tb_next
-            if frame.f_globals is not frame.f_locals and frame.f_locals is not namespace:
-                kept.extend(frame.f_locals.values())
-    return (
-        reaches_table([item for item in kept if item is not namespace], budget=5_000) is not False
-    )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and what it came from."""
-    seen: set[int] = set()
-    todo: list[BaseException | None] = [error]
-    while todo:
-        exception = todo.pop()
-        if exception is None or id(exception) in seen:
-            continue
-        seen.add(id(exception))
-        yield exception
-        todo += [exception.__cause__, exception.__context__]
-        if isinstance(exception, BaseExceptionGroup):
-            todo += exception.exceptions
-
-
-def _attributes(exception: BaseException) -> Iterable[Any]:
-    """Return what Python stores on its own exceptions, such as what lacked an attribute."""
-    return [getattr(exception, name, None) for name in ("obj", "name", "value")]
-
-
 def _referents(value: object) -> Iterable[Any]:
     if isinstance(value, _OPAQUE):
         return ()

@@ -10,8 +10,8 @@ import ibis
 import pytest
 
 import aaiclick_ext as aai
+from aaiclick_ext.notebook.error_frames import error_reaches_table
 from aaiclick_ext.notebook.reach import (
-    error_reaches_table,
     is_expression_of_ours,
     reaches_table,
 )

@@ -1,0 +1,95 @@
+"""What an exception keeps: its arguments, its causes and the variables of the frames it left."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from aaiclick_ext.notebook.reach import reaches_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import FrameType
+
+_SHELLS = ("IPython", "ipykernel", "asyncio")
+"""Packages whose frames run the cell; they refer to the whole shell."""
+
+_SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+def error_reaches_table(error: BaseException, namespace: dict[str, Any]) -> bool:
+    """Say whether an error keeps a table of ours; if in doubt, that it does.
+
+    Parameters
+    ----------
+    namespace
+        The user's variables. They are kept by being variables, so the frame of the cell, whose
+        locals they are, does not count.
+    """
+    kept = [
+        item
+        for exception in exceptions_of(error)
+        for item in chain(exception.args, vars(exception).values(), _attributes(exception))
+    ]
+    for frame in frames_of(error):
+        if frame.f_locals is not frame.f_globals and frame.f_locals is not namespace:
+            kept.extend(frame.f_locals.values())
+    kept = [item for item in kept if item is not namespace]
+    return reaches_table(kept, budget=5_000) is not False
+
+
+def exceptions_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it came from."""
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        exception = todo.pop()
+        if exception is None or id(exception) in seen:
+            continue
+        seen.add(id(exception))
+        yield exception
+        todo += [exception.__cause__, exception.__context__]
+        if isinstance(exception, BaseExceptionGroup):
+            todo += exception.exceptions
+
+
+def frames_of(error: BaseException) -> Iterator[FrameType]:
+    """Yield the frames that an exception and its causes went through, without the shell's own."""
+    for exception in exceptions_of(error):
+        traceback = exception.__traceback__
+        while traceback is not None:
+            frame, traceback = traceback.tb_frame, traceback.tb_next
+            if str(frame.f_globals.get("__name__")).partition(".")[0] not in _SHELLS:
+                yield frame
+
+
+def forget_frames(errors: list[BaseException]) -> None:
+    """Empty the variables of frames that only these exceptions keep, and the list itself.
+
+    Formatting a traceback leaves cycles through its frames (stack_data's), which only a full
+    collection would find. Frames of an exception that somebody else holds, a variable of the user's
+    say, are left as they are.
+    """
+    while errors:
+        if sys.getrefcount(errors[-1]) <= 2:  # the list and the call
+            for frame in list(frames_of(errors[-1])):
+                _clear(frame)
+        errors.pop()
+
+
+def _clear(frame: FrameType) -> None:
+    if frame.f_code.co_flags & _SUSPENDABLE:
+        return  # a generator that can still go on would be closed by it
+    try:
+        frame.clear()
+    except RuntimeError:  # still running
+        return
+    if frame.f_code.co_flags & inspect.CO_OPTIMIZED and isinstance(frame.f_locals, dict):
+        frame.f_locals.clear()  # up to Python 3.12 a copy, which the frame keeps
+
+
+def _attributes(exception: BaseException) -> Iterable[Any]:
+    """Return what Python stores on its own exceptions, such as what lacked an attribute."""
+    return [getattr(exception, name, None) for name in ("obj", "name", "value")]
