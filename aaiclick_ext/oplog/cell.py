@@ -38,6 +38,7 @@ class CellRecord:
         self._session = session_secrets
         self._recording = record_cell_source
         self._learned: frozenset[str] = frozenset()
+        self._stored: tuple[frozenset[str], str | None, str | None] | None = None
 
     @cached_property
     def _own_secrets(self) -> frozenset[str]:
@@ -70,11 +71,17 @@ class CellRecord:
         The hash is that of the masked source, so that it does not help to guess what was masked;
         where a source cannot be masked nothing of it is stored but the hash of what was typed.
         """
+        secrets = self.secrets
+        if self._stored is None or self._stored[0] != secrets:
+            self._stored = (secrets, *self._masked(secrets))
+        return self._stored[1:]
+
+    def _masked(self, secrets: frozenset[str]) -> tuple[str | None, str | None]:
         if self._source is None or self._recording == "none":
             return None, None
         source = self._masked_source
         if source is not None:
-            source = mask_literals(source, self.secrets)
+            source = mask_literals(source, secrets)
         text = self._source if source is None else source
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         return (source if self._recording == "full" else None), digest

@@ -9,7 +9,7 @@ import os
 import threading
 from collections import OrderedDict, deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import AaiclickError, OplogError
 from aaiclick_ext.oplog.cell import CellRecord
@@ -331,16 +331,15 @@ class OplogCollector:
 
 def _completed(entry: _Entry) -> OperationEvent:
     """Return the event with its cell's source, masked by all that is known to be secret now."""
-    event = entry.event
+    event, secrets = entry.event, entry.cell.secrets
+    changes: dict[str, Any] = {}
     source, digest = entry.cell.stored()
-    if source is not None or digest is not None:
-        event = dataclasses.replace(event, cell_source=source, cell_source_hash=digest)
-    secrets = entry.cell.secrets
+    if digest is not None:
+        changes |= {"cell_source": source, "cell_source_hash": digest}
     if secrets:
-        event = dataclasses.replace(
-            event,
-            params={name: mask_literals(text, secrets) for name, text in event.params.items()},
-            sql_template=event.sql_template and mask_literals(event.sql_template, secrets),
-            error=event.error and mask_literals(event.error, secrets),
-        )
-    return event
+        changes |= {
+            "params": {name: mask_literals(text, secrets) for name, text in event.params.items()},
+            "sql_template": event.sql_template and mask_literals(event.sql_template, secrets),
+            "error": event.error and mask_literals(event.error, secrets),
+        }
+    return dataclasses.replace(event, **changes) if changes else event

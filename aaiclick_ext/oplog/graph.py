@@ -156,10 +156,10 @@ def build_graph(
     kept = [edge for edge in edges if edge.source in tables and edge.target in tables]
     nodes = []
     for table in _ordered(tables, kept, makers):
-        event = makers[table][-1] if table in makers else None
+        latest = makers[table][-1] if table in makers else None
         alive = table in living if living is not None and is_table_name(table) else None
-        operation = None if event is None else event.operation
-        nodes.append(OplogNode(table, operation, event, tuple(made[table]), alive))
+        operation = None if latest is None else latest.operation
+        nodes.append(OplogNode(table, operation, latest, tuple(made[table]), alive))
     position = {node.table: number for number, node in enumerate(nodes)}
     kept.sort(key=lambda edge: (position[edge.target], position[edge.source], edge.role))
     return OplogGraph(root, tuple(nodes), tuple(kept))
