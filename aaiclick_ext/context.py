@@ -137,13 +137,14 @@ class DataContext:
             run_id=self.run_id,
             node_id=self.node_id,
         )
+        registry = Registry(self.settings.sql_url, self.settings.state_path)
         services = Services(
             settings=self.settings,
             engine=engine,
             schemas=SchemaRegistry(engine),
-            worker=TableWorker(lambda tables: services.drop(tables)),
+            worker=TableWorker(lambda tables: services.drop(tables), registry.record_tables),
             oplog=oplog,
-            registry=Registry(self.settings.sql_url, self.settings.state_path),
+            registry=registry,
             snowflake=self.snowflake,
             node_id=self.node_id,
             job_id=self.job_id,

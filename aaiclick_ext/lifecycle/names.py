@@ -88,7 +88,7 @@ def check_name(name: str) -> str:
         raise SchemaError(f"an object's name is non-empty text, got {name!r}")
     if "\0" in name or "/" in name:
         raise SchemaError(f"object name {name!r} contains a character that no table name can")
-    length = sum(1 if chr(b).isalnum() and b < 128 or b == 95 else 3 for b in name.encode())
+    length = sum(1 if (chr(b).isalnum() and b < 128) or b == 95 else 3 for b in name.encode())
     if length > MAX_NAME_LENGTH:
         raise SchemaError(
             f"object name {name[:20]!r}… is too long: {MAX_NAME_LENGTH} letters and digits, or a "

@@ -21,7 +21,7 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import DroppedTableError
 
@@ -53,7 +53,7 @@ class TableMessage:
 
     op: TableOp
     table: str = ""
-    record: Callable[[], None] | None = None
+    row: Any = None
     done: threading.Event | None = None
 
 
@@ -69,10 +69,18 @@ class TableWorker:
     drop
         Drops the named tables and forgets their registry rows; may wait, may raise. Called on the
         drop thread only.
+    record
+        Writes the registry rows of new tables; may raise. Called on the worker thread only, before
+        any of those tables is dropped.
     """
 
-    def __init__(self, drop: Callable[[Sequence[str]], None]) -> None:
+    def __init__(
+        self,
+        drop: Callable[[Sequence[str]], None],
+        record: Callable[[Sequence[Any]], None],
+    ) -> None:
         self._drop_tables = drop
+        self._record_rows = record
         self._queue: queue.SimpleQueue[TableMessage] = queue.SimpleQueue()
         self._drops: queue.SimpleQueue[str | tuple[object, threading.Event | None]] = (
             queue.SimpleQueue()
@@ -90,18 +98,18 @@ class TableWorker:
 
     # What any thread may call.
 
-    def register(self, table: str, record: Callable[[], None] | None = None) -> None:
+    def register(self, table: str, row: Any = None) -> None:
         """Make a table known, with one claim that belongs to the caller.
 
         Parameters
         ----------
-        record
-            Writes the table's registry row; called once on the worker thread.
+        row
+            The table's registry row, if it is to have one.
         """
         self._live.add(table)
         self._queue.put(TableMessage(TableOp.INCREF, table))
-        if record is not None:
-            self._queue.put(TableMessage(TableOp.OPLOG_TABLE, table, record=record))
+        if row is not None:
+            self._queue.put(TableMessage(TableOp.OPLOG_TABLE, table, row=row))
 
     def claim(self, table: str) -> None:
         """Add a claim.
@@ -187,9 +195,7 @@ class TableWorker:
             self._settle(batch)
             stop = False
             for message in batch:
-                if message.op is TableOp.OPLOG_TABLE and message.record is not None:
-                    self._record(message)
-                elif message.op is TableOp.FLUSH:
+                if message.op is TableOp.FLUSH:
                     self._drops.put((_FLUSH_DROPS, message.done))
                 stop |= message.op is TableOp.SHUTDOWN
             if stop:
@@ -209,6 +215,7 @@ class TableWorker:
         `batch` grows by what the further readings of the queue find.
         """
         zero = self._count(batch)
+        self._record(batch)
         while zero:
             self._dying |= zero
             late = self._take(self._queue.qsize() + BATCH)  # the size after the mark
@@ -221,6 +228,7 @@ class TableWorker:
             self._dying -= zero
             with self._settled:
                 self._settled.notify_all()
+            self._record(late)
             for table in dead:
                 self._drops.put(table)
             zero = zero_late - dead
@@ -242,12 +250,14 @@ class TableWorker:
             del counts[table]
         return zero - unknown
 
-    def _record(self, message: TableMessage) -> None:
-        assert message.record is not None
+    def _record(self, messages: Sequence[TableMessage]) -> None:
+        rows = [message.row for message in messages if message.op is TableOp.OPLOG_TABLE]
+        if not rows:
+            return
         try:
-            message.record()
+            self._record_rows(rows)
         except Exception:
-            logger.exception("the registry row of table %s could not be written", message.table)
+            logger.exception("the registry rows of %d tables could not be written", len(rows))
 
     # The drop thread.
 

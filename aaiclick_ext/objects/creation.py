@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.lifecycle.names import Scope
+from aaiclick_ext.registry import TableRow
 from aaiclick_ext.schema import POSITION, SCALAR_COMMENT, Shape, TableSchema
 
 if TYPE_CHECKING:
@@ -76,20 +77,15 @@ def new_table(backend: Backend, spec: TableSpec) -> Iterator[str]:
     services.check_open()
     table = str(services.new_table_name(spec.scope, spec.name))
     task = services.oplog.current_task
-    task_id = None if task is None else task.task_id
-    created_at = dt.datetime.now(dt.UTC)
-
-    def record() -> None:
-        services.registry.record_table(
-            table,
-            services.engine.identity,
-            job_id=services.job_id,
-            task_id=task_id,
-            run_id=services.run_id,
-            created_at=created_at,
-        )
-
-    services.worker.register(table, record)
+    row = TableRow(
+        table,
+        services.engine.identity,
+        services.job_id,
+        None if task is None else task.task_id,
+        services.run_id,
+        dt.datetime.now(dt.UTC),
+    )
+    services.worker.register(table, row)
     try:
         yield table
     except BaseException:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from aaiclick_ext.engine.arrow_nesting import union_positions
 from aaiclick_ext.engine.type_tree import ChType, parse
 from aaiclick_ext.errors import UnsupportedTypeError, ValueRangeError
 
@@ -150,8 +151,11 @@ def _structs(array: pa.StructArray, type_: ChType) -> list[Any]:
 def _union(array: pa.UnionArray, type_: ChType) -> list[Any]:
     children = [_values(array.field(i), _arg(type_, i)) for i in range(array.type.num_fields)]
     position = {code: i for i, code in enumerate(array.type.type_codes)}
-    codes, offsets = array.type_codes.to_pylist(), array.offsets.to_pylist()
-    return [children[position[c]][o] for c, o in zip(codes, offsets, strict=True)]
+    codes, offsets = union_positions(array)
+    return [
+        children[position[c]][o]
+        for c, o in zip(codes.to_pylist(), offsets.to_pylist(), strict=True)
+    ]
 
 
 def _times(array: pa.Array) -> list[Any]:

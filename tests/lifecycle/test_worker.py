@@ -20,6 +20,9 @@ class Dropped:
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.rows: list = []
+        self.hold = threading.Event()
+        self.hold.set()
         self.batches: list[int] = []
         self.fail: set[str] = set()
         self.gate = threading.Event()
@@ -32,6 +35,12 @@ class Dropped:
         self.names += names
         self.batches.append(len(names))
 
+    def record(self, rows) -> None:
+        self.hold.wait(10)
+        if "bad row" in rows:
+            raise OSError("disk full")
+        self.rows += rows
+
 
 @pytest.fixture
 def dropped():
@@ -40,7 +49,7 @@ def dropped():
 
 @pytest.fixture
 def worker(dropped):
-    worker = TableWorker(dropped)
+    worker = TableWorker(dropped, dropped.record)
     yield worker
     dropped.gate.set()
     dropped.fail.clear()
@@ -60,12 +69,13 @@ def test_last_release_drops(worker, dropped):
 
 
 def test_claim_before_the_drop_cancels_it(worker, dropped):
-    busy = threading.Event()
+    dropped.hold.clear()
     worker.register("t")
-    worker.register("other", lambda: busy.wait(10))  # the worker thread is in here
+    worker.register("other", "row")  # the worker thread waits while it records this
+    time.sleep(0.05)
     worker.release("t")
     worker.claim("t")
-    busy.set()
+    dropped.hold.set()
     worker.flush()
     assert dropped.names == []
     assert worker.is_live("t")
@@ -93,7 +103,7 @@ def test_release_of_a_table_never_registered_is_ignored(worker, dropped):
 
 
 def test_release_after_close_is_silent(dropped):
-    worker = TableWorker(dropped)
+    worker = TableWorker(dropped, dropped.record)
     worker.register("t")
     worker.close()
     worker.release("t")
@@ -115,11 +125,10 @@ def test_a_slow_drop_delays_no_claim_and_no_record(worker, dropped):
     dropped.gate.clear()
     worker.register("slow")
     worker.release("slow")
-    recorded = threading.Event()
-    worker.register("t", recorded.set)
-    assert recorded.wait(5)
+    worker.register("t", "row of t")
     worker.claim("t")
-    assert worker.flush(timeout_s=0.05) is False
+    assert worker.flush(timeout_s=0.5) is False
+    assert dropped.rows == ["row of t"]
     dropped.gate.set()
     assert worker.flush()
 
@@ -140,14 +149,27 @@ def test_a_table_that_cannot_be_dropped_keeps_no_other(worker, dropped):
 
 
 def test_a_record_that_fails_stops_nothing(worker, dropped, caplog):
-    def fail():
-        raise OSError("disk full")
-
-    worker.register("t", fail)
+    worker.register("t", "bad row")
     worker.release("t")
     worker.flush()
     assert dropped.names == ["t"]
-    assert "t could not be written" in caplog.text
+    assert "could not be written" in caplog.text
+
+
+def test_rows_are_written_before_their_tables_are_dropped(dropped):
+    order = []
+    worker = TableWorker(lambda names: order.extend(("drop", n) for n in names), order.extend)
+    for number in range(2000):
+        worker.register(f"t{number}", ("row", f"t{number}"))
+        worker.release(f"t{number}")
+    worker.close()
+    seen = set()
+    for kind, name in order:
+        if kind == "row":
+            seen.add(name)
+        else:
+            assert name in seen
+    assert len(order) == 4000
 
 
 def test_forgotten_tables_are_not_dropped(worker, dropped):
@@ -159,7 +181,7 @@ def test_forgotten_tables_are_not_dropped(worker, dropped):
 
 
 def test_both_threads_end(dropped):
-    worker = TableWorker(dropped)
+    worker = TableWorker(dropped, dropped.record)
     assert worker.close()
     assert not {t.name for t in threading.enumerate()} & {"aai-worker", "aai-drops"}
 
@@ -210,7 +232,7 @@ def test_threads_making_cycles_under_forced_collections(worker, dropped):
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["+", "-", "flush"]))))
 def test_counts_follow_a_plain_model(steps):
     dropped = Dropped()
-    worker = TableWorker(dropped)
+    worker = TableWorker(dropped, dropped.record)
     counts = {"a": 1, "b": 1, "c": 1}
     for name in counts:
         worker.register(name)
