@@ -40,7 +40,7 @@ class EmbeddedHandle(Handle):
         result = self._connection.query(statement, "Arrow", params=bound)
         if not result.size():
             return pa.table({})  # a statement without a result
-        return pa.ipc.open_file(pa.py_buffer(result.get_memview().view())).read_all()
+        return pa.ipc.open_file(_shared(result)).read_all()
 
     def query_rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Run a query and return its rows as Python values."""
@@ -166,3 +166,14 @@ class EmbeddedHandle(Handle):
 
         statement, bound = bind_query(sql, dict(parameters) if parameters else None)
         return statement, {name.removeprefix("param_"): value for name, value in bound.items()}
+
+
+def _shared(result: Any) -> pa.Buffer:
+    """Return the bytes of a chdb result without a copy; they keep the result alive.
+
+    chdb's own view of them does not: its memory is taken back with the result.
+    """
+    import pyarrow as pa
+
+    seen = pa.py_buffer(result.get_memview().view())
+    return pa.foreign_buffer(seen.address, seen.size, base=result)

@@ -44,13 +44,14 @@ _CODE = re.compile(r"\bCode: (\d+)\. ")
 _SENTENCE = re.compile(r"Code: \d+\. DB::(?:\w+)?Exception: ")
 _VERSION = re.compile(r"\s*\(version [^()]*(?:\([^()]*\)[^()]*)*\)")
 _NAME = re.compile(r"\s*\([A-Z][A-Z0-9_]{3,}\)")
-_STACK = re.compile(r"\s*(?:,? ?Stack trace[:(]|\n\s*0\. ).*", re.DOTALL)
+_STACK = re.compile(r"\s*(?:,?\s*Stack trace\b|\n\s*0\. ).*", re.DOTALL)
 _URL = re.compile(r"\s*\(for url [^)]*\)\s*$")
 _NOISE = re.compile(
     r"(?::\s*|\.\s*)?(?:While executing \w+|while executing 'FUNCTION .*|In scope [^\n]*)\.?\s*$",
     re.DOTALL,
 )
 _EXPECTED = re.compile(r"\s*Expected one of: [^.]*(?:\.|$)")
+_STOPS = re.compile(r"([.?!])\.+$")
 _LONGEST = 2000
 
 
@@ -71,6 +72,7 @@ def sentence(text: str) -> str:
     for pattern in (_URL, _STACK, _VERSION, _NAME, _EXPECTED):
         text = pattern.sub("", text)
     text = _NOISE.sub("", text).strip().rstrip(":,")
+    text = _STOPS.sub(r"\1", text)
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}… ({len(text) - _LONGEST} more characters)"
     return text if text.endswith((".", "?", "!", ")", "…")) else f"{text}."
