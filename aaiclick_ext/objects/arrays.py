@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from aaiclick_ext.errors import LengthError, UnsupportedTypeError
-from aaiclick_ext.objects.leaf import DatabaseTable
+from aaiclick_ext.errors import UnsupportedTypeError
 from aaiclick_ext.objects.ordering import (
     POS,
     hide_position,
@@ -18,12 +17,10 @@ from aaiclick_ext.objects.ordering import (
     positional,
     shape_of,
 )
+from aaiclick_ext.objects.pairing import check_lengths, length_of
 from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
 from aaiclick_ext.objects.view import View, make_view
 from aaiclick_ext.schema import Shape
-
-if TYPE_CHECKING:
-    from aaiclick_ext.objects.backend import Backend
 
 VALUE = "value"
 RIGHT = "_right"
@@ -49,8 +46,8 @@ def elementwise(
     Raises
     ------
     LengthError
-        If both are arrays and their lengths differ. Lengths of filtered arrays are counted, which
-        runs a query.
+        If both are arrays and their lengths differ, now or when the result is run. Lengths of
+        filtered arrays are counted, which runs a query.
     UnsupportedTypeError
         If an operand has neither one value nor a row order.
     """
@@ -117,13 +114,12 @@ def _with_scalar(function: Function, view: View, other: Any) -> View:
 
 def _with_array(function: Function, left: View, right: View) -> View:
     p, q = _positional_array(left), _positional_array(right)
-    n, m = _length(left._backend, p), _length(left._backend, q)  # noqa: SLF001
-    if n != m:
-        raise LengthError(f"arrays of different lengths: {n} and {m} elements")
     if _base(p) == _base(q):  # the same rows: no join
         base, position, x = _columns(p)
         _, _, y = _columns(q)
     else:
+        backend = left._backend  # noqa: SLF001
+        check_lengths(backend, length_of(backend, p), length_of(backend, q))
         right_table = ir.Table(_dense(q)).rename({RIGHT: _value_name(q)})
         joined = ir.Table(ir.Table(_dense(p)).join(right_table, POS).op())
         base, position, x, y = joined, joined[POS], joined[_value_name(p)], joined[RIGHT]
@@ -173,21 +169,6 @@ def _dense(relation: ops.Relation) -> ops.Relation:
     table, name = ir.Table(relation), _value_name(relation)
     number = ibis.row_number().over(ibis.window(order_by=table[POS])).cast("!uint64")
     return table.select(**{POS: number, name: table[name]}).op()
-
-
-def _length(backend: Backend, relation: ops.Relation) -> int:
-    """Return the number of rows; from memory where no filter is in between."""
-    node: Any = relation
-    while isinstance(node, ops.Project):
-        node = node.parent
-    if isinstance(node, DatabaseTable):
-        known = backend.services.schemas.get(node.name).rows
-        if known is not None:
-            return known
-    if isinstance(node, ops.JoinChain):
-        return _length(backend, node.first.parent)
-    count = ir.Table(relation).count()
-    return int(backend.fetch(count, None)[0].column(0)[0].as_py())
 
 
 class ElementwiseView(View):

@@ -13,6 +13,7 @@ from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
 from aaiclick_ext.objects.ordering import ordered
+from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,8 @@ class Plan:
         Column to ClickHouse type of `sql`.
     binary, booleans
         Columns that Ibis calls binary, and boolean where ClickHouse says UInt8.
+    pairs
+        Lengths of the arrays that it joins by position.
     """
 
     sql: str
@@ -43,6 +46,7 @@ class Plan:
     types: Mapping[str, str]
     binary: frozenset[str]
     booleans: frozenset[str]
+    pairs: tuple[tuple[Length, Length], ...] = ()
 
 
 class Compiler(ClickHouseCompiler):  # type: ignore[misc]
@@ -92,10 +96,19 @@ class Planner:
         ----------
         params
             Values of `ibis.param` scalars; a plan with any is not remembered.
+
+        Raises
+        ------
+        LengthError
+            If arrays that it joins by position are of different lengths by now.
         """
         if params:
-            return self._make(op, params)
-        return self._cache.get(op, lambda: self._make(op, None))
+            plan = self._make(op, params)
+        else:
+            plan = self._cache.get(op, lambda: self._make(op, None))
+        for left, right in plan.pairs:
+            check_lengths(self._backend, left, right)
+        return plan
 
     def _make(self, op: ops.Relation, params: Mapping[Any, Any] | None) -> Plan:
         expression = ordered(op).to_expr()
@@ -108,4 +121,5 @@ class Planner:
             for name, dtype in schema.items()
             if dtype.is_boolean() and "UInt8" in types.get(name, "")
         )
-        return Plan(sql, wrap_fetch(sql, types), types, binary, booleans)
+        pairs = pairs_in(self._backend, expression.op())
+        return Plan(sql, wrap_fetch(sql, types), types, binary, booleans, pairs)

@@ -128,6 +128,23 @@ def test_different_lengths_are_refused(ctx):
         make(ctx, [1, 2, 3]) + make(ctx, [1, 2])
 
 
+def test_a_length_that_changed_later_is_refused_when_run(ctx):
+    a, b = make(ctx, [1, 2]), make(ctx, [10, 20])
+    total = a + b
+    assert total.data() == [11, 22]
+    a.insert([3])
+    for run in (total.data, total.copy, lambda: list(total.to_pyarrow_batches())):
+        with pytest.raises(LengthError, match="3 and 2"):
+            run()
+    b.insert([30])
+    assert total.data() == [11, 22, 33]
+    filtered = a.filter(a.value > 1) + b.filter(b.value > 10)
+    assert filtered.data() == [22, 33]
+    a.insert([4])
+    with pytest.raises(LengthError, match="3 and 2"):
+        filtered.data()
+
+
 def test_lists_and_numpy_arrays_are_operands(ctx):
     a = make(ctx, [1, 2, 3])
     assert (a + [10, 20, 30]).data() == [11, 22, 33]
