@@ -47,8 +47,19 @@ def rebuilt_union(
     """Return a dense union array whose children went through steps."""
     children = [_stepped(array.field(i), step) for i, step in enumerate(steps)]
     names = [target.field(i).name for i in range(target.num_fields)]
-    return pa.UnionArray.from_dense(
-        array.type_codes, array.offsets, children, names, target.type_codes
+    codes, offsets = union_positions(array)
+    return pa.UnionArray.from_dense(codes, offsets, children, names, target.type_codes)
+
+
+def union_positions(array: pa.UnionArray) -> tuple[pa.Array, pa.Array]:
+    """Return which child each value of a dense union is in, and where in it.
+
+    pyarrow's own properties forget that an array may be a slice (pyarrow 26).
+    """
+    _, codes, offsets, *_ = array.buffers()
+    return (
+        pa.Array.from_buffers(pa.int8(), len(array), [None, codes], offset=array.offset),
+        pa.Array.from_buffers(pa.int32(), len(array), [None, offsets], offset=array.offset),
     )
 
 

@@ -28,10 +28,12 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)|''|``|\"\"", re.DOTALL)
+_ESCAPE = {
+    quote: re.compile(rf"\\(x[0-9A-Fa-f]{{2}}|.)|{quote}{quote}", re.DOTALL) for quote in "'`\""
+}
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
-_RAW = {"JSON", "Object", "QBit"}
+_RAW = {"Dynamic", "JSON", "Object", "QBit"}
 """Types whose arguments are kept as text: nothing here reads them."""
 
 _AGGREGATE = {"AggregateFunction", "SimpleAggregateFunction"}
@@ -267,9 +269,8 @@ class _Parser:
 
 
 def _unquoted(token: str) -> str:
-    if token[0] not in "'`\"":
-        return token
-    return _ESCAPE.sub(_unescaped, token[1:-1])
+    escape = _ESCAPE.get(token[0])
+    return token if escape is None else escape.sub(_unescaped, token[1:-1])
 
 
 def _unescaped(found: re.Match[str]) -> str:

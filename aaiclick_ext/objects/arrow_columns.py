@@ -299,6 +299,8 @@ def _tuple(type_: pa.DataType, chunks: list[pa.Array], path: Path, binary: set[P
     names = [field.name for field in fields]
     if "" in names or len(set(names)) < len(names):
         raise unsupported(f"the fields of a struct need names of their own, these are {names}")
+    if "null" in names:
+        raise unsupported("ClickHouse keeps the field name null for itself; rename it")
     # What stands under a null struct is not a value.
     valid = [c.filter(c.is_valid()) if c.null_count else c for c in chunks]
     args = []
