@@ -13,6 +13,7 @@ from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
 from aaiclick_ext.objects.backend import Backend, backend_of
 from aaiclick_ext.objects.ordering import shape_of
 from aaiclick_ext.objects.python_values import to_python
+from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.schema import Shape
 
 if TYPE_CHECKING:
@@ -106,6 +107,9 @@ class View(ir.Table):  # type: ignore[misc]
         return self.copy()
 
     # Python's protocols.
+
+    def __getattr__(self, name: str) -> Any:
+        return adopt_column(super().__getattr__(name))
 
     def __len__(self) -> int:
         """Count the rows. Runs one query."""

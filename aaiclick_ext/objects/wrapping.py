@@ -19,6 +19,7 @@ from ibis.expr.types.joins import Join
 from aaiclick_ext.objects.backend import backend_of
 from aaiclick_ext.objects.leaf import relations_below
 from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
+from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.objects.view import GroupedView, JoinView, View, make_view
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ SET_OPERATIONS = frozenset({"union", "intersect", "difference"})
 def adopt(result: Any) -> Any:
     """Return a result of Ibis as ours: a Table as a View, a join and a grouped table likewise."""
     kind = type(result)
+    if kind is ir.UnknownColumn:
+        return adopt_column(result)
     if kind is ir.Table:
         return make_view(result.op())
     if kind is Join:

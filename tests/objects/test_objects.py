@@ -18,6 +18,7 @@ from aaiclick_ext.errors import (
     SettingsError,
     UnknownObjectError,
     UnknownTableError,
+    UnsupportedTypeError,
     ValueRangeError,
 )
 from aaiclick_ext.lifecycle import Scope
@@ -250,6 +251,25 @@ class TestCreateObject:
         assert y.data()["big"] == [-(2**255)]
         assert y.data()["half"] == [1.5]
         assert y._backend.services.schemas.get(y.table_name).types["big"] == "Int256"
+
+    def test_expressions_on_them_name_the_cast(self, ctx):
+        x = ctx.create_object({"big": "Int256", "half": "BFloat16"})
+        for refused in (
+            lambda: x.big + 1,
+            lambda: 1 + x.big,
+            lambda: x["big"] > 1,
+            lambda: x.big.sum(),
+            lambda: x.filter(x.big == 1),
+            lambda: -x.big,
+        ):
+            with pytest.raises(UnsupportedTypeError, match=r"Int256.*cast"):
+                refused()
+        assert x.half.cast("float64").sum().execute() is None
+        assert not hasattr(x.big, "nothing_of_that_name")
+        assert x.order_by("big").group_by("big").agg(n=ibis._.count()).data() == {
+            "big": [],
+            "n": [],
+        }
 
 
 class TestConcat:
