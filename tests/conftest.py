@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
 import pytest
 
 from aaiclick_ext.engine import ClickHouseCreds, Engine
@@ -22,3 +27,18 @@ def engine(settings: Settings):
     engine = Engine(ClickHouseCreds(), settings)
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory):
+    """The URL of a ClickHouse server: `tests/gateway.py` in a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name("gateway.py"))]
+    folder = tmp_path_factory.mktemp("server")
+    with subprocess.Popen(
+        [*command, str(folder), "alice", "s3cret/@w:rd"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        port = int(server.stdout.readline())
+        yield f"clickhouse://alice:{quote('s3cret/@w:rd', safe='')}@127.0.0.1:{port}/default"
+        server.stdin.close()
+        server.wait(10)

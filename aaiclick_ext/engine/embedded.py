@@ -221,4 +221,5 @@ def _check_free(path: Path) -> None:
 weakref.finalize(EmbeddedProcess, lambda: None)
 embedded_process = EmbeddedProcess()
 atexit.register(embedded_process.shut_down)
-os.register_at_fork(after_in_child=embedded_process.abandon)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=embedded_process.abandon)

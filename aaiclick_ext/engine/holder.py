@@ -7,11 +7,12 @@ open, and writes its process id and the time of its start into it (``src/Common/
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from aaiclick_ext.engine.masking import mask_urls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,8 @@ class Holder:
 
 def is_held(path: Path) -> bool:
     """Return whether a process, also this one, has the directory open."""
+    import fcntl
+
     try:
         status = os.open(path / "status", os.O_RDONLY)
     except OSError:
@@ -90,7 +93,7 @@ def _seen(pid: int, status: Path) -> tuple[str | None, str | None]:
         process = psutil.Process(pid)
         if process.create_time() > status.stat().st_mtime + 1:
             return None, None  # the id was given to another since, or means another elsewhere
-        command = " ".join(process.cmdline()) or process.name()
+        command = mask_urls(" ".join(process.cmdline()) or process.name())
         if len(command) > _LONGEST_COMMAND:
             command = f"{command[:_LONGEST_COMMAND]}…"
         return command, process.username()

@@ -9,10 +9,13 @@ handler only takes note.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import select
 import signal
+import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -38,8 +41,8 @@ class InterruptWatch:
 
     def __init__(self, kill: Callable[[str], None]) -> None:
         self._kill = kill
-        self._read_fd, self._write_fd = os.pipe()
-        os.set_blocking(self._write_fd, False)
+        self._reading, self._writing = socket.socketpair()  # a pipe would do, but for Windows
+        self._writing.setblocking(False)
         self._kill_lock = threading.Lock()  # held over a KILL: a late one must not hit what follows
         self._target: str | None = None
         self._may_abandon = False
@@ -81,9 +84,9 @@ class InterruptWatch:
         """End the thread."""
         if not self._closed:
             self._closed = True
-            os.close(self._write_fd)
+            self._writing.close()
             self._thread.join()
-            os.close(self._read_fd)
+            self._reading.close()
 
     def enter(self) -> bool:
         """Take SIGINT over; return whether that was done."""
@@ -96,7 +99,7 @@ class InterruptWatch:
         signal.signal(signal.SIGINT, self._note)
         # Nothing raises from here on: the handler that does is replaced.
         self._outer = outer
-        self._outer_fd = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        self._outer_fd = signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
         return True
 
     def leave(self) -> bool:
@@ -118,15 +121,15 @@ class InterruptWatch:
     def _drain(self) -> None:
         """Return when the thread has read everything: a SIGINT must not kill a later statement."""
         self._drained.clear()
-        os.write(self._write_fd, _END)
+        self._writing.send(_END)
         self._drained.wait()
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.write(self._write_fd, _SIGINT)
+            self._writing.send(_SIGINT)
 
     def _watch(self) -> None:
-        while data := os.read(self._read_fd, 4096):
+        while data := self._reading.recv(4096):
             if _SIGINT in self._take_in(data):
                 self._kill_until_done()
 
@@ -153,14 +156,22 @@ class InterruptWatch:
                     self._kill(self._target)
             if self._may_abandon and time.monotonic() > give_up_at:
                 self._abandon = True
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                _signal_main_thread()
                 return
-            if select.select([self._read_fd], [], [], _REPEAT_S)[0]:
-                data = os.read(self._read_fd, 4096)
+            if select.select([self._reading], [], [], _REPEAT_S)[0]:
+                data = self._reading.recv(4096)
                 if not data or _END in data:
                     self._take_in(data)
                     return
                 self._take_in(data)
+
+
+def _signal_main_thread() -> None:
+    main = threading.main_thread().ident
+    if sys.platform == "win32" or main is None:
+        _thread.interrupt_main()
+    else:
+        signal.pthread_kill(main, signal.SIGINT)  # this also ends its system call
 
 
 class Guard:

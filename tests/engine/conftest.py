@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -71,3 +72,11 @@ def script(tmp_path: Path):
         process.wait()
         process.stdout.close()
         process.stderr.close()
+
+
+@pytest.fixture
+def stray_presses():
+    """A press that comes when nothing runs must not end the test run."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    yield
+    signal.signal(signal.SIGINT, before)

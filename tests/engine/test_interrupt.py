@@ -12,17 +12,11 @@ import pytest
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import EngineError
 
+pytestmark = pytest.mark.usefixtures("stray_presses")
+
 SLOW = "SELECT sum(cityHash64(number)) FROM numbers(100000000000)"
 SLOW_INSERT = "CREATE TABLE slow ENGINE = Memory AS SELECT number FROM numbers(100000000000)"
 ENDLESS = "SELECT sleepEachRow(0.02) FROM numbers(100000) SETTINGS max_block_size = 1"
-
-
-@pytest.fixture(autouse=True)
-def _stray_presses_do_nothing():
-    """A press that comes when nothing runs must not end the test run."""
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def press_after(delay_s: float, times: int = 1) -> threading.Thread:

@@ -32,6 +32,20 @@ def test_exit_with_work_in_flight_is_clean(script, tmp_path):
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_results_that_outlive_the_engine_are_whole(script):
+    run = script("""
+        engine = opened()
+        table = engine.query_arrow("SELECT number AS n FROM numbers(300000)")
+        batch = engine.stream_arrow("SELECT number AS n FROM numbers(300000)").read_next_batch()
+        engine.close()
+        second = opened(ClickHouseCreds(path=FOLDER / "other"))  # shuts the first one down
+        other = second.query_arrow("SELECT number AS n FROM numbers(300000)")
+        say(table["n"].to_numpy().sum(), other["n"].to_numpy().sum(), batch["n"][5])
+        sys.modules["kept"] = table  # until the interpreter's very end
+    """)
+    assert run.end() == (0, "44999850000 44999850000 5\n", "")
+
+
 def test_exit_while_opening_is_clean(script):
     status, out, err = script("Engine(ClickHouseCreds(), SETTINGS)").end()
     assert (status, out, err) == (0, "", "")
