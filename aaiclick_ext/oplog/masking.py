@@ -94,14 +94,13 @@ def secrets_of_source(source: str) -> frozenset[str]:
     body = source
     if source.lstrip().startswith("%%"):
         first, _, body = source.lstrip().partition("\n")
-        found |= secret_text.values(first, in_code=True)
+        found |= _mask_magic_line(first)[1]
         if _SQL_MAGIC.match(first):
             return frozenset(found | secrets_of_sql(body))
-    for line in body.splitlines():
-        if secret_source.is_magic(line):
-            found |= secret_text.values(line, in_code=True) | secrets_of_sql(line)
     python = secret_source.values(body)
     if python is None:
+        for line in filter(secret_source.is_magic, secret_source.lines_of(body)):
+            found |= _mask_magic_line(line)[1]
         python = secret_source.values(secret_source.without_magics(body))
     return frozenset(found | (python or frozenset()))
 
@@ -153,9 +152,11 @@ def _mask_magic_line(line: str) -> tuple[str, frozenset[str]]:
     mark = re.search(r"[%!]+\w*|\?+", line)
     start = mark.end() if mark else 0
     command = line[mark.start() : start] if mark else ""
+    if line[start:].strip() == MASK:
+        return line, frozenset()
     found = secret_sql.scan(line[start:]) if _SQL_MAGIC.fullmatch(command) else None
     if found is None:
-        return f"{line[:start]} {MASK}{ending}", secret_text.values(line, in_code=True)
+        return f"{line[:start]} {MASK}{ending}", secret_text.values(line[start:], in_code=True)
     secrets = frozenset(found.values) | secret_text.values(line[start:], in_code=True)
     return mask_literals(line[:start] + found.masked(), secrets), secrets
 

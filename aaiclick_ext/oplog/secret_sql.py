@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _COMMENT = re.compile(r"(--|#)([^\n]*)|/\*(.*?)(?:\*/|\Z)|\{#(.*?)#\}", re.DOTALL)
 _CURLY_QUOTES = re.compile("[\u2018\u2019\u201c\u201d]")
+_HEREDOC = re.compile(r"\$\w*\$")
 _STRINGS = frozenset(kind for kind in TokenType if kind.name.endswith("STRING"))
 _ATOMS = frozenset({TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.VAR, *_STRINGS})
 _QUOTED = frozenset({TokenType.IDENTIFIER, *_STRINGS})
@@ -69,13 +70,25 @@ class SQLSecrets:
 @lru_cache(maxsize=256)
 def scan(text: str) -> SQLSecrets | None:
     """Return the secrets of an SQL text, or None when it cannot be read."""
-    try:
-        tokens = _Tokenizer(dialect=ClickHouse()).tokenize(text)
-    except TokenError:
+    tokens = _tokens(text)
+    if tokens is None:
         return None
     if any(t.token_type not in _QUOTED and _CURLY_QUOTES.search(t.text) for t in tokens):
         return None  # ClickHouse quotes with them, the tokenizer does not
     return _Scan(text, tokens).run()
+
+
+def _tokens(text: str) -> Sequence[Token] | None:
+    tokenizer = _Tokenizer(dialect=ClickHouse())
+    try:
+        return tokenizer.tokenize(text)
+    except TokenError:
+        if "$" not in text or _HEREDOC.search(text):
+            return None
+    try:  # a template's $name opens no heredoc
+        return tokenizer.tokenize(text.replace("$", "_"))
+    except TokenError:
+        return None
 
 
 class _Scan:

@@ -20,13 +20,15 @@ _END_OF_QUOTED_URL = re.compile(r"[\s'\"`<>]")
 _PORT = re.compile(r"[^:]*:\d*$")
 _PAIR = re.compile(
     r"(?P<before>^|[\s?&;#,{(\[|])(?P<quote>\\?[\"']?)(?P<name>[A-Za-z_][\w.%\-]*)(?P=quote)"
-    r"(?P<sign>\s*[=:]\s*|%3[dD])"
+    r"(?P<sign>\s*[=:]\s*)"
+)
+_ENCODED_PAIR = re.compile(
+    r"%(?:3[fF]|26)(?P<name>[\w.\-]+)%3[dD](?P<value>(?:(?!%26|%23)[^&#\s'\"`<>])*)"
 )
 _QUOTED_VALUE = re.compile(r"(\\?[\"'])((?:\\.|(?!\1).)*?)\1", re.DOTALL)
 _ENDS = {
     "query": re.compile(r"[&#\s]"),
     "query in code": re.compile(r"[&#\s'\"`<>]"),
-    "encoded": re.compile(r"%26|[&#\s'\"`<>]"),
     "pairs": re.compile(r";|$"),
     "line": re.compile(r"[\r\n]"),
     "word": re.compile(r"\s"),
@@ -148,9 +150,8 @@ def _userinfo(text: str, *, in_code: bool) -> Iterator[tuple[int, int]]:
 def _pairs(text: str, *, in_code: bool) -> Iterator[tuple[int, int]]:
     """Values of ``name=value`` and ``name: value`` whose name says secret."""
     for match in _PAIR.finditer(text):
-        name = unquote(match["name"].rpartition("%3F")[2].rpartition("%26")[2])
-        in_query = match["before"] in ("?", "&", "#") or "%" in match["sign"]
-        if not is_secret_name(name, in_query=in_query):
+        in_query = match["before"] in ("?", "&", "#")
+        if not is_secret_name(unquote(match["name"]), in_query=in_query):
             continue
         start = match.end()
         if quoted := _QUOTED_VALUE.match(text, start):
@@ -158,12 +159,13 @@ def _pairs(text: str, *, in_code: bool) -> Iterator[tuple[int, int]]:
             continue
         end = _ENDS[_ending(text, match, in_query=in_query, in_code=in_code)].search(text, start)
         yield start, end.start() if end else len(text)
+    for match in _ENCODED_PAIR.finditer(text):  # of a URL inside a URL
+        if is_secret_name(match["name"], in_query=True):
+            yield match.span("value")
 
 
 def _ending(text: str, match: re.Match[str], *, in_query: bool, in_code: bool) -> str:
     """Which characters end the value of a pair."""
-    if "%" in match["sign"]:
-        return "encoded"
     if in_query:
         return "query in code" if in_code else "query"
     if match["name"].lower().endswith(("authorization", "cookie")):
