@@ -51,7 +51,7 @@ def test_ctrl_c_ends_a_running_query(engine, use):
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt) as raised:
             use(engine)
-        assert 0.25 < time.monotonic() - started < 1.5
+        assert 0.25 < time.monotonic() - started < 2
         pressing.join()
         assert raised.value.__cause__ is None
         assert engine.query_rows("SELECT 1, 'x'") == [(1, "x")]
