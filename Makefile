@@ -27,6 +27,7 @@ lab: $(STAMPS)/lab ## open the tour in JupyterLab
 
 test: $(STAMPS)/test $(STAMPS)/browser browser ## tests, doctests and notebooks
 	AAICLICK_STATE_DIR=$(CURDIR)/out/test/state AAICLICK_SCRATCH_DIR=$(CURDIR)/out/test/scratch \
+	  IPYTHONDIR=$(CURDIR)/out/test/ipython \
 	$(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules \
 	  --nbval --nbval-current-env --nbval-cell-timeout 120 \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg \

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import textwrap
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ TABLES = (
 )
 """What the kernel is asked after every cell: the tables there are, once all drops are done."""
 
+WIDTH = 96
 SHOWN = "show"
 """The tag of a cell whose whole text output is printed."""
 
@@ -45,16 +47,16 @@ class Narrator:
     def before(self, cell: NotebookNode, **_: Any) -> None:
         """Remember what a cell's markdown says, and when its code started."""
         if cell.cell_type == "markdown":
-            self.heading = cell.source.splitlines()[0].strip("# ")
+            self.heading = cell.source.splitlines()[0] if cell.source.startswith("#") else ""
         self.started = time.perf_counter()
 
     async def after(self, cell: NotebookNode, **_: Any) -> None:
         """Print what the cell did."""
         elapsed_s = time.perf_counter() - self.started
         if self.heading:
-            print(f"\n{self.heading}")
+            print("\n" + self.heading.strip("# "))
             self.heading = ""
-        print(f"  [{cell.execution_count}] {_last_line(cell.source)}")
+        print(f"  [{cell.execution_count}] {_last_statement(cell.source)}")
         done = [f"{elapsed_s:.2f} s", *await self._tables(), *_outcome(cell)]
         print(f"      {'; '.join(done)}")
         if SHOWN in cell.metadata.get("tags", []):
@@ -87,11 +89,13 @@ class Narrator:
         return set(ast.literal_eval(it["data"]["text/plain"])) if it["status"] == "ok" else None
 
 
-def _last_line(source: str) -> str:
-    lines = [
-        line for line in source.splitlines() if line.strip() and not line.startswith((" ", ")"))
-    ]
-    return lines[-1] if lines else ""
+def _last_statement(source: str) -> str:
+    """Return the last statement of a cell on one line; of a magic, the magic."""
+    try:
+        text = ast.unparse(ast.parse(source).body[-1])
+    except SyntaxError:
+        text = source.strip()
+    return textwrap.shorten(text, WIDTH, placeholder=" …")
 
 
 def _outcome(cell: NotebookNode) -> list[str]:
@@ -136,6 +140,7 @@ def main(source: Path, page: Path) -> int:
         notebook,
         timeout=300,
         store_widget_state=False,
+        extra_arguments=["--log-level=ERROR"],  # it warns of its own TCP ports
         resources={"metadata": {"path": str(source.parent)}},
     )
     narrator = Narrator(client)
