@@ -105,13 +105,16 @@ def cards(graph: OplogGraph) -> tuple[Card, ...]:
     shown = defaultdict(set)
     for edge in graph.edges:
         shown[edge.target].add(edge.source)
+    names = {node.table: _name(node) for node in graph.nodes}
     return tuple(
-        _card(f"n{number}", node, node.table == graph.root, shown[node.table])
+        _card(f"n{number}", node, node.table == graph.root, shown[node.table], names)
         for number, node in enumerate(graph.nodes)
     )
 
 
-def _card(id_: str, node: OplogNode, is_root: bool, shown: set[str]) -> Card:
+def _card(
+    id_: str, node: OplogNode, is_root: bool, shown: set[str], names: Mapping[str, str]
+) -> Card:
     maker = _maker(node)
     inputs = {} if maker is None else _inputs(node, maker)
     kind = _kind(node, inputs)
@@ -126,10 +129,10 @@ def _card(id_: str, node: OplogNode, is_root: bool, shown: set[str]) -> Card:
         rows=_rows(node),
         state=_state(node, kind, maker),
         hidden_inputs=len(set(inputs.values()) - shown),
-        facts=_facts(node, maker, inputs),
-        sql=_whole(maker and maker.sql_template),
-        source=_whole(maker and maker.cell_source),
-        error=_whole(maker and maker.error),
+        facts=_facts(node, maker, inputs, names),
+        sql=_whole(None if maker is None else maker.sql_template),
+        source=_whole(None if maker is None else maker.cell_source),
+        error=_whole(None if maker is None else maker.error),
     )
 
 
@@ -153,7 +156,9 @@ def _inputs(node: OplogNode, maker: OperationEvent) -> Mapping[str, str]:
 
 
 def _inserts(node: OplogNode, maker: OperationEvent) -> list[OperationEvent]:
-    return [e for e in node.events if e is not maker and e.operation == "insert"]
+    """Return the inserts that moved data; of a table that nothing succeeded on, all."""
+    done = [e for e in node.events if e.status == "ok"] or node.events
+    return [e for e in done if e is not maker and e.operation == "insert"]
 
 
 def _kind(node: OplogNode, inputs: Mapping[str, str]) -> Kind:
@@ -204,10 +209,15 @@ def _state(node: OplogNode, kind: Kind, maker: OperationEvent | None) -> str:
 
 
 def _facts(
-    node: OplogNode, maker: OperationEvent | None, inputs: Mapping[str, str]
+    node: OplogNode,
+    maker: OperationEvent | None,
+    inputs: Mapping[str, str],
+    names: Mapping[str, str],
 ) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = [("table", node.table)]
-    pairs += inputs.items()
+    for role, table in inputs.items():
+        name = names.get(table, "")
+        pairs.append((role, f"{name} ({table})" if name and name != table else table))
     if maker is not None:
         pairs += maker.params.items()
         if maker.elapsed_s is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from functools import cache
 from typing import Any
@@ -41,6 +42,8 @@ def lay_out(dot: str, *, time_limit_s: float = TIME_LIMIT_S) -> str:
 
 @cache
 def _graphviz() -> _Graphviz:
+    # wasmtime's objects complain on stderr when they outlive its module at interpreter exit.
+    atexit.register(_graphviz.cache_clear)
     return _Graphviz()
 
 
@@ -83,7 +86,8 @@ class _Graphviz(WasmtimeBackend):  # type: ignore[misc]
 
 def _engine(*, cached: bool) -> wasmtime.Engine:
     config = wasmtime.Config()
-    config.cache = cached
+    if cached:
+        config.cache = True
     config.epoch_interruption = True
     # Traps by checks, not by signals: a kernel's SIGSEGV belongs to faulthandler, next to chdb's.
     config.signals_based_traps = False

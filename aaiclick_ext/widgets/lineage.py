@@ -97,7 +97,10 @@ class LineageWidget(anywidget.AnyWidget):
             said = shortened(repr(content), _LOGGED_COLUMNS)
             _log.warning("lineage widget: ignored a message from the front end: %s", said)
         else:
-            self.selected = self._tables[node] if node else None
+            # Locked, the selection is not sent back: a user who clicks on before Python has
+            # answered would see it jump.
+            with self._lock_property(_chosen=node):
+                self.selected = self._tables[node] if node else None
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal: Any) -> str | None:

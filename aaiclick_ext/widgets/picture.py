@@ -7,7 +7,6 @@ nbconvert and GitHub strip styles.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,16 +15,20 @@ import graphviz
 from aaiclick_ext.errors import PictureError
 from aaiclick_ext.widgets.card import Card, Kind, cards
 from aaiclick_ext.widgets.layout import lay_out
+from aaiclick_ext.widgets.spans import far_edges, ranks
 from aaiclick_ext.widgets.svg import cleaned
 from aaiclick_ext.widgets.untrusted import display_width, shortened, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aaiclick_ext.oplog import OplogEdge, OplogGraph
 
 MAX_NODES = 3000
 """Larger graphs are told as text: nobody can read such a picture, and a browser drowns in it."""
 
 LABEL_COLUMNS = 26
+_ONE_LINE = 18  # columns in which name, cell, rows and state share a line
 _FAST_LAYOUT_FROM = 150  # nodes; below, Graphviz takes all the time it wants and needs little
 _PAGE_WIDTH = 900  # pixels of an output area; a graph that fits into it runs across, else down
 _RANK_GAP = 46
@@ -91,8 +94,9 @@ def lineage_dot(graph: OplogGraph, told: tuple[Card, ...] | None = None) -> str:
             f"{len(told)} steps are too many for a picture (at most {MAX_NODES}); "
             "ask for a smaller --depth, or read the text"
         )
+    rank = ranks((card.table for card in told), drawn_edges(graph))
     dot = graphviz.Digraph("lineage")
-    dot.attr("graph", **_graph_attributes(graph, told))
+    dot.attr("graph", **_graph_attributes(told, max(rank.values(), default=0) + 1))
     dot.attr(
         "node", fontname=_FONT, fontsize="12", fontcolor=_INK, margin="0.14,0.07", height="0.3"
     )
@@ -101,11 +105,7 @@ def lineage_dot(graph: OplogGraph, told: tuple[Card, ...] | None = None) -> str:
     )  # fmt: skip
     for card in told:
         _add_node(dot, card)
-    ids = {card.table: card.id for card in told}
-    for number, edge in enumerate(drawn_edges(graph)):
-        role = shortened(visible(edge.role), LABEL_COLUMNS)
-        label = None if role in {"", "source"} else _quoted([f"  {role}  "])  # off the line
-        dot.edge(ids[edge.source], ids[edge.target], label=label, id=f"e{number}")
+    _add_edges(dot, drawn_edges(graph), {card.table: card for card in told}, rank)
     return str(dot.source)
 
 
@@ -122,11 +122,12 @@ def drawn_edges(graph: OplogGraph) -> list[OplogEdge]:
     ]
 
 
-def _graph_attributes(graph: OplogGraph, told: tuple[Card, ...]) -> dict[str, str]:
+def _graph_attributes(told: tuple[Card, ...], depth: int) -> dict[str, str]:
+    across = depth * (max((_width(card) for card in told), default=0) + _RANK_GAP)
     attributes = {
         "id": "lineage",
         "bgcolor": "transparent",
-        "rankdir": _direction(graph, told),
+        "rankdir": "LR" if across <= _PAGE_WIDTH else "TB",
         "nodesep": "0.28",
         "ranksep": "0.42",
         "pad": "0.06",
@@ -136,30 +137,24 @@ def _graph_attributes(graph: OplogGraph, told: tuple[Card, ...]) -> dict[str, st
     return attributes
 
 
-def _direction(graph: OplogGraph, told: tuple[Card, ...]) -> str:
-    width = max((_width(card) for card in told), default=0) + _RANK_GAP
-    return "LR" if _depth(graph) * width <= _PAGE_WIDTH else "TB"
-
-
-def _depth(graph: OplogGraph) -> int:
-    """Return the nodes on the longest path, as far as the graph has no cycles (Kahn 1962)."""
-    after: dict[str, list[str]] = defaultdict(list)
-    waiting: dict[str, int] = {node.table: 0 for node in graph.nodes}
-    for edge in drawn_edges(graph):
-        after[edge.source].append(edge.target)
-        waiting[edge.target] += 1
-    layer = [table for table, count in waiting.items() if count == 0]
-    depth = 0
-    while layer:
-        depth += 1
-        reached = []
-        for table in layer:
-            for target in after[table]:
-                waiting[target] -= 1
-                if waiting[target] == 0:
-                    reached.append(target)
-        layer = reached
-    return max(depth, 1)
+def _add_edges(
+    dot: graphviz.Digraph,
+    edges: list[OplogEdge],
+    told: Mapping[str, Card],
+    rank: Mapping[str, int],
+) -> None:
+    far = far_edges(edges, rank)
+    for number, edge in enumerate(edges):
+        source = told[edge.source]
+        start = source.id
+        if number in far:
+            start = f"r{number}"
+            name = shortened(f"↑ {source.headline or source.operation}", LABEL_COLUMNS)
+            look = {"shape": "plaintext", "fontsize": "10", "fontcolor": _ROLE, "height": "0.2"}
+            dot.node(start, _quoted([name]), id=start, **look, **{"class": f"far of-{source.id}"})
+        role = shortened(visible(edge.role), LABEL_COLUMNS)
+        label = None if role in {"", "source"} else _quoted([f"  {role}  "])  # off the line
+        dot.edge(start, told[edge.target].id, label=label, id=f"e{number}")
 
 
 def _add_node(dot: graphviz.Digraph, card: Card) -> None:
@@ -195,7 +190,9 @@ def _label_lines(card: Card) -> list[str]:
     more = f"⋯ {card.hidden_inputs} not shown" if card.hidden_inputs else ""
     name = shortened(card.name, LABEL_COLUMNS - len(card.cell) - 1) if card.name else ""
     headline = " ".join(filter(None, (name, card.cell)))
-    lines = (shortened(card.operation, LABEL_COLUMNS), headline, card.status, more)
+    said = " · ".join(filter(None, (headline, card.status)))
+    second = [said] if display_width(said) <= _ONE_LINE else [headline, card.status]
+    lines = (shortened(card.operation, LABEL_COLUMNS), *second, more)
     return [line for line in lines if line]
 
 

@@ -43,7 +43,7 @@ def cleaned(svg: str, labels: Mapping[str, str], description: str) -> str:
     Examples
     --------
     >>> cleaned('<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>', {}, "a & b")
-    '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="a &amp; b">\\n</svg>\\n'
+    '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="a &amp; b">\n</svg>\n'
     """
     root = ET.fromstring(svg)  # noqa: S314  # Graphviz's own output, not a document
     for side in ("width", "height"):

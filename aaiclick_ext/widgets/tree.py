@@ -14,6 +14,7 @@ What more than one step uses is drawn once, with a mark, ``#1``, to which the ot
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -29,6 +30,7 @@ MAX_LINES = 400
 """Lines of one tree; that there are more is said."""
 
 _NAME_COLUMNS = 60
+_NUMBER = re.compile(r"\d+")
 
 Links = Mapping[str, list[tuple[str, str]]]
 """Table → (role, table) of what it leads to."""
@@ -68,6 +70,8 @@ def _links(graph: OplogGraph, told: Mapping[str, Card]) -> tuple[Links, Links]:
             role = "" if edge.role == "source" else visible(edge.role)
             inputs[edge.target].append((role, edge.source))
             uses[edge.source].append((role and f"as {role}", edge.target))
+    for links in inputs.values():
+        links.sort(key=lambda link: _NUMBER.sub(lambda n: n[0].zfill(9), link[0]))
     return inputs, uses
 
 

@@ -17,7 +17,7 @@ const LEGEND = [
   ["dropped", "dropped", "M1.5 2h11v10h-11z"],
   ["failed", "failed", "M4.5 1h5l3.5 3.5v5l-3.5 3.5h-5l-3.5-3.5v-5z"],
 ];
-const MAX_ZOOM = 3, FIRST_ZOOM = 0.6, MARGIN = 12, MAX_HEIGHT = 520, MIN_HEIGHT = 120;
+const MAX_ZOOM = 3, FIRST_ZOOM = 0.7, MARGIN = 14, MAX_HEIGHT = 640, MIN_HEIGHT = 120;
 
 /** Make an element of text and children; never of markup. */
 function make(tag, className, ...content) {
@@ -189,6 +189,11 @@ function details(node, hint) {
   return box;
 }
 
+/** The id of a node, or of the one that a reference stands for: a class of-n3. */
+function meant(group) {
+  return [...group.classList].find((name) => name.startsWith("of-"))?.slice(3) ?? group.id;
+}
+
 /** The nearest node in the direction of an arrow key, sideways distance counting double. */
 function neighbour(camera, groups, from, key) {
   const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
@@ -232,7 +237,8 @@ function render({ model, el }) {
       button("Fit (0)", "Fit", () => camera.fit())));
   const strip = make("div", "strip");
   strip.setAttribute("aria-live", "polite");
-  const view = make("div", "aai-lineage", tools, canvas, strip);
+  const tall = camera.size.height > camera.size.width ? " tall" : "";
+  const view = make("div", "aai-lineage", tools, make("div", `body${tall}`, canvas, strip));
   el.append(view);
 
   function show() {
@@ -248,9 +254,10 @@ function render({ model, el }) {
       group.setAttribute("aria-pressed", String(key === id));
     }
     edges.forEach((edge, number) => {
-      const group = svg.querySelector(`#e${number}`);
-      group?.classList.toggle("ancestor", Boolean(node) && lit(above, edge));
-      group?.classList.toggle("descendant", Boolean(node) && lit(below, edge));
+      for (const group of svg.querySelectorAll(`#e${number}, #r${number}`)) {
+        group.classList.toggle("ancestor", Boolean(node) && lit(above, edge));
+        group.classList.toggle("descendant", Boolean(node) && lit(below, edge));
+      }
     });
     strip.replaceChildren(details(node, "Click a step, or press Tab and Enter, to see how it was made. Ctrl and wheel zoom, dragging pans."));
     if (node) rove(byId.get(id));
@@ -285,7 +292,8 @@ function render({ model, el }) {
       drag = null;
       canvas.classList.remove("dragging");
       if (moved || event.button !== 0) return;
-      const id = event.target.closest?.("g.node")?.id ?? "";
+      const group = event.target.closest?.("g.node");
+      const id = group ? meant(group) : "";
       select(id === model.get("_chosen") ? "" : id);
     },
     pointercancel() {
@@ -297,6 +305,10 @@ function render({ model, el }) {
       event.preventDefault();
       const box = canvas.getBoundingClientRect();
       camera.by(Math.exp(-event.deltaY / 300), event.clientX - box.x, event.clientY - box.y, false);
+    },
+    focusin(event) {
+      const group = event.target.closest?.("g.node");
+      if (group) rove(group);
     },
     keydown(event) {
       if (event.ctrlKey || event.metaKey || event.altKey) return;

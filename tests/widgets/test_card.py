@@ -1,0 +1,62 @@
+"""What is said of a node."""
+
+from __future__ import annotations
+
+import lineage_graphs
+import pytest
+from lineage_graphs import event, graph
+
+from aaiclick_ext.widgets.card import MAX_DETAIL, Card, cards
+
+
+def card(table: str, of: lineage_graphs.OplogGraph) -> Card:
+    return next(c for c in cards(of) if c.table == table)
+
+
+def test_inserts_add_to_what_made_the_table():
+    orders = card("aai_s_7_k1_d1_orders", lineage_graphs.inserts())
+    assert orders.operation == "create_from_value + insert (2x)"
+    assert orders.rows == "1,502 rows"
+    assert orders.name == "orders"
+    assert orders.state == "alive"
+    assert ("insert 1 source_0", "new (aai_t_7_k1_d2)") in orders.facts
+
+
+@pytest.mark.parametrize(
+    ("table", "living", "operation", "state"),
+    [
+        ("shop.orders", True, "foreign table", "alive"),
+        ("shop.orders", False, "not recorded", "dropped"),
+        ("aai_t_7_k1_e1", True, "create_object", "alive"),
+        ("aai_g_7_k1_e1_orders", False, "create_object", "dropped"),
+    ],
+)
+def test_what_has_no_event_says_what_it_is(table, living, operation, state):
+    found = card(
+        table, graph(table, [event("view_1", "x", {"source": table})], *([table] * living))
+    )
+    assert (found.operation, found.state, found.kind) == (operation, state, "source")
+
+
+def test_a_failure_is_one_only_where_nothing_succeeded():
+    assert card("aai_t_7_k1_a5", lineage_graphs.flights()).state == "failed"
+    assert card("aai_s_7_k1_d1_orders", lineage_graphs.inserts()).state == "alive"
+
+
+def test_inputs_that_are_out_of_reach_are_counted():
+    events = [event("view_1", "join", {"left": "view_0", "right": "gone"})]
+    lone = graph("view_1", events)
+    near = type(lone)(lone.root, lone.nodes[-1:], ())
+    assert card("view_1", near).hidden_inputs == 2
+    assert "2 inputs not shown" in card("view_1", near).sentence
+
+
+def test_a_long_text_is_kept_up_to_a_limit_that_is_said():
+    sql = "x" * (MAX_DETAIL + 1234)
+    found = card("view_1", graph("view_1", [event("view_1", "sql", sql_template=sql)]))
+    assert found.sql == "x" * MAX_DETAIL + " … 1,234 more characters"
+
+
+def test_unknown_rows_are_not_counted_as_none():
+    events = [event("aai_t_1_a_1", "copy"), event("aai_t_1_a_1", "insert", rows=3)]
+    assert card("aai_t_1_a_1", graph("aai_t_1_a_1", events)).rows == ""

@@ -1,0 +1,169 @@
+"""The widget in Python: its bundle, its selection, and what it takes from a front end."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import re
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import lineage_graphs
+import pytest
+import traitlets
+
+from aaiclick_ext import widgets
+from aaiclick_ext.widgets import LineageWidget, close_all, lineage_bundle
+from aaiclick_ext.widgets.picture import MAX_NODES
+from aaiclick_ext.widgets.svg import ATTRIBUTES, ELEMENTS
+
+STATIC = Path(widgets.__file__).parent / "static"
+
+
+@pytest.fixture
+def widget():
+    made = LineageWidget(lineage_graphs.arrays())
+    yield made
+    made.close()
+
+
+def receive(widget: LineageWidget, content: object, buffers: list[bytes] | None = None) -> None:
+    """Let a widget have a custom message, on the way that ipywidgets takes."""
+    widget._handle_custom_msg(content, buffers or [])
+
+
+def test_the_bundle_has_the_live_the_still_and_the_text():
+    data, metadata = lineage_bundle(lineage_graphs.flights())
+    assert set(data) == {
+        "application/vnd.jupyter.widget-view+json", "image/svg+xml", "text/plain",
+    }  # fmt: skip
+    assert metadata == {}
+    assert data["image/svg+xml"].startswith("<svg")
+    assert data["text/plain"].startswith("Lineage of worst")
+    json.dumps(data)
+
+
+def test_a_graph_too_large_is_told_as_text():
+    data, _ = lineage_bundle(lineage_graphs.chain(MAX_NODES + 1))
+    assert set(data) == {"text/plain"}
+    assert data["text/plain"].rstrip().endswith("read the text)")
+
+
+def test_a_message_selects_and_observers_hear(widget: LineageWidget):
+    heard = []
+    widget.observe(lambda change: heard.append(change["new"]), "selected")
+    receive(widget, {"type": "select", "node": "n1"})
+    assert widget.selected == "view_sum"
+    receive(widget, {"type": "select", "node": None})
+    assert heard == ["view_sum", None]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        [],
+        "select",
+        {},
+        {"type": "select"},
+        {"type": "select", "node": "n99"},
+        {"type": "select", "node": "view_sum"},
+        {"type": "select", "node": 1},
+        {"type": "select", "node": ["n1"]},
+        {"type": "select", "node": {"n1": 1}},
+        {"type": "select", "node": ""},
+        {"type": "select", "node": "n1", "code": "1"},
+        {"type": ["select"], "node": "n1"},
+        {"type": "eval", "node": "n1"},
+        {"type": "select", "node": "n1\x1b[31m" + "x" * 10_000},
+    ],
+)
+def test_other_messages_are_ignored_with_a_warning(
+    widget: LineageWidget, content: object, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.WARNING):
+        receive(widget, content)
+    assert widget.selected is None
+    (record,) = caplog.records
+    assert "ignored a message" in record.message
+    assert len(record.message) < 400
+    assert record.message.isprintable() or "…" in record.message
+
+
+def test_buffers_make_a_message_another(widget: LineageWidget):
+    receive(widget, {"type": "select", "node": "n1"}, [b"x"])
+    assert widget.selected is None
+
+
+def test_the_front_end_sets_no_trait(widget: LineageWidget, caplog: pytest.LogCaptureFixture):
+    svg, esm = widget._svg, widget._esm
+    widget.set_state({"_svg": "<svg/>", "_esm": "evil", "selected": "view_sum", "_chosen": "n1"})
+    assert (widget._svg, widget._esm, widget.selected) == (svg, esm, None)
+    assert "tried to set" in caplog.text
+
+
+def test_python_selects_what_is_there(widget: LineageWidget):
+    widget.selected = "view_sum"
+    assert widget.get_state("_chosen") == {"_chosen": "n1"}
+    with pytest.raises(traitlets.TraitError, match="not in this graph"):
+        widget.selected = "elsewhere"
+    widget.selected = None
+    assert widget.get_state("_chosen") == {"_chosen": ""}
+
+
+def test_what_came_from_the_front_end_is_not_sent_back(widget: LineageWidget, monkeypatch):
+    sent = []
+    monkeypatch.setattr(widget, "_send", lambda message, buffers=None: sent.append(message))
+    receive(widget, {"type": "select", "node": "n1"})
+    assert sent == []
+    widget.selected = "view_share"
+    assert [message["state"] for message in sent] == [{"_chosen": "n2"}]
+
+
+def test_close_all_closes_and_forgets():
+    made = LineageWidget(lineage_graphs.arrays())
+    close_all()
+    assert made.comm is None
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_front_end_is_small_and_loads_nothing():
+    code = (STATIC / "lineage.js").read_text(encoding="utf-8")
+    style = (STATIC / "lineage.css").read_text(encoding="utf-8")
+    assert len(code.encode()) < 20_000
+    addresses = set(re.findall(r"\w+://[^\s\"']+", code + style))
+    assert addresses == {"http://www.w3.org/2000/svg"}
+    forbidden = (
+        "innerHTML outerHTML insertAdjacent document.write eval( import( fetch( XMLHttp Function( "
+        "setTimeout srcdoc localStorage"
+    )
+    for word in forbidden.split():
+        assert word not in code, word
+    assert not re.search(r"^\s*import\b", code, re.MULTILINE)
+    assert "@import" not in style
+    assert "url(" not in style
+
+
+def test_the_front_end_has_the_same_lists():
+    code = (STATIC / "lineage.js").read_text(encoding="utf-8")
+    for name, expected in (("ELEMENTS", ELEMENTS), ("ATTRIBUTES", ATTRIBUTES)):
+        found = re.search(rf"const {name} = new Set\(\[(.*?)\]\)", code, re.DOTALL)
+        assert set(re.findall(r'"([^"]+)"', found[1])) == expected
+
+
+def test_a_tree_needs_no_widget_library():
+    code = (
+        "import sys; from aaiclick_ext.widgets import lineage_tree; "
+        "print({'ipywidgets', 'anywidget', 'wasmtime', 'graphviz'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.stdout == "set()\n"
