@@ -166,23 +166,33 @@ def _one_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _readable_type(type_: pa.DataType) -> pa.DataType:
+    # Views: servers before 2025 do not read them, and Arrow itself cannot take from them.
+    if type_ == pa.string_view():
+        return pa.large_string()
+    if type_ == pa.binary_view():
+        return pa.large_binary()
     if pa.types.is_date64(type_):
         return pa.date32()
     if isinstance(type_, pa.BaseExtensionType) and type_.extension_name == "arrow.bool8":
         return pa.bool_()
     if pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_):
-        return pa.list_(_readable_type(type_.value_type))
+        return pa.list_(_readable_inside(type_.value_type))
     if is_list(type_):
-        inner = _readable_type(type_.value_type)
+        inner = _readable_inside(type_.value_type)
         return type_ if inner == type_.value_type else pa.list_(inner)
     if pa.types.is_struct(type_):
         fields = [type_.field(i) for i in range(type_.num_fields)]
-        inner = [field.with_type(_readable_type(field.type)) for field in fields]
+        inner = [field.with_type(_readable_inside(field.type)) for field in fields]
         return type_ if inner == fields else pa.struct(inner)
     if pa.types.is_map(type_):
-        key, item = _readable_type(type_.key_type), _readable_type(type_.item_type)
+        key, item = _readable_inside(type_.key_type), _readable_inside(type_.item_type)
         return type_ if (key, item) == (type_.key_type, type_.item_type) else pa.map_(key, item)
     return type_
+
+
+def _readable_inside(type_: pa.DataType) -> pa.DataType:
+    # A file of Arrow has one dictionary for each column, and those inside cannot be made one.
+    return _readable_type(type_.value_type if pa.types.is_dictionary(type_) else type_)
 
 
 def _type(type_: pa.DataType, chunks: list[pa.Array], path: Path, binary: set[Path]) -> ChType:
@@ -193,9 +203,6 @@ def _type(type_: pa.DataType, chunks: list[pa.Array], path: Path, binary: set[Pa
     if pa.types.is_struct(type_):
         return _tuple(type_, chunks, path, binary)
     if pa.types.is_dictionary(type_):
-        if not is_text(type_.value_type):
-            decoded = [chunk.dictionary_decode() for chunk in chunks]
-            return _type(type_.value_type, decoded, path, binary)
         return ChType("LowCardinality", (_nullable(ChType("String"), chunks),))
     if type_ == pa.null():
         return ChType("Nullable", (ChType("String"),))  # Nullable(Nothing) cannot be stored

@@ -75,9 +75,9 @@ class _Target:
 def _conformed(name: str, column: pa.ChunkedArray, target: _Target) -> pa.ChunkedArray:
     def conform(part: pa.ChunkedArray) -> pa.ChunkedArray:
         part = readable(part)
-        if pa.types.is_dictionary(part.type):
+        if pa.types.is_dictionary(part.type):  # only of text, after `readable`
             part = part.cast(part.type.value_type)
-        chunks = part.chunks or [pa.array([], part.type)]
+        chunks = part.chunks or [pa.nulls(0, part.type)]
         return pa.chunked_array([_fit(chunk, target) for chunk in chunks])
 
     try:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from aaiclick_ext.errors import SchemaError
 from aaiclick_ext.objects.refusal import Refusal, out_of_range, unsupported
 from aaiclick_ext.objects.zones import zone_of
 
@@ -289,13 +290,13 @@ def _lists(values: Sequence[Any]) -> pa.Array:
         if row is not None:
             row = int(np.searchsorted(offsets, row, side="right")) - 1
         raise refusal.inside("[]", row) from refusal.__cause__
-    mask = pa.array([v is None for v in values])
+    mask = pa.array([v is None for v in values], pa.bool_())
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, mask=mask)
 
 
 def _records(values: Sequence[Any]) -> pa.Array:
     columns = columns_of(values)
-    mask = pa.array([v is None for v in values])
+    mask = pa.array([v is None for v in values], pa.bool_())
     children = []
     for name, column in columns.items():
         try:
@@ -307,6 +308,28 @@ def _records(values: Sequence[Any]) -> pa.Array:
     return pa.StructArray.from_arrays(children, list(columns), mask=mask)
 
 
+def check_name(name: Any, row: int | None = None) -> None:
+    """Refuse a name that no column or field can have.
+
+    Raises
+    ------
+    Refusal
+        If it is not text, empty, or holds what Arrow or ClickHouse would change.
+    """
+    if not isinstance(name, str):
+        reason = (
+            f"the name {name!r} is of type {type(name).__name__}; names are text: use str(name)"
+        )
+    elif not name:
+        reason = "an empty name; ClickHouse needs one"
+    elif "\0" in name or not _encodes(name):
+        # Arrow cuts a name at its first NUL.
+        reason = f"the name {name!r} holds a NUL or half a character; rename it"
+    else:
+        return
+    raise Refusal(SchemaError, reason, row)
+
+
 def columns_of(records: Sequence[Any]) -> dict[str, list[Any]]:
     """Return rows as columns, in the order in which names first appear; a missing one is null."""
     rows = [{} if r is None else as_mapping(r) for r in records]
@@ -314,8 +337,7 @@ def columns_of(records: Sequence[Any]) -> dict[str, list[Any]]:
     for number, row in enumerate(rows):
         if not row.keys() <= names.keys():
             for name in row:
-                if not isinstance(name, str):
-                    raise unsupported(f"the key {name!r} is no column name; use str(key)", number)
+                check_name(name, number)
                 names[name] = None
     return {name: [row.get(name) for row in rows] for name in names}
 

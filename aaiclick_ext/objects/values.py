@@ -16,7 +16,7 @@ from aaiclick_ext.objects.conforming import conform_columns
 from aaiclick_ext.objects.numpy_values import array_of_numpy, columns_of_structured
 from aaiclick_ext.objects.refusal import Refusal
 from aaiclick_ext.objects.schemas import types_from_schema
-from aaiclick_ext.objects.sequences import array_of, columns_of, is_record
+from aaiclick_ext.objects.sequences import array_of, check_name, columns_of, is_record
 from aaiclick_ext.schema.ibis_types import binary_comment
 from aaiclick_ext.schema.shape import Shape
 
@@ -166,7 +166,7 @@ def _rows(values: list[Any]) -> dict[str, Any]:
     try:
         return columns_of(values)
     except Refusal as refusal:
-        raise SchemaError(f"row {refusal.row}: {refusal.reason}") from refusal
+        raise SchemaError(f"row {refusal.row}: a column cannot have {refusal.reason}") from refusal
 
 
 def _columns_of_dict(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
@@ -242,15 +242,11 @@ def _columnar(columns: Mapping[Any, Any], shape: Shape, source: str) -> Columnar
 
 
 def _check_name(name: Any) -> None:
-    if not isinstance(name, str):
-        raise SchemaError(
-            f"the column name {name!r} is of type {type(name).__name__}; column names are text: "
-            "for a frame, df.rename(columns=str)"
-        )
-    if not name:
-        raise SchemaError("a column without a name; ClickHouse needs one")
-    if not name.isprintable() and any(0xD800 <= ord(c) <= 0xDFFF for c in name):
-        raise SchemaError(f"the column name {name!r} is not Unicode text; rename it")
+    try:
+        check_name(name)
+    except Refusal as refusal:
+        hint = "" if isinstance(name, str) else " (for a frame, df.rename(columns=str))"
+        raise SchemaError(f"a column cannot have {refusal.reason}{hint}") from refusal
 
 
 def _chunked(name: str, values: Any) -> pa.ChunkedArray:
