@@ -6,6 +6,7 @@ This module is the only place that reads the environment.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ def _setting(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
     """What can be set, with its default and the environment variable that sets it.
 
@@ -69,6 +70,15 @@ class Settings:
                 )
             if isinstance(value, (int, float)) and value < 0:
                 raise SettingsError(f"setting {spec.name} is {value!r}; it cannot be negative")
+
+    def __repr__(self) -> str:
+        """Show the settings, without the passwords that URLs can carry."""
+        shown = (
+            f"{spec.name}={_masked(getattr(self, spec.name))!r}"
+            for spec in fields(self)
+            if getattr(self, spec.name) != spec.default
+        )
+        return f"Settings({', '.join(shown)})"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -122,6 +132,10 @@ class Settings:
         from platformdirs import user_cache_path
 
         return user_cache_path("aaiclick_ext") / "scratch"
+
+
+def _masked(value: Any) -> Any:
+    return re.sub(r"(://[^/@]*?:)[^/]*@", r"\1***@", value) if isinstance(value, str) else value
 
 
 def _convert(name: str, value: Any, hint: str) -> Any:

@@ -106,3 +106,12 @@ def test_nothing_else_reads_the_environment():
         or (isinstance(node, ast.alias) and node.name in readers)
     ]
     assert {place.split(":")[0] for place in found} <= {"settings.py"}, found
+
+
+@pytest.mark.parametrize("password", ["secret", "p@ss", "a:b"])
+def test_a_repr_shows_no_password(password):
+    settings = Settings(
+        ch_url=f"clickhouse://me:{password}@host:8123/db", sql_url=f"postgresql://me:{password}@h/r"
+    )
+    assert password not in repr(settings)
+    assert "clickhouse://me:***@host:8123/db" in repr(settings)

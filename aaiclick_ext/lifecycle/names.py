@@ -22,6 +22,9 @@ ClickHouse keeps a table's definition in a file of its name, such bytes written 
 prefix and its suffix that must fit the 255 bytes of a file name.
 """
 
+_NOT_IN_NAMES = frozenset("\0/{}*?")
+"""The embedded engine takes a table name with any of the last four for a glob of files."""
+
 _PATTERN = re.compile(
     r"aai_(?P<scope>[tsg])_(?P<node>\d+)_(?P<job>[0-9a-z]+)_(?P<id>[0-9a-z]+)(?:_(?P<name>.+))?",
     re.DOTALL,
@@ -86,8 +89,9 @@ def check_name(name: str) -> str:
     """Return a user-given object name, or raise SchemaError where it cannot be one."""
     if not isinstance(name, str) or not name.strip():
         raise SchemaError(f"an object's name is non-empty text, got {name!r}")
-    if "\0" in name or "/" in name:
-        raise SchemaError(f"object name {name!r} contains a character that no table name can")
+    refused = sorted(set(name) & _NOT_IN_NAMES)
+    if refused:
+        raise SchemaError(f"object name {name!r} contains {refused}, which no table name can")
     length = sum(1 if (chr(b).isalnum() and b < 128) or b == 95 else 3 for b in name.encode())
     if length > MAX_NAME_LENGTH:
         raise SchemaError(

@@ -1,0 +1,6 @@
+CREATE TABLE "t" (
+  "value" Float64,
+  _row UInt64 MATERIALIZED rowNumberInAllBlocks()
+)
+ENGINE=MergeTree
+ORDER BY _row

@@ -1,0 +1,5 @@
+CREATE TABLE "t" (
+  "value" Float64,
+  _row UInt64 MATERIALIZED rowNumberInAllBlocks()
+)
+ENGINE=Memory

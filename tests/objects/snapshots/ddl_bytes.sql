@@ -1,0 +1,4 @@
+CREATE TABLE "t" (
+  "value" String COMMENT 'aaiclick:binary'
+)
+ENGINE=Memory

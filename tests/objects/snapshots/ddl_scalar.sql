@@ -1,0 +1,5 @@
+CREATE TABLE "t" (
+  "value" Int64
+)
+ENGINE=Memory
+COMMENT 'aaiclick:scalar'

@@ -1,0 +1,6 @@
+CREATE TABLE "t" (
+  "a b" Int64,
+  "c`d" Nullable(String)
+)
+ENGINE=MergeTree
+ORDER BY tuple()

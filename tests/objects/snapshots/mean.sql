@@ -1,0 +1,3 @@
+SELECT
+  AVG("t0"."value") AS "value"
+FROM "array_a" AS "t0"
