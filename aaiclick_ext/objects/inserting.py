@@ -49,7 +49,7 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
     with new_table(backend, spec) as staging:
         _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)}")
         services.schemas.put(staging, replace(schema, rows=0))
-        start = count_rows(backend, table)
+        start, engine = _state(backend, table)
         for number, source in enumerate(sources):
             before = count_rows(backend, staging)
             if isinstance(source, ir.Table):
@@ -60,9 +60,9 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
                     backend, source, staging, schema, start + before
                 )
         added = count_rows(backend, staging)
-        engine = _move(backend, table, staging, schema)
-    rows = start + added
-    services.schemas.set_rows(table, rows, engine)
+        services.schemas.set_rows(table, None)  # Ctrl-C may come after the move was done
+        engine = _move(backend, table, staging, schema, engine)
+    services.schemas.set_rows(table, start + added, engine)
     services.oplog.record(
         "insert",
         result_table=table,
@@ -119,9 +119,18 @@ def _cast(source: str, given: str, wanted: str, target: str) -> str:
     return f"{lossless_cast(_q(source), given, wanted, name=source)} AS {_q(target)}"
 
 
-def _move(backend: Backend, table: str, staging: str, schema: TableSchema) -> str:
+def _state(backend: Backend, table: str) -> tuple[int, str]:
+    """Return the rows and the engine of a table as they are now."""
+    rows = backend.services.engine.query_rows(
+        "SELECT total_rows, engine FROM system.tables "
+        "WHERE database = currentDatabase() AND name = {table:String}",
+        {"table": table},
+    )
+    return int(rows[0][0]), str(rows[0][1])
+
+
+def _move(backend: Backend, table: str, staging: str, schema: TableSchema, engine: str) -> str:
     """Move the staged rows over in one atomic step; return the target's engine afterwards."""
-    engine = schema.engine or MERGE_TREE
     if engine == MERGE_TREE:
         _run(backend, f"ALTER TABLE {_q(table)} ATTACH PARTITION tuple() FROM {_q(staging)}")
         return engine
