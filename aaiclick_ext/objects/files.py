@@ -1,0 +1,94 @@
+"""Files into Objects: Parquet, CSV and JSON, from paths, globs, archives and URLs.
+
+The bytes are read by this process and go to the engine as Arrow, so an embedded engine and a
+server see the same rows, and what no ClickHouse type can hold is refused here, by value.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+from aaiclick_ext.engine import mask_urls
+from aaiclick_ext.errors import AaiclickError
+from aaiclick_ext.lifecycle.names import Scope
+from aaiclick_ext.objects.csv_files import Dialect, object_from_csv
+from aaiclick_ext.objects.file_sources import source_files
+from aaiclick_ext.objects.staging import Reading
+from aaiclick_ext.objects.text_casts import canonical_types
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aaiclick_ext.objects.backend import Backend
+    from aaiclick_ext.objects.object import Object
+
+Kind = Literal["parquet", "csv", "json"]
+# Of the members of a zip archive, which are all read.
+SUFFIXES = {
+    "csv": (".csv", ".tsv", ".tab", ".txt", ""),
+    "json": (".json", ".jsonl", ".ndjson", ".txt", ""),
+    "parquet": (".parquet", ".pq", ".parq", ""),
+}
+
+
+def object_from_file(
+    backend: Backend,
+    path: str | os.PathLike[str],
+    kind: Kind,
+    *,
+    schema: Mapping[str, str] | None = None,
+    scope: Scope = Scope.TEMP,
+    name: str | None = None,
+    **options: Any,
+) -> Object:
+    """Make an Object of the files that a path, a glob or a URL stands for.
+
+    Nothing is left behind where it fails.
+
+    Parameters
+    ----------
+    schema
+        Column to ClickHouse type, for columns whose type is not to be found out.
+    **options
+        Of CSV: the fields of `Dialect`.
+
+    Raises
+    ------
+    MissingFileError, FileError, FileContentError
+        If there is no such file, or it cannot be read.
+    SchemaError
+        If the files' columns do not go together, or with `schema`.
+    ValueRangeError, UnsupportedTypeError
+        If a value does not fit its type, or a type has no place in ClickHouse.
+    """
+    operation = f"read_{kind}"
+    params = {"path": mask_urls(os.fsdecode(path)), "format": kind}
+    try:
+        types = canonical_types(backend.services.engine, schema or {})
+        with source_files(path, SUFFIXES[kind]) as files:
+            reading = Reading(backend, operation, files, types, scope, name, params)
+            params |= {"files": str(len(files)), "bytes": str(reading.file_bytes)}
+            params |= {f"schema.{column}": type_ for column, type_ in types.items()}
+            return _read(reading, kind, options)
+    except AaiclickError as error:
+        backend.services.oplog.record(
+            operation,
+            result_table=backend.provenance.sink_name(),
+            params=params,
+            status="error",
+            error=str(error),
+        )
+        raise
+
+
+def _read(reading: Reading, kind: Kind, options: dict[str, Any]) -> Object:
+    if kind == "csv":
+        return object_from_csv(reading, Dialect(**options))
+    if kind == "json":
+        from aaiclick_ext.objects.json_files import object_from_json
+
+        return object_from_json(reading)
+    from aaiclick_ext.objects.parquet_files import object_from_parquet
+
+    return object_from_parquet(reading)
