@@ -16,7 +16,7 @@ from aaiclick_ext.ids import Snowflake, random_node_id
 from aaiclick_ext.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from os import PathLike
     from types import TracebackType
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import ClickHouseCreds, Engine
     from aaiclick_ext.lifecycle import Scope
     from aaiclick_ext.objects import Backend, Catalog, Object, ObjectInfo, Services, View
+    from aaiclick_ext.objects.files import Kind
     from aaiclick_ext.oplog import OperationEvent, OplogCollector, OplogGraph, Task
 
 logger = logging.getLogger("aaiclick_ext.context")
@@ -329,42 +330,128 @@ class DataContext:
             None,
         )
 
-    def read_parquet(self, path: str | PathLike[str], **options: Any) -> Object:
-        """Make a table of Parquet files; see `read_csv` for paths."""
-        return self._read(path, "parquet", options)
+    def read_parquet(
+        self,
+        path: str | PathLike[str],
+        *,
+        name: str | None = None,
+        scope: Scope | str | None = None,
+        if_exists: Literal["replace", "append", "fail"] = "replace",
+    ) -> Object:
+        """Make a table of Parquet files, with the types that the files have.
 
-    def read_csv(self, path: str | PathLike[str], **options: Any) -> Object:
-        """Make a table of CSV files.
+        For `path`, `name`, `scope` and `if_exists` see `read_csv`.
+
+        Raises
+        ------
+        UnsupportedTypeError, ValueRangeError
+            For what no ClickHouse type can hold, such as a null list.
+        """
+        return self._read(path, "parquet", None, name, scope, if_exists)
+
+    def read_csv(
+        self,
+        path: str | PathLike[str],
+        *,
+        schema: Mapping[str, str] | None = None,
+        delimiter: str | None = None,
+        header: bool = True,
+        names: Sequence[str] | None = None,
+        null_values: Sequence[str] = ("",),
+        encoding: str = "utf-8",
+        name: str | None = None,
+        scope: Scope | str | None = None,
+        if_exists: Literal["replace", "append", "fail"] = "replace",
+    ) -> Object:
+        """Make a table of CSV files. Nothing is left behind where that fails.
+
+        The types of the columns are found from all rows, and no value changes by them: ``007``
+        stays text, a date has to exist. Files of one call need the same columns, in any order.
 
         Parameters
         ----------
         path
-            A path of this process's machine, a glob, or an http(s) URL; may end in ``.gz``,
-            ``.zst`` or ``.zip``. A remote engine gets the bytes uploaded.
-        **options
-            `name`, `scope` and `if_exists` as for `create_object_from_value`, and `schema`, a
-            mapping of column to ClickHouse type, where ClickHouse's inference is not wanted.
+            A path of this process's machine, a glob (its files in the order of their names), or an
+            http(s) URL. ``.gz``, ``.zst``, ``.bz2`` and ``.xz`` are decompressed, of a ``.zip``
+            all members are read. A server gets the rows from here.
+        schema
+            Column to ClickHouse type, for the columns whose type is not to be found out. Values
+            have to fit exactly.
+        delimiter
+            One character. By default the first of comma, tab, semicolon and ``|`` that the first
+            line has.
+        header
+            Whether the first line names the columns; without, they are ``c1``, ``c2``…
+        names
+            Names of the columns, in place of the first line's.
+        null_values
+            Cells that are null. A cell in quotes is text, ``""`` the empty one; in a column of
+            numbers or dates it is null all the same.
+        encoding
+            Of the text, as Python calls it.
+        name, scope, if_exists
+            As for `create_object_from_value`.
+
+        Raises
+        ------
+        MissingFileError, FileError, FileContentError
+            If there is no such file, it cannot be reached, or is not CSV; a row with too many
+            cells, or too few, is not.
+        SchemaError
+            If names are missing or there twice, or files have different columns.
+        ValueRangeError
+            If a value is not of the type that `schema` gives.
         """
-        return self._read(path, "csv", options)
+        options = {
+            "delimiter": delimiter,
+            "header": header,
+            "names": names,
+            "null_values": null_values,
+            "encoding": encoding,
+        }
+        return self._read(path, "csv", schema, name, scope, if_exists, options)
 
-    def read_json(self, path: str | PathLike[str], **options: Any) -> Object:
-        """Make a table of JSON files (an array of objects, or one object per line)."""
-        return self._read(path, "json", options)
+    def read_json(
+        self,
+        path: str | PathLike[str],
+        *,
+        schema: Mapping[str, str] | None = None,
+        name: str | None = None,
+        scope: Scope | str | None = None,
+        if_exists: Literal["replace", "append", "fail"] = "replace",
+    ) -> Object:
+        """Make a table of JSON files: an array of objects, or one object after another.
 
-    def _read(self, path: Any, kind: str, options: dict[str, Any]) -> Object:
+        A key that an object lacks is null. Objects inside become tuples, arrays become arrays;
+        texts that all are dates or times become such. For the parameters see `read_csv`.
+
+        Raises
+        ------
+        UnsupportedTypeError
+            If a column has values of several types, or a null or missing array.
+        """
+        return self._read(path, "json", schema, name, scope, if_exists)
+
+    def _read(
+        self,
+        path: str | PathLike[str],
+        kind: Kind,
+        schema: Mapping[str, str] | None,
+        name: str | None,
+        scope: Scope | str | None,
+        if_exists: Literal["replace", "append", "fail"],
+        options: Mapping[str, Any] | None = None,
+    ) -> Object:
         from aaiclick_ext.objects.files import object_from_file
 
         opened = self._opened
-        name = options.pop("name", None)
-        scope = options.pop("scope", None)
-        if_exists = options.pop("if_exists", "replace")
-        return opened.catalog.make(
-            name,
-            scope,
-            if_exists,
-            lambda s, n: object_from_file(opened.backend, path, kind, scope=s, name=n, **options),
-            path,
-        )
+
+        def build(scope: Scope, name: str | None) -> Object:
+            return object_from_file(
+                opened.backend, path, kind, schema=schema, scope=scope, name=name, **(options or {})
+            )
+
+        return opened.catalog.make(name, scope, if_exists, build, None)
 
     def concat(self, *sources: Any) -> Object:
         """Make one table of the rows of several sources. Runs one statement."""

@@ -62,7 +62,13 @@ class Catalog:
         build: Callable[[Scope, str | None], Object],
         value: Any,
     ) -> Object:
-        """Make an object under a name, as `if_exists` says where the name is taken."""
+        """Make an object under a name, as `if_exists` says where the name is taken.
+
+        Parameters
+        ----------
+        value
+            What to append where that is asked for; None: what `build` makes.
+        """
         chosen = self._scope(name, scope)
         if if_exists not in IF_EXISTS:
             raise SettingsError(f"if_exists is {if_exists!r}; it can be {', '.join(IF_EXISTS)}")
@@ -76,7 +82,7 @@ class Catalog:
                 f"or delete_object({name!r})"
             )
         if held is not None and if_exists == "append":
-            return self.open(name).insert(value)
+            return self.open(name).insert(build(Scope.TEMP, None) if value is None else value)
         made = build(chosen, name)
         if chosen is Scope.SESSION:
             self._services.names[name] = made.table_name
