@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.contestants.contestant import Contestant
 
 LEGEND = (
-    "Medians; everyone takes a turn in every repeat. "
+    "Medians of repeats in which everyone takes a turn. "
     f"In brackets: that time as a multiple of {OURS}'s. -: it has no such thing."
 )
 OUT = ROOT / "out" / "bench.md"

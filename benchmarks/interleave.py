@@ -29,6 +29,10 @@ class Result:
         """Return a contestant's median, None if it could not do the case."""
         return median(self.times_s[name]) if self.times_s.get(name) else None
 
+    def pairs_s(self, one: str, other: str) -> list[tuple[float, float]]:
+        """Return the times of two contestants, those of one repeat together."""
+        return list(zip(self.times_s.get(one, []), self.times_s.get(other, []), strict=False))
+
     @property
     def disagreeing(self) -> list[str]:
         """Contestants whose answer is not the first one's."""

@@ -140,7 +140,7 @@ def main(source: Path, page: Path) -> int:
         notebook,
         timeout=300,
         store_widget_state=False,
-        extra_arguments=["--log-level=ERROR"],  # it warns of its own TCP ports
+        extra_arguments=["--log-level=CRITICAL"],  # it warns of its own ports
         resources={"metadata": {"path": str(source.parent)}},
     )
     narrator = Narrator(client)

@@ -23,7 +23,7 @@ def store(path: Path) -> None:
         timeout=300,
         store_widget_state=False,
         record_timing=False,
-        extra_arguments=["--log-level=ERROR"],  # it warns of its own TCP ports
+        extra_arguments=["--log-level=CRITICAL"],  # it warns of its own ports
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
