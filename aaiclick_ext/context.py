@@ -111,6 +111,12 @@ class DataContext:
     def _build(self) -> _Opened:
         from aaiclick_ext.engine import ClickHouseCreds, Engine
 
+        # The last function registered runs first at exit, and the engine has just registered the
+        # one that closes it.
+        atexit.unregister(self.close)
+        if not self.closed:
+            atexit.register(self.close)
+
         creds = self.settings.ch_url if self._creds is None else self._creds
         if isinstance(creds, str):
             creds = ClickHouseCreds.from_url(creds)
