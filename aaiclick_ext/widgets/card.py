@@ -6,6 +6,7 @@ of a card is already safe to show; nothing here is markup.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_DETAIL = 20_000
 """Characters kept of one text in the details; what is left out is counted."""
+
+_NUMBER = re.compile(r"\d+")
 
 
 class Kind(StrEnum):
@@ -110,6 +113,17 @@ def cards(graph: OplogGraph) -> tuple[Card, ...]:
         _card(f"n{number}", node, node.table == graph.root, shown[node.table], names)
         for number, node in enumerate(graph.nodes)
     )
+
+
+def role_order(role: str) -> str:
+    """Return what roles sort by: left before right, source_2 before source_10.
+
+    Examples
+    --------
+    >>> sorted(["source_10", "right", "source_2", "left"], key=role_order)
+    ['left', 'right', 'source_2', 'source_10']
+    """
+    return _NUMBER.sub(lambda number: number[0].zfill(9), role)
 
 
 def _card(

@@ -63,7 +63,7 @@ class _Graphviz(WasmtimeBackend):  # type: ignore[misc]
         session: Any = self._create_session()
         session.store.set_epoch_deadline(1)
         timer = threading.Timer(time_limit_s, self._engine.increment_epoch)
-        timer.daemon = True
+        timer.name, timer.daemon = "aai-layout", True
         timer.start()
         try:
             svg = self._render_in_session(session, dot, "svg", "dot")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import graphviz
 
 from aaiclick_ext.errors import PictureError
-from aaiclick_ext.widgets.card import Card, Kind, cards
+from aaiclick_ext.widgets.card import Card, Kind, cards, role_order
 from aaiclick_ext.widgets.layout import lay_out
 from aaiclick_ext.widgets.spans import far_edges, ranks
 from aaiclick_ext.widgets.svg import cleaned
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 MAX_NODES = 3000
 """Larger graphs are told as text: nobody can read such a picture, and a browser drowns in it."""
 
-LABEL_COLUMNS = 26
+LABEL_COLUMNS = 32
+"""A name or operation in a node is shortened to this; the details have the whole."""
+
 _ONE_LINE = 18  # columns in which name, cell, rows and state share a line
 _FAST_LAYOUT_FROM = 150  # nodes; below, Graphviz takes all the time it wants and needs little
 _PAGE_WIDTH = 900  # pixels of an output area; a graph that fits into it runs across, else down
@@ -115,11 +117,12 @@ def drawn_edges(graph: OplogGraph) -> list[OplogEdge]:
     An insert has its own table as target; that is no step.
     """
     tables = {node.table for node in graph.nodes}
-    return [
+    drawn = [
         edge
         for edge in graph.edges
         if edge.source in tables and edge.target in tables and edge.source != edge.target
     ]
+    return sorted(drawn, key=lambda edge: role_order(edge.role))
 
 
 def _graph_attributes(told: tuple[Card, ...], depth: int) -> dict[str, str]:
@@ -132,9 +135,9 @@ def _graph_attributes(told: tuple[Card, ...], depth: int) -> dict[str, str]:
         "ranksep": "0.42",
         "pad": "0.06",
     }
-    if len(told) >= _FAST_LAYOUT_FROM:
-        attributes |= {"nslimit": "1", "nslimit1": "1", "mclimit": "0.2"}
-    return attributes
+    if len(told) < _FAST_LAYOUT_FROM:
+        return attributes | {"ordering": "in"}  # a join's left at its left
+    return attributes | {"nslimit": "1", "nslimit1": "1", "mclimit": "0.2"}
 
 
 def _add_edges(

@@ -14,13 +14,12 @@ What more than one step uses is drawn once, with a mark, ``#1``, to which the ot
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.widgets.card import Card, cards
+from aaiclick_ext.widgets.card import Card, cards, role_order
 from aaiclick_ext.widgets.untrusted import shortened, visible
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ MAX_LINES = 400
 """Lines of one tree; that there are more is said."""
 
 _NAME_COLUMNS = 60
-_NUMBER = re.compile(r"\d+")
 
 Links = Mapping[str, list[tuple[str, str]]]
 """Table → (role, table) of what it leads to."""
@@ -71,7 +69,7 @@ def _links(graph: OplogGraph, told: Mapping[str, Card]) -> tuple[Links, Links]:
             inputs[edge.target].append((role, edge.source))
             uses[edge.source].append((role and f"as {role}", edge.target))
     for links in inputs.values():
-        links.sort(key=lambda link: _NUMBER.sub(lambda n: n[0].zfill(9), link[0]))
+        links.sort(key=lambda link: role_order(link[0]))
     return inputs, uses
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaiclick_ext.errors import PictureError
-from aaiclick_ext.widgets.picture import MAX_NODES, lineage_dot, lineage_svg
+from aaiclick_ext.widgets.picture import LABEL_COLUMNS, MAX_NODES, lineage_dot, lineage_svg
 from aaiclick_ext.widgets.svg import ATTRIBUTES, ELEMENTS, cleaned
 from aaiclick_ext.widgets.untrusted import shortened, visible
 
@@ -147,7 +147,7 @@ def test_hostile_text_stays_text(text: str):
 def test_any_text_comes_out_as_it_went_in(text: str):
     events = [lineage_graphs.event("view_x", f"o{text}o")]
     root = assert_only_allowed(lineage_svg(lineage_graphs.graph("view_x", events)))
-    expected = shortened(visible(f"o{text}o"), 26)
+    expected = shortened(visible(f"o{text}o"), LABEL_COLUMNS)
     assert texts(node(root, "n0"))[0].replace("\xa0", " ") == expected.replace("\xa0", " ")
     label = node(root, "n0").get("aria-label")
     assert label == f"{visible(f'o{text}o')}, view"
@@ -161,6 +161,24 @@ def test_any_name_and_role_makes_a_picture(name: str, role: str):
         lineage_graphs.event("view_x", "join", {role: "aai_t_1_a_1"}, execution_count=1),
     ]
     assert_only_allowed(lineage_svg(lineage_graphs.graph("view_x", events)))
+
+
+INPUTS = st.dictionaries(st.sampled_from(["source", "left", "right", "x"]), st.integers(0, 11))
+
+
+@given(st.lists(INPUTS, min_size=1, max_size=12))
+@settings(max_examples=100, deadline=None)
+def test_any_graph_is_drawn_whole(steps: list[dict[str, int]]):
+    """Diamonds, self joins, inserts into an ancestor: cycles too."""
+    events = [
+        lineage_graphs.event(f"aai_t_1_a_{n}", "step", {r: f"aai_t_1_a_{i}" for r, i in s.items()})
+        for n, s in enumerate(steps)
+    ]
+    graph = lineage_graphs.graph("aai_t_1_a_0", events)
+    root = assert_only_allowed(lineage_svg(graph))
+    groups = [g.get("class", "") for g in root.iter(f"{SVG}g")]
+    assert sum("kind-" in c for c in groups) == len(graph.nodes)
+    assert groups.count("edge") == len(graph.edges)
 
 
 def test_the_cleaning_takes_out_what_is_not_allowed():

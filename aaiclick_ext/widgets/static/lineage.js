@@ -142,7 +142,11 @@ class Camera {
     this.fit(false);
     if (this.zoom >= FIRST_ZOOM || !root) return;
     const at = this.centre(root), { width, height } = this.room;
-    this.place(FIRST_ZOOM, width / 2 - at.x * FIRST_ZOOM, height / 2 - at.y * FIRST_ZOOM, false);
+    const filled = (middle, length, room) => length + 2 * MARGIN <= room ? (room - length) / 2
+      : Math.min(MARGIN, Math.max(room - length - MARGIN, room / 2 - middle));
+    this.place(FIRST_ZOOM,
+      filled(at.x * FIRST_ZOOM, this.size.width * FIRST_ZOOM, width),
+      filled(at.y * FIRST_ZOOM, this.size.height * FIRST_ZOOM, height), false);
   }
 }
 
@@ -223,6 +227,11 @@ function render({ model, el }) {
   const groups = [...svg.querySelectorAll("g.node")].filter((group) => nodes.has(group.id));
   const byId = new Map(groups.map((group) => [group.id, group]));
   const root = groups.find((group) => nodes.get(group.id).root) ?? groups[0];
+  const lines = new Map(); // an edge's number → its line, and its reference: e7, r7
+  for (const group of svg.querySelectorAll("g.edge, g.far")) {
+    const number = group.id.slice(1);
+    lines.set(number, [...(lines.get(number) ?? []), group]);
+  }
   for (const group of groups) {
     group.setAttribute("role", "button");
     group.setAttribute("tabindex", group === root ? "0" : "-1");
@@ -254,7 +263,7 @@ function render({ model, el }) {
       group.setAttribute("aria-pressed", String(key === id));
     }
     edges.forEach((edge, number) => {
-      for (const group of svg.querySelectorAll(`#e${number}, #r${number}`)) {
+      for (const group of lines.get(String(number)) ?? []) {
         group.classList.toggle("ancestor", Boolean(node) && lit(above, edge));
         group.classList.toggle("descendant", Boolean(node) && lit(below, edge));
       }
