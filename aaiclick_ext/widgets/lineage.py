@@ -132,7 +132,9 @@ def lineage_bundle(graph: OplogGraph) -> Bundle:
 def close_all() -> None:
     """Close every lineage widget of this process; the pictures in the page go."""
     for widget in list(_live):
+        layout = widget.layout  # a widget of its own, which outlives the one that it lays out
         widget.close()
+        layout.close()
         _live.discard(widget)
 
 
