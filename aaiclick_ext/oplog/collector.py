@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 10_000
+_BATCH = 1000
 _REMEMBERED_CELLS = 64
 
 

@@ -1,15 +1,17 @@
-"""OperationEvent: one operation, as the log keeps it; and batches of them as Arrow."""
+"""OperationEvent: one operation, as the log keeps it; as JSON and from Arrow."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 Status = Literal["ok", "error"]
 
@@ -56,73 +58,50 @@ class OperationEvent:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """Return the event of one row of the log, as Arrow or JSON gives it."""
+        """Return the event of one row of the log, as Arrow gives it."""
         values = {name: row[name] for name in FIELD_NAMES}
         for name in ("kwargs", "params", "result_schema"):
             values[name] = dict(values[name] or ())
         values["variable_names"] = tuple(values["variable_names"] or ())
-        if isinstance(values["created_at"], str):
-            values["created_at"] = dt.datetime.fromisoformat(values["created_at"])
         values["created_at"] = values["created_at"].astimezone(dt.UTC)
         return cls(**values)
 
 
 FIELD_NAMES = tuple(spec.name for spec in fields(OperationEvent))
 
-_MAP = pa.map_(pa.string(), pa.string())
-ARROW_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.uint64(), nullable=False),
-        pa.field("result_table", pa.string(), nullable=False),
-        pa.field("operation", pa.string(), nullable=False),
-        pa.field("kwargs", _MAP, nullable=False),
-        pa.field("params", _MAP, nullable=False),
-        pa.field("sql_template", pa.string()),
-        pa.field("task_id", pa.uint64()),
-        pa.field("job_id", pa.uint64(), nullable=False),
-        pa.field("run_id", pa.uint64(), nullable=False),
-        pa.field("node_id", pa.uint16(), nullable=False),
-        pa.field("created_at", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("cell_id", pa.string()),
-        pa.field("execution_count", pa.uint32()),
-        pa.field("cell_source", pa.string()),
-        pa.field("cell_source_hash", pa.string()),
-        pa.field("variable_names", pa.list_(pa.string()), nullable=False),
-        pa.field("rows", pa.uint64()),
-        pa.field("elapsed_s", pa.float64()),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error", pa.string()),
-        pa.field("result_schema", _MAP, nullable=False),
-    ]
-)
+_TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
-def to_arrow(events: Iterable[OperationEvent]) -> pa.Table:
-    """Return events as one Arrow table, a row each, in order."""
-    events = list(events)
-    columns = [
-        _column([getattr(event, spec.name) for event in events], spec.type) for spec in ARROW_SCHEMA
-    ]
-    return pa.Table.from_arrays(columns, schema=ARROW_SCHEMA)
+def to_json(event: OperationEvent) -> str:
+    """Return the event as one line of JSON, as ClickHouse and `from_json` read it."""
+    row: dict[str, Any] = {name: getattr(event, name) for name in FIELD_NAMES}
+    row["created_at"] = event.created_at.astimezone(dt.UTC).strftime(_TIME)
+    for name in ("kwargs", "params", "result_schema"):
+        row[name] = dict(row[name])
+    text = json.dumps(row, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(_encodable(row), ensure_ascii=False)
+    return text
+
+
+def from_json(line: str) -> OperationEvent:
+    """Return the event of one line of JSON."""
+    row = json.loads(line)
+    created_at = dt.datetime.strptime(row["created_at"], _TIME).replace(tzinfo=dt.UTC)
+    return OperationEvent.from_row(row | {"created_at": created_at})
+
+
+def _encodable(value: Any) -> Any:
+    """Escape lone surrogates, which Python's text may hold and UTF-8 may not."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def from_arrow(table: pa.Table) -> list[OperationEvent]:
     """Return the events in an Arrow table with the log's columns."""
     return [OperationEvent.from_row(row) for row in table.to_pylist()]
-
-
-def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_map(kind):
-        values = [list(value.items()) for value in values]
-    try:
-        return pa.array(values, kind)
-    except UnicodeEncodeError:  # a lone surrogate, which Python's text may hold and UTF-8 may not
-        return pa.array([_encodable(value) for value in values], kind)
-
-
-def _encodable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, (list, tuple)):
-        return type(value)(_encodable(item) for item in value)
-    return value

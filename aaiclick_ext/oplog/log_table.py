@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import OplogError, UnknownTableError
-from aaiclick_ext.oplog.event import OperationEvent, to_arrow
+from aaiclick_ext.oplog.event import OperationEvent, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LOG_TABLE = "operation_log"
 LOG_VERSION = 1
+
+_ROWS_PER_INSERT = 1000
 
 COLUMNS: Mapping[str, str] = {
     "id": "UInt64",
@@ -112,8 +114,15 @@ def ensure_log(engine: Engine) -> None:
 
 
 def insert_events(engine: Engine, events: Sequence[OperationEvent]) -> None:
-    """Append events in one insert."""
-    engine.insert_arrow(LOG_TABLE, to_arrow(events), role=Role.LOG)
+    """Append events, each thousand in one insert that lands whole or not at all.
+
+    As JSON in the statement, not as Arrow: chdb's streaming insert reports rows as written that
+    the table itself refused (a constraint, too many parts), and is no faster for a cell's events.
+    """
+    for start in range(0, len(events), _ROWS_PER_INSERT):
+        lines = [to_json(event) for event in events[start : start + _ROWS_PER_INSERT]]
+        rows = "\n".join(lines)
+        engine.command(f"INSERT INTO {LOG_TABLE} FORMAT JSONEachRow\n{rows}", role=Role.LOG)
 
 
 def written_ids(engine: Engine, ids: Iterable[int]) -> set[int]:

@@ -45,8 +45,9 @@ def _step(node: OplogNode, numbers: Mapping[str, int]) -> list[str]:
         f"[{number}] {_name(node)} = {_call(first, numbers)}{_listed([*_facts(first), *state])}"
     ]
     lines += [f"    then {_call(event, numbers)}{_listed(_facts(event))}" for event in later]
-    if node.event.result_schema:
-        columns = ", ".join(f"{name} {kind}" for name, kind in node.event.result_schema.items())
+    schema = next((e.result_schema for e in reversed(node.events) if e.result_schema), {})
+    if schema:
+        columns = ", ".join(f"{name} {kind}" for name, kind in schema.items())
         lines.append(f"    columns: {columns}")
     texts = (event.sql_template for event in node.events if event.sql_template)
     return [*lines, *(f"    sql: {_short(' '.join(text.split()))}" for text in texts)]

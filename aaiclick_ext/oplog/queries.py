@@ -82,17 +82,24 @@ def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Oper
 def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
     """Return the events that a table went into, and what came out of them, by id.
 
-    A query per step, each by the log's index on inputs. A step goes from a table to what was
-    made of it; the last step's results are included.
+    A query per step, by the log's index on inputs, and one more. Each event of a result that has
+    the table, or what was made of it, among its inputs is returned: an insert adds one.
+
+    Parameters
+    ----------
+    engine, table
+        As in `backward_oplog`.
+    max_depth
+        How many steps to follow from a table to what was made of it; 0 gives nothing.
     """
+    if max_depth < 1:
+        return []
     events = _descendants(engine, table, max_depth)
-    edges = edges_of(events)
-    inputs = reached(table, edges, "forward", max(max_depth - 1, 0)) if max_depth > 0 else set()
+    tables = reached(table, edges_of(events), "forward", max_depth)
     return [
         event
         for event in events
-        if any(n in inputs for n in event.kwargs.values() if n != event.result_table)
-        or (event.result_table == table and table in event.kwargs.values() and max_depth > 0)
+        if event.result_table in tables and not tables.isdisjoint(event.kwargs.values())
     ]
 
 
@@ -119,9 +126,7 @@ def oplog_subgraph(
     if direction != "forward":
         events |= {event.id: event for event in _ancestors(engine, table, max_depth)}
     if direction != "backward":
-        made = _descendants(engine, table, max_depth)
-        results = {table, *(event.result_table for event in made)}
-        events |= {event.id: event for event in [*made, *_makers(engine, results)]}
+        events |= {event.id: event for event in _descendants(engine, table, max_depth)}
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
     living = _living(engine, tables)
@@ -135,7 +140,7 @@ def _ancestors(engine: Engine, table: str, max_depth: int) -> list[OperationEven
 
 
 def _descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
-    """Return the events within so many steps, found step by step."""
+    """Return all events of the tables within so many steps, found step by step."""
     events: dict[int, OperationEvent] = {}
     seen, frontier = {table}, [table]
     for _ in range(max_depth):
@@ -150,12 +155,12 @@ def _descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEv
         seen.update(frontier)
         if not frontier:
             break
+    events |= {
+        event.id: event
+        for names in _chunks(sorted(seen))
+        for event in _events(engine, _MAKERS, {"names": names})
+    }
     return sorted(events.values(), key=lambda event: event.id)
-
-
-def _makers(engine: Engine, names: Collection[str]) -> list[OperationEvent]:
-    chunks = _chunks(sorted(names))
-    return [event for part in chunks for event in _events(engine, _MAKERS, {"names": part})]
 
 
 def _events(engine: Engine, sql: str, parameters: dict[str, object]) -> list[OperationEvent]:

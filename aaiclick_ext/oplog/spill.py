@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import hashlib
 import json
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import OplogError
-from aaiclick_ext.oplog.event import OperationEvent
+from aaiclick_ext.oplog.event import OperationEvent, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -47,8 +46,8 @@ class SpillDirectory:
             If they cannot be written.
         """
         header = {"version": _VERSION, "identity": self._identity}
-        lines = [header, *(_to_json(event) for event in events)]
-        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        lines = [json.dumps(header), *(to_json(event) for event in events)]
+        text = "".join(f"{line}\n" for line in lines)
         path = self._directory / f"{self._prefix}-{name}.jsonl"
         part = path.with_suffix(".part")
         try:
@@ -73,7 +72,7 @@ class SpillDirectory:
         count = 0
         for path in sorted(self._directory.glob(f"{self._prefix}-*.jsonl")):
             try:
-                with path.open() as file:
+                with path.open(encoding="utf-8") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     events = self._read(path, file)
                     if events:
@@ -92,24 +91,16 @@ class SpillDirectory:
             header = json.loads(next(rows, "null"))
             if header != {"version": _VERSION, "identity": self._identity}:
                 raise BlockingIOError(f"{path} was written for another database or version")
-            return [OperationEvent.from_row(json.loads(line)) for line in rows]
+            return [from_json(line) for line in rows]
         except (ValueError, KeyError, TypeError) as error:
             logger.warning("spilled events in %s cannot be read, and stay there: %s", path, error)
             raise BlockingIOError(f"{path} cannot be read") from error
 
 
-def _to_json(event: OperationEvent) -> dict[str, Any]:
-    row = {spec.name: getattr(event, spec.name) for spec in dataclasses.fields(event)}
-    row["created_at"] = event.created_at.isoformat()
-    for name in ("kwargs", "params", "result_schema"):
-        row[name] = dict(row[name])
-    return row
-
-
 def _write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read, and wait until it is on disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -1,0 +1,158 @@
+"""The log's table: created once, checked, and each event comes back as it went."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from aaiclick_ext.engine import Role
+from aaiclick_ext.errors import OplogError
+from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent, from_arrow, from_json, to_json
+from aaiclick_ext.oplog.log_table import (
+    COLUMNS,
+    LOG_TABLE,
+    create_statement,
+    differences,
+    ensure_log,
+    insert_events,
+    written_ids,
+)
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+UINT64 = st.integers(0, 2**64 - 1)
+MAPS = st.dictionaries(TEXT, TEXT, max_size=3)
+EVENTS = st.builds(
+    OperationEvent,
+    id=UINT64,
+    result_table=TEXT,
+    operation=TEXT,
+    kwargs=MAPS,
+    params=MAPS,
+    sql_template=st.none() | TEXT,
+    task_id=st.none() | UINT64,
+    job_id=UINT64,
+    run_id=UINT64,
+    node_id=st.integers(0, 1023),
+    created_at=st.datetimes(
+        dt.datetime(1970, 1, 1), dt.datetime(2200, 1, 1), timezones=st.just(dt.UTC)
+    ),
+    cell_id=st.none() | TEXT,
+    execution_count=st.none() | st.integers(0, 2**32 - 1),
+    cell_source=st.none() | TEXT,
+    cell_source_hash=st.none() | TEXT,
+    variable_names=st.lists(TEXT, max_size=3).map(tuple),
+    rows=st.none() | UINT64,
+    elapsed_s=st.none() | st.floats(0, 1e9),
+    status=st.sampled_from(["ok", "error"]),
+    error=st.none() | TEXT,
+    result_schema=MAPS,
+)
+
+
+def test_every_field_has_a_column():
+    assert tuple(COLUMNS) == FIELD_NAMES
+
+
+@given(EVENTS)
+def test_events_survive_json(event):
+    assert from_json(to_json(event)) == event
+
+
+def test_events_survive_clickhouse(engine, no_log):
+    ensure_log(engine)
+
+    @given(st.lists(EVENTS, max_size=20, unique_by=lambda event: event.id))
+    @hypothesis_settings(
+        max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    def there_and_back(events):
+        engine.command(f"TRUNCATE TABLE {LOG_TABLE}")
+        insert_events(engine, events)
+        found = from_arrow(engine.query_arrow(f"SELECT * FROM {LOG_TABLE} ORDER BY id"))
+        assert found == sorted(events, key=lambda event: event.id)
+
+    there_and_back()
+
+
+def test_unknown_figures_are_null_and_not_zero(engine, no_log):
+    ensure_log(engine)
+    event = OperationEvent(
+        1, "t", "copy", {}, {}, None, None, 1, 1, 1, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    )
+    insert_events(engine, [event])
+    unknown = [
+        "sql_template",
+        "task_id",
+        "cell_id",
+        "execution_count",
+        "cell_source",
+        "rows",
+        "elapsed_s",
+        "error",
+    ]
+    columns = ", ".join(f"{name} IS NULL" for name in unknown)
+    assert engine.query_rows(f"SELECT {columns} FROM {LOG_TABLE}") == [(1,) * len(unknown)]
+
+
+def test_text_that_utf8_cannot_hold_is_written_escaped(engine, no_log):
+    ensure_log(engine)
+    event = OperationEvent(
+        1, "t", "copy", {"a": "x\ud800"}, {}, "s\udfff", None, 1, 1, 1,
+        dt.datetime(2026, 1, 1, tzinfo=dt.UTC), variable_names=("\ud800",),
+    )  # fmt: skip
+    insert_events(engine, [event])
+    (found,) = from_arrow(engine.query_arrow(f"SELECT * FROM {LOG_TABLE}"))
+    assert found == dataclasses.replace(
+        event, kwargs={"a": "x\\ud800"}, sql_template="s\\udfff", variable_names=("\\ud800",)
+    )
+
+
+def test_the_log_is_ordered_by_result_and_time(engine, no_log):
+    ensure_log(engine)
+    ((key,),) = engine.query_rows(
+        f"SELECT sorting_key FROM system.tables WHERE name = '{LOG_TABLE}' "
+        "AND database = currentDatabase()"
+    )
+    assert key == "result_table, created_at"
+
+
+def test_creating_twice_keeps_what_is_there(engine, no_log):
+    ensure_log(engine)
+    engine.command(f"INSERT INTO {LOG_TABLE} (id, result_table) VALUES (7, 't')")
+    engine.command(create_statement())
+    ensure_log(engine)
+    assert written_ids(engine, [6, 7]) == {7}
+
+
+def test_without_a_log_nothing_is_written_yet(engine, no_log):
+    assert written_ids(engine, [1]) == set()
+
+
+def test_a_log_of_another_shape_is_refused_and_left(engine, no_log):
+    ensure_log(engine)
+    engine.command(
+        f"ALTER TABLE {LOG_TABLE} DROP COLUMN rows, ADD COLUMN extra String", role=Role.LOG
+    )
+    engine.command(
+        f"ALTER TABLE {LOG_TABLE} MODIFY COLUMN error Nullable(FixedString(9))", role=Role.LOG
+    )
+    with pytest.raises(OplogError) as caught:
+        ensure_log(engine)
+    message = str(caught.value)
+    for said in (
+        "rows is missing",
+        "extra String is not ours",
+        "error is Nullable(FixedString(9)) instead of Nullable(String)",
+        "RENAME TABLE",
+    ):
+        assert said in message
+    assert engine.query_rows(f"SELECT count() FROM {LOG_TABLE}") == [(0,)]
+
+
+def test_equal_columns_do_not_differ():
+    assert differences(COLUMNS) == []
