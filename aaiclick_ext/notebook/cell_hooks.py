@@ -149,7 +149,7 @@ def _running_cell(ip: Any, task_id: int) -> Task | None:
     # What is displayed goes to IPython only while a cell runs.
     if not ip.display_trap.is_active:
         return None
-    inputs = ip.user_ns.get("In", [])
+    inputs = ip.history_manager.input_hist_raw
     count = ip.displayhook.prompt_count
     is_in_history = len(inputs) - 1 == count
     return Task(

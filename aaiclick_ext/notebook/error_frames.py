@@ -36,8 +36,7 @@ def error_reaches_table(error: BaseException, namespace: dict[str, Any]) -> bool
     for frame in frames_of(error):
         if frame.f_locals is not frame.f_globals and frame.f_locals is not namespace:
             kept.extend(frame.f_locals.values())
-    kept = [item for item in kept if item is not namespace]
-    return reaches_table(kept, budget=5_000) is not False
+    return reaches_table(kept, budget=5_000, ignored=[namespace]) is not False
 
 
 def exceptions_of(error: BaseException) -> Iterator[BaseException]:

@@ -36,7 +36,9 @@ def is_expression_of_ours(value: object) -> bool:
     return isinstance(value, ops.Node) and services_of(value) is not None
 
 
-def reaches_table(value: object, budget: int = 500) -> bool | None:
+def reaches_table(
+    value: object, budget: int = 500, *, ignored: Iterable[object] = ()
+) -> bool | None:
     """Say whether a value is, or holds, an expression on our backend.
 
     Follows references breadth first, through containers, instances, closures and bound methods,
@@ -47,8 +49,10 @@ def reaches_table(value: object, budget: int = 500) -> bool | None:
     budget
         How many objects are looked at; the answer is None where that did not settle it. One costs
         about a microsecond.
+    ignored
+        Objects that are not looked into.
     """
-    seen: set[int] = set()
+    seen = {id(item) for item in ignored}
     todo = deque([value])
     while todo:
         current = todo.popleft()

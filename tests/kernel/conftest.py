@@ -133,10 +133,10 @@ class Kernel:
             cwd=str(directory),
             extra_arguments=["--HistoryManager.enabled=True"],
         )
-        self.client: BlockingKernelClient = self.manager.client()
         self._connect()
 
     def _connect(self) -> None:
+        self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=TIMEOUT_S)
         self.check("import kernel_probe as probe", silent=True)

@@ -42,7 +42,8 @@ def test_a_second_kernel_is_told_who_holds_the_database(kept):
 def test_after_a_restart_global_objects_and_their_lineage_are_there(kept):
     kernel = kept()
     kernel.check("raw = aai.create_object_from_value({'a': [1, 2, 3]})")
-    kernel.check("kept = raw.filter(raw.a > 1).copy(name='answer')")
+    kernel.check("kept = aai.create_object({'a': 'Int64'}, name='answer')")
+    kernel.check("kept.insert(raw.filter(raw.a > 1))")
     kernel.restart()
     kernel.load()
     assert len(kernel.tables()) == 1

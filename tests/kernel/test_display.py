@@ -9,7 +9,7 @@ pytestmark = pytest.mark.kernel
 
 @pytest.fixture
 def table(kernel):
-    kernel.check("t = aai.create_object_from_value({'name': ['x', '<b>y</b>'], 'n': [1, 2]})")
+    kernel.check("t = aai.create_object_from_value({'who': ['x', '<b>y</b>'], 'n': [1, 2]})")
     return kernel
 
 
@@ -18,12 +18,12 @@ def test_a_view_is_a_table_in_html_and_in_text(table):
     assert {"text/html", "text/plain"} <= set(data)
     assert "<b>y</b>" not in data["text/html"]
     assert "&lt;b&gt;y&lt;/b&gt;" in data["text/html"]
-    assert "name" in data["text/plain"]
+    assert "who" in data["text/plain"]
 
 
 def test_a_scalar_shows_its_value(table):
     assert table.check("t.n.mean()").data == {"text/plain": "1.5"}
-    assert table.check("t.name.max()").data == {"text/plain": "'x'"}
+    assert table.check("t.who.max()").data == {"text/plain": "'x'"}
 
 
 def test_a_column_shows_its_first_values(table):
@@ -34,7 +34,7 @@ def test_a_column_shows_its_first_values(table):
 
 
 def test_a_failing_scalar_shows_a_short_error(table):
-    error = table.run("t.name.cast('int64').sum()").error
+    error = table.run("t.who.cast('int64').sum()").error
     assert error is not None
     assert len(error.text.splitlines()) <= 8
 
