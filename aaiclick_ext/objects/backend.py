@@ -21,9 +21,10 @@ from ibis.expr.types.joins import Join
 
 from aaiclick_ext.engine.types import restore
 from aaiclick_ext.errors import AaiclickError, ContextError, UnsupportedTypeError
+from aaiclick_ext.objects.compiler import Compiler
 from aaiclick_ext.objects.leaf import DatabaseTable, leaf_of
 from aaiclick_ext.objects.pandas_frames import to_pandas_frame
-from aaiclick_ext.objects.planning import Compiler, Plan, Planner
+from aaiclick_ext.objects.planning import Plan, Planner
 from aaiclick_ext.objects.provenance import Provenance, recorded_as_one
 from aaiclick_ext.objects.sql_text import check_select
 from aaiclick_ext.schema.ibis_types import ibis_schema

@@ -39,9 +39,11 @@ def lossless_cast(column: str, given: str, wanted: str, *, name: str) -> str:
     if source in (target, "Nothing"):
         return column
     if _is_widening(source, target):
-        nullable = _is_nullable(given) or _is_nullable(wanted)
-        type_ = f"Nullable({target})" if nullable else target
-        return f"accurateCast({column}, {quote_literal(type_)})"
+        type_ = quote_literal(target)
+        if not _is_nullable(given):
+            return f"accurateCast({column}, {type_})"
+        # To a Nullable type it would turn text that cannot be read into null.
+        return f"if(isNull({column}), NULL, accurateCast(assumeNotNull({column}), {type_}))"
     raise SchemaError(
         f"insert: column {name} is {given} and the target's is {wanted}; "
         f"cast it yourself if that is meant, e.g. x.mutate({name}=x[{name!r}].cast(…))"

@@ -27,14 +27,15 @@ MAX_CELL = 80
 
 NULL = "NULL"
 
+# As specific as it is so that it wins over the notebook's own rules for tables.
 _STYLE = """<style>
 .aaiclick-table {border-collapse: collapse; font-variant-numeric: tabular-nums;
   color: var(--jp-ui-font-color1, inherit);}
-.aaiclick-table th, .aaiclick-table td {padding: 2px 10px; text-align: left;
+.aaiclick-scroll table.aaiclick-table th, .aaiclick-scroll table.aaiclick-table td {padding: 2px 10px; text-align: left;
   white-space: pre; max-width: 36em; overflow: hidden; text-overflow: ellipsis;
   border: 0; border-bottom: 1px solid var(--jp-border-color2, rgba(128, 128, 128, .35));}
-.aaiclick-table th {font-weight: 600; vertical-align: bottom;}
-.aaiclick-table .aaiclick-number {text-align: right;}
+.aaiclick-scroll table.aaiclick-table th {font-weight: 600; vertical-align: bottom;}
+.aaiclick-scroll table.aaiclick-table .aaiclick-number {text-align: right;}
 .aaiclick-table .aaiclick-type, .aaiclick-footer, .aaiclick-null {
   color: var(--jp-ui-font-color2, gray); font-weight: 400; font-size: 90%;}
 .aaiclick-null {font-style: italic;}

@@ -5,11 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import sqlglot as sg
-import sqlglot.expressions as sge
-from ibis.backends.sql.compilers.base import STAR
-from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
-
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
 from aaiclick_ext.objects.ordering import ordered
@@ -47,30 +42,6 @@ class Plan:
     binary: frozenset[str]
     booleans: frozenset[str]
     pairs: tuple[tuple[Length, Length], ...] = ()
-
-
-class Compiler(ClickHouseCompiler):  # type: ignore[misc]
-    """Ibis's ClickHouse compiler; SQL text passes through it untouched."""
-
-    __slots__ = ()
-
-    def visit_SQLQueryResult(  # noqa: N802  Ibis dispatches on the name
-        self, _op: ops.SQLQueryResult, *, query: str, **_: Any
-    ) -> sge.Subquery:
-        """Put the user's own text in, not what a parser would make of it."""
-        text = sge.Subquery(this=sge.Var(this=f"\n{query}\n"))  # it may end in a comment
-        return sge.Subquery(this=sg.select(STAR).from_(text))
-
-    def visit_Mode(  # noqa: N802
-        self, _op: ops.Mode, *, arg: sge.Expression, where: sge.Expression | None
-    ) -> sge.Expression:
-        """Compile the most frequent value, which Ibis leaves out and `describe` needs."""
-        name, given = ("topK", (arg,)) if where is None else ("topKIf", (arg, where))
-        most = sge.ParameterizedAgg(
-            this=name, expressions=[sge.Literal.number(1)], params=list(given)
-        )
-        value: sge.Expression = self.f.arrayElement(most, 1)
-        return value
 
 
 class Planner:

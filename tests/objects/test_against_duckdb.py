@@ -48,9 +48,9 @@ FUZZ = settings(
 @FUZZ
 @given(ROWS, ROWS, st.sampled_from(["inner", "left", "right", "outer", "semi", "anti"]))
 def test_joins(ctx, duckdb, left, right, how):
-    def build(l, r):
+    def build(left_, r):
         r = r.rename(v2="v", s2="s")
-        joined = l.join(r, "k", how=how)
+        joined = left_.join(r, "k", how=how)
         return joined.select(*[c for c in ("k", "v", "s", "v2", "s2") if c in joined.columns])
 
     same(ctx, duckdb, arrow(left), arrow(right), build)
@@ -59,14 +59,14 @@ def test_joins(ctx, duckdb, left, right, how):
 @FUZZ
 @given(ROWS)
 def test_grouped_aggregates(ctx, duckdb, rows):
-    def build(l, _):
-        return l.group_by("k").agg(
-            n=l.count(),
-            filled=l.v.count(),
-            total=l.v.sum(),
-            low=l.v.min(),
-            high=l.s.max(),
-            kinds=l.s.nunique(),
+    def build(left_, _):
+        return left_.group_by("k").agg(
+            n=left_.count(),
+            filled=left_.v.count(),
+            total=left_.v.sum(),
+            low=left_.v.min(),
+            high=left_.s.max(),
+            kinds=left_.s.nunique(),
         )
 
     same(ctx, duckdb, arrow(rows), arrow([]), build)
@@ -75,8 +75,8 @@ def test_grouped_aggregates(ctx, duckdb, rows):
 @FUZZ
 @given(ROWS, st.integers(-6, 6))
 def test_aggregates_of_what_is_left(ctx, duckdb, rows, bound):
-    def build(l, _):
-        kept = l.filter(l.v > bound)
+    def build(left_, _):
+        kept = left_.filter(left_.v > bound)
         return kept.aggregate(
             n=kept.count(), total=kept.v.sum(), low=kept.v.min(), high=kept.s.max()
         )
@@ -87,8 +87,8 @@ def test_aggregates_of_what_is_left(ctx, duckdb, rows, bound):
 @FUZZ
 @given(ROWS, ROWS)
 def test_aggregates_over_joins(ctx, duckdb, left, right):
-    def build(l, r):
-        joined = l.left_join(r.rename(v2="v", s2="s").select("k", "v2"), "k")
+    def build(left_, r):
+        joined = left_.left_join(r.rename(v2="v", s2="s").select("k", "v2"), "k")
         return joined.group_by("s").agg(total=joined.v2.sum(), n=joined.v2.count())
 
     same(ctx, duckdb, arrow(left), arrow(right), build)

@@ -147,7 +147,7 @@ def test_a_length_that_changed_later_is_refused_when_run(ctx):
 
 def test_lists_and_numpy_arrays_are_operands(ctx):
     a = make(ctx, [1, 2, 3])
-    assert (a + [10, 20, 30]).data() == [11, 22, 33]
+    assert (a + [10, 20, 30]).data() == [11, 22, 33]  # noqa: RUF005
     assert (np.array([10, 20, 30]) - a).data() == [9, 18, 27]
 
 

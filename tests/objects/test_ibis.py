@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from datetime import date
+from decimal import Decimal
 
 import ibis
 import ibis.expr.types as ir
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pytest
 from ibis import _
 
-from aaiclick_ext.errors import SQLError, UnsupportedTypeError
+from aaiclick_ext.errors import EngineError, SQLError, UnsupportedTypeError
 from aaiclick_ext.objects import View
 
 
@@ -128,6 +130,34 @@ def test_parameters(t):
     view = t.filter(t.v > bound)
     assert view.to_pyarrow(params={bound: 2}).num_rows == 2
     assert view.to_pyarrow(params={bound: 3}).num_rows == 1
+
+
+CASTS = [
+    ("int64", ["1", "abc"], ["1", "-2"], [1, -2]),
+    ("float64", ["1.5", "x"], ["1.5", "2"], [1.5, 2.0]),
+    ("date", ["2020-02-30", "2020-13-45"], ["1950-01-02", "2020-02-29"], None),
+    ("int8", [300, 1], [127, -128], [127, -128]),
+    ("uint64", [-1, 1], [2**62, 0], [2**62, 0]),
+    ("decimal(10, 2)", ["1.5", "no"], ["1.5", "2.25"], [Decimal("1.50"), Decimal("2.25")]),
+]
+
+
+@pytest.mark.parametrize("nullable", [False, True])
+@pytest.mark.parametrize(("to", "bad", "good", "expected"), CASTS)
+def test_a_cast_fails_rather_than_change_a_value(ctx, to, bad, good, expected, nullable):
+    extra = [None] if nullable else []
+    x = ctx.create_object_from_value({"a": good + extra})
+    if expected is None:
+        expected = [date.fromisoformat(text) for text in good]
+    assert x.select(b=x.a.cast(to)).data() == {"b": expected + extra}
+    y = ctx.create_object_from_value({"a": bad + extra})
+    with pytest.raises(EngineError):
+        y.select(b=y.a.cast(to)).data()
+
+
+def test_try_cast_gives_null(ctx):
+    x = ctx.create_object_from_value({"a": ["1", "abc"]})
+    assert x.select(b=x.a.try_cast("int64")).data() == {"b": [1, None]}
 
 
 def test_describe_and_mode(t):

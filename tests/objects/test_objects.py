@@ -91,6 +91,14 @@ class TestInsert:
             assert x.data() == {"a": [1, 2]}
         assert x.shape == (2, 1)
 
+    def test_views_that_do_not_fit_a_nullable_column(self, ctx):
+        x = ctx.create_object({"a": "Nullable(UInt8)"})
+        for bad in ([3, 300], [None, -1], [None, 256]):
+            with pytest.raises(EngineError):
+                x.insert(ctx.create_object_from_value({"a": bad}))
+        x.insert(ctx.create_object_from_value({"a": [None, 255]}))
+        assert x.data() == {"a": [None, 255]}
+
     def test_unknown_columns_name_what_there_is(self, ctx):
         x = ctx.create_object_from_value({"a": [1]})
         other = ctx.create_object_from_value({"zz": [1]})
@@ -244,9 +252,7 @@ class TestCreateObject:
 
     def test_clickhouse_types_ibis_does_not_know_pass_through(self, ctx):
         x = ctx.create_object({"big": "Int256", "any": "Dynamic", "half": "BFloat16"})
-        ctx.engine.command(
-            f"INSERT INTO {x.table_name} VALUES (-57896044618658097711785492504343953926634992332820282019728792003956564819968, 'text', 1.5)"
-        )
+        ctx.engine.command(f"INSERT INTO {x.table_name} VALUES ({-(2**255)}, 'text', 1.5)")
         y = x.copy()
         assert y.data()["big"] == [-(2**255)]
         assert y.data()["half"] == [1.5]
@@ -311,7 +317,8 @@ class TestErrors:
     def test_after_a_failure_the_next_result_is_right(self, ctx):
         x = ctx.create_object_from_value({"a": list(range(100_000))})
         bad = ctx.sql(
-            f"SELECT a, throwIf(a = 99999, 'stop') AS t FROM {x.table_name} SETTINGS max_block_size=1000"
+            f"SELECT a, throwIf(a = 99999, 'stop') AS t FROM {x.table_name} "
+            "SETTINGS max_block_size = 1000"
         )
         for _ in range(3):
             with pytest.raises(EngineError, match="stop"):

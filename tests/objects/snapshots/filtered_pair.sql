@@ -7,7 +7,18 @@ FROM (
     "t8"."_right" AS "_right"
   FROM (
     SELECT
-      CAST(ROW_NUMBER() OVER (ORDER BY "t2"."_pos" ASC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) - 1 AS UInt64) AS "_pos",
+      CASE
+        WHEN (
+          ROW_NUMBER() OVER (ORDER BY "t2"."_pos" ASC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) - 1
+        ) IS NULL
+        THEN NULL
+        ELSE accurateCast(
+          assumeNotNull(
+            ROW_NUMBER() OVER (ORDER BY "t2"."_pos" ASC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) - 1
+          ),
+          'UInt64'
+        )
+      END AS "_pos",
       "t2"."value" AS "value"
     FROM (
       SELECT
@@ -24,7 +35,18 @@ FROM (
       "t5"."value" AS "_right"
     FROM (
       SELECT
-        CAST(ROW_NUMBER() OVER (ORDER BY "t3"."_pos" ASC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) - 1 AS UInt64) AS "_pos",
+        CASE
+          WHEN (
+            ROW_NUMBER() OVER (ORDER BY "t3"."_pos" ASC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) - 1
+          ) IS NULL
+          THEN NULL
+          ELSE accurateCast(
+            assumeNotNull(
+              ROW_NUMBER() OVER (ORDER BY "t3"."_pos" ASC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) - 1
+            ),
+            'UInt64'
+          )
+        END AS "_pos",
         "t3"."value" AS "value"
       FROM (
         SELECT
