@@ -13,7 +13,7 @@ from aaiclick_ext.engine.type_paths import Path, below
 from aaiclick_ext.engine.type_tree import ChType, parse
 from aaiclick_ext.errors import SchemaError
 from aaiclick_ext.objects.arrow_columns import is_bytes, is_list, is_text, readable
-from aaiclick_ext.objects.fitting import fit_leaf, json_text
+from aaiclick_ext.objects.fitting import fit_leaf, json_text, leaf_type
 from aaiclick_ext.objects.refusal import Refusal, first_refused, out_of_range
 from aaiclick_ext.schema.ibis_types import comment_paths
 
@@ -130,7 +130,7 @@ def _type_of_nulls(type_: ChType) -> pa.DataType:
         return pa.map_(*args)
     if type_.name == "Tuple":
         return pa.struct(list(zip(_field_names(type_), args, strict=True)))
-    return pa.string()
+    return leaf_type(type_)
 
 
 def _field_names(type_: ChType) -> tuple[str, ...]:

@@ -37,6 +37,15 @@ _NUMBERS = {
     "UInt64": pa.uint64(),
     "UInt8": pa.uint8(),
 }
+_LEAF_TYPES = {
+    **_NUMBERS,
+    "BFloat16": pa.float32(),
+    "Bool": pa.bool_(),
+    "Date": pa.date32(),
+    "Date32": pa.date32(),
+    "Time": pa.int32(),
+    "UUID": pa.uuid(),
+}
 _UNITS = {0: "s", 3: "ms", 6: "us", 9: "ns"}
 _DIGITS = {unit: digits for digits, unit in _UNITS.items()}
 _WIDTHS = {"Int128": 16, "UInt128": 16, "Int256": 32, "UInt256": 32}
@@ -63,6 +72,21 @@ def fit_leaf(array: pa.Array, type_: ChType) -> pa.Array:
             SchemaError, f"values cannot be put into a column of type {type_} from Python; use SQL"
         )
     return fit(array, type_)
+
+
+def leaf_type(type_: ChType) -> pa.DataType:
+    """Return the Arrow type that ClickHouse reads as `type_`; text for those it reads from text."""
+    if type_.name in _WIDTHS:
+        return pa.binary(_WIDTHS[type_.name])
+    if type_.name in _INTERVALS:
+        return pa.duration(_INTERVALS[type_.name])
+    if type_.name in ("DateTime", "DateTime64"):
+        return timestamp_type(type_)
+    if type_.name == "Decimal":
+        return _decimal_type(type_)
+    if type_.name == "Time64":
+        return _time_type(type_)
+    return _LEAF_TYPES.get(type_.name, pa.string())
 
 
 def json_text(array: pa.Array) -> pa.Array:
@@ -140,7 +164,9 @@ def _bfloat16(array: pa.Array, type_: ChType) -> pa.Array:
 
 
 def _wide_integer(array: pa.Array, type_: ChType) -> pa.Array:
-    if pa.types.is_floating(array.type) or pa.types.is_boolean(array.type):
+    # Int256 and UInt256 are fetched as text, which has to fit again.
+    numeric = pa.types.is_integer(array.type) or pa.types.is_decimal(array.type)
+    if not numeric and not (is_text(array.type) and type_.name.endswith("256")):
         raise _wrong_kind(array, type_, "use int or Decimal")
     width, signed = _WIDTHS[type_.name], type_.name.startswith("I")
 
@@ -165,13 +191,16 @@ def _by_value(
 
 
 def _decimal(array: pa.Array, type_: ChType) -> pa.Array:
-    precision, scale = (int(p) for p in type_.params)
-    target = (pa.decimal128 if precision <= 38 else pa.decimal256)(precision, scale)
     if pa.types.is_integer(array.type):
         array = array.cast(pa.decimal256(20, 0))
     if not pa.types.is_decimal(array.type):
         raise _wrong_kind(array, type_, "use decimal.Decimal")
-    return _cast(array, target, type_)
+    return _cast(array, _decimal_type(type_), type_)
+
+
+def _decimal_type(type_: ChType) -> pa.DataType:
+    precision, scale = (int(p) for p in type_.params)
+    return (pa.decimal128 if precision <= 38 else pa.decimal256)(precision, scale)
 
 
 def _string(array: pa.Array, type_: ChType) -> pa.Array:
@@ -266,13 +295,16 @@ def _time(array: pa.Array, type_: ChType) -> pa.Array:
         raise _wrong_kind(array, type_, "use a time")
     if type_.name == "Time":
         return _cast(array, pa.time32("s"), type_).view(pa.int32())
-    scale = int(type_.params[0])
-    unit = _UNITS[-(-scale // 3) * 3]
-    target = pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
+    target = _time_type(type_)
     fitted = _cast(array, target, type_)
-    ticks = fitted.view(pa.int32() if unit in ("s", "ms") else pa.int64())
-    _check_scale(ticks, _DIGITS[unit] - scale, type_)
+    ticks = fitted.view(pa.int32() if pa.types.is_time32(target) else pa.int64())
+    _check_scale(ticks, _DIGITS[target.unit] - int(type_.params[0]), type_)
     return fitted
+
+
+def _time_type(type_: ChType) -> pa.DataType:
+    unit = _UNITS[-(-int(type_.params[0]) // 3) * 3]  # the next finer unit that Arrow has
+    return pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
 
 
 def _interval(array: pa.Array, type_: ChType) -> pa.Array:
