@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from aaiclick_ext.errors import SchemaError
 from aaiclick_ext.objects.numpy_values import array_of_numpy
-from aaiclick_ext.objects.refusal import Refusal, unsupported
-from aaiclick_ext.objects.sequences import array_of, kind_of
+from aaiclick_ext.objects.refusal import unsupported
+from aaiclick_ext.objects.sequences import array_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,10 @@ def columns_of_frame(frame: pd.DataFrame) -> dict[Any, pd.Series[Any]]:
 
 
 def check_index(data: pd.DataFrame | pd.Series[Any]) -> None:
-    """Refuse an index that is more than the numbers 0, 1, 2…: a table has no place for it.
+    """Refuse an index that says something: a table has no place for it.
+
+    An unnamed index of integers only numbers the rows, as 0, 1, 2… or as a filter or a sort left
+    them; it is left out.
 
     Raises
     ------
@@ -46,9 +49,10 @@ def check_index(data: pd.DataFrame | pd.Series[Any]) -> None:
     import pandas as pd
 
     index = data.index
-    unnamed = isinstance(index, pd.RangeIndex) and index.name is None
-    if unnamed and (len(index) == 0 or (index.start == 0 and index.step == 1)):
-        return
+    if index.nlevels == 1 and index.name is None:
+        numbers = pd.api.types.is_integer_dtype(index.dtype)
+        if numbers or len(index) == 0:
+            return
     names = [name for name in index.names if name is not None]
     shown = f"the index {', '.join(map(str, names))}" if names else "its index"
     raise SchemaError(
@@ -58,7 +62,11 @@ def check_index(data: pd.DataFrame | pd.Series[Any]) -> None:
 
 
 def array_of_series(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
-    """Return the values of a Series; NA, NaT and None are null, NaN among floats stays NaN.
+    """Return the values of a Series; NA, NaT, None and NaN are null.
+
+    NaN is how pandas marks what is missing in a column of NumPy's floats, so it becomes null, as it
+    does in Arrow, polars and DuckDB. A NaN in one of pandas' nullable or Arrow dtypes, which have a
+    null of their own, stays NaN.
 
     Raises
     ------
@@ -76,7 +84,9 @@ def array_of_series(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
     if isinstance(dtype, pd.SparseDtype):
         raise unsupported("sparse values have no column type; use .sparse.to_dense()")
     if dtype == np.dtype(object):
-        return array_of(_without_nan(series.tolist()))
+        return array_of([None if isinstance(v, float) and v != v else v for v in series.tolist()])
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return pa.array(series.to_numpy(), from_pandas=True)
     if isinstance(dtype, np.dtype):
         return array_of_numpy(series.to_numpy())
     try:
@@ -84,19 +94,3 @@ def array_of_series(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise unsupported(f"dtype {dtype} has no column type ({error})") from error
 
-
-def _without_nan(values: list[Any]) -> list[Any]:
-    """Return object values with NaN as null where the others are no numbers.
-
-    NaN is how pandas marks a missing object; among numbers it is a number.
-    """
-    types = set(map(type, values))
-    if float not in types:
-        return values
-    try:
-        others = {kind_of(t) for t in types if t not in (float, type(None))}
-    except Refusal:
-        others = set()
-    if not others - {"int", "float"}:
-        return values
-    return [None if isinstance(v, float) and v != v else v for v in values]

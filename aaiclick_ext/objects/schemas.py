@@ -12,6 +12,8 @@ import pyarrow as pa
 from aaiclick_ext.engine.type_tree import ChType, parse
 from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
 from aaiclick_ext.objects.arrow_columns import clickhouse_zone, declare
+from aaiclick_ext.objects.refusal import Refusal
+from aaiclick_ext.objects.sequences import check_name
 from aaiclick_ext.schema.ibis_types import binary_comment, binary_paths
 
 _LEAVES: dict[type[dt.DataType], str] = {
@@ -92,8 +94,10 @@ def _check_names(names: list[Any]) -> None:
     if not names:
         raise SchemaError("a schema needs at least one column")
     for name in names:
-        if not isinstance(name, str) or not name:
-            raise SchemaError(f"{name!r} is not a column name; it must be text and not empty")
+        try:
+            check_name(name)
+        except Refusal as refusal:
+            raise SchemaError(f"a column cannot have {refusal.reason}") from refusal
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise SchemaError(f"the schema names columns twice, {twice}; rename them")
