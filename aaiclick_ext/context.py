@@ -106,6 +106,7 @@ class DataContext:
         with self._task_lock:
             if self._task is not None:
                 opened.services.oplog.begin_task(self._task)
+            opened.services.settings = self.settings
             self._future.set_result(opened)
 
     def _build(self) -> _Opened:
@@ -213,6 +214,16 @@ class DataContext:
         services.registry.close()
         services.engine.close()
 
+    def change_settings(self, settings: Settings) -> None:
+        """Use other settings from now on, as far as they are read when used.
+
+        Those are `display_rows`, `display_columns` and `memory_table_bytes`.
+        """
+        with self._task_lock:
+            self.settings = settings
+            if self.is_open:
+                self._future.result().services.settings = settings
+
     def __enter__(self) -> Self:
         """Make this the current context."""
         if self.closed:
@@ -279,7 +290,9 @@ class DataContext:
         value
             A scalar, list, tuple, range, dict of scalars, dict of lists or arrays, list of dicts
             or dataclasses, NumPy array, pandas DataFrame or Series, polars frame, Arrow table or
-            record batches.
+            record batches. Nulls stay null and NaN stays NaN, except that a NaN in a pandas
+            column of NumPy floats is null: there it marks what is missing. An index that says
+            something is refused, not lost.
         name
             A name makes the object outlive its variables: until the kernel session ends with
             ``scope="session"``, until it is deleted with ``scope="global"``, the default.
