@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 SECTION = "AaiclickExt"
 """Name of the section in a configuration."""
 
-READ_WHEN_USED = frozenset({"displayed_results", "display_rows", "display_columns"})
+READ_WHEN_USED = frozenset(
+    {"displayed_results", "display_rows", "display_columns", "memory_table_bytes"}
+)
 """Settings that a change reaches at once; the others are read when the extension is loaded."""
 
 

@@ -49,14 +49,13 @@ class Extension:
         with contextlib.ExitStack() as undo:
             shell_settings = ShellSettings(ip, self._settings_changed)
             undo.callback(shell_settings.close)
-            self.settings = shell_settings.read()
-            self.context = undo.enter_context(DataContext(settings=self.settings))
+            self.context = undo.enter_context(DataContext(settings=shell_settings.read()))
             undo.callback(_close_widgets)
             undo.callback(ValueFormatters(ip).close)
             undo.callback(LineageMagic(ip, self.context).close)
             idle = IdleCollection()
             undo.callback(idle.cancel)
-            outputs = OutputHistory(ip, lambda: self.settings.displayed_results)
+            outputs = OutputHistory(ip, lambda: self.context.settings.displayed_results)
             hooks = CellHooks(ip, self.context, outputs, LastError(ip), idle)
             undo.callback(hooks.unregister)
             hooks.register()
@@ -95,7 +94,7 @@ class Extension:
         self._undo.close()
 
     def _settings_changed(self, settings: Settings) -> None:
-        self.settings = settings
+        self.context.change_settings(settings)
 
 
 def load(ip: Any) -> None:

@@ -10,9 +10,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 
 IDLE_S = 2.0
 """How long after a cell the kernel counts as idle."""
+
+WORK_PER_PAUSE = 0.02
+"""Share of time that collections may take: with many Python objects one takes seconds."""
 
 
 class IdleCollection:
@@ -24,6 +28,7 @@ class IdleCollection:
 
     def __init__(self) -> None:
         self._timer: asyncio.TimerHandle | None = None
+        self._not_before = 0.0
 
     def schedule(self) -> None:
         """Collect when the kernel has been idle for a while from now on."""
@@ -34,7 +39,8 @@ class IdleCollection:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        self._timer = loop.call_later(IDLE_S, self._collect)
+        delay_s = max(IDLE_S, self._not_before - time.monotonic())
+        self._timer = loop.call_later(delay_s, self._collect)
 
     def cancel(self) -> None:
         """Forget a collection that was to come."""
@@ -44,4 +50,7 @@ class IdleCollection:
 
     def _collect(self) -> None:
         self._timer = None
+        started = time.monotonic()
         gc.collect()
+        ended = time.monotonic()
+        self._not_before = ended + (ended - started) / WORK_PER_PAUSE

@@ -122,11 +122,14 @@ def test_config_magic_lists_and_changes_settings(start_kernel):
     kernel.load()
     listed = kernel.check("%config AaiclickExt").stdout
     assert "AaiclickExt.displayed_results" in listed
-    told = kernel.check("%config AaiclickExt.memory_table_bytes = 5")
+    told = kernel.check("%config AaiclickExt.close_timeout_s = 5")
     assert "%reload_ext" in told.stdout
     kernel.check("%config AaiclickExt.display_rows = 2")
+    shown = kernel.check("aai.create_object_from_value({'a': [111, 222, 333]})").text
+    assert "222" in shown
+    assert "333" not in shown
     kernel.check("%reload_ext aaiclick_ext")
-    assert kernel.value("aai.context().settings.memory_table_bytes") == 5
+    assert kernel.value("aai.context().settings.close_timeout_s") == 5
     assert kernel.value("aai.context().settings.display_rows") == 2
 
 

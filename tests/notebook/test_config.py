@@ -83,10 +83,10 @@ def test_a_change_reaches_what_is_read_when_used(shell, shell_settings, changes,
     (section,) = shell.configurables
     section.update_config(Config(AaiclickExt={"displayed_results": 9}))
     assert [found.displayed_results for found in changes] == [9]
-    section.update_config(Config(AaiclickExt={"memory_table_bytes": 9}))
+    section.update_config(Config(AaiclickExt={"close_timeout_s": 9}))
     assert len(changes) == 1
     assert "%reload_ext" in capsys.readouterr().out
-    assert ShellSettings(shell, print).read().memory_table_bytes == 9
+    assert ShellSettings(shell, print).read().close_timeout_s == 9
 
 
 def test_close_takes_them_out_of_the_config_magic(shell, shell_settings):
