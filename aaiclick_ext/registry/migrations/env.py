@@ -7,10 +7,17 @@ from alembic import context
 from aaiclick_ext.registry.generation import VERSION_TABLE
 from aaiclick_ext.registry.models import Base
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    version_table=VERSION_TABLE,
-    target_metadata=Base.metadata,
-    render_as_batch=True,  # SQLite cannot alter most of a table in place
-)
-context.run_migrations()
+
+def run() -> None:
+    """Run the migrations in the transaction of the connection."""
+    context.configure(
+        connection=context.config.attributes["connection"],
+        version_table=VERSION_TABLE,
+        target_metadata=Base.metadata,
+        render_as_batch=True,  # SQLite cannot alter most of a table in place
+    )
+    context.run_migrations()
+
+
+if hasattr(context, "config"):  # Alembic runs this file; whoever imports it only looks
+    run()
