@@ -51,7 +51,11 @@ def native_threads():
 
 
 def fds():
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    """Open descriptors, without those through which ClickHouse's pool threads count their work."""
+    if not os.path.isdir("/proc/self/fd"):
+        return 0
+    targets = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+    return len([target for target in targets if "/task/" not in target])
 
 
 def registrations():
