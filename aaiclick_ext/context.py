@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import atexit
-import functools
-import logging
 import os
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from aaiclick_ext.errors import ContextError
-from aaiclick_ext.ids import Snowflake, random_node_id
+from aaiclick_ext.ids import Snowflake
+from aaiclick_ext.object_making import ObjectMaking
+from aaiclick_ext.opening import Opened, close_parts, open_parts, process_ids
 from aaiclick_ext.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from os import PathLike
+    from collections.abc import Sequence
     from types import TracebackType
 
     import ibis.expr.types as ir
 
     from aaiclick_ext.engine import ClickHouseCreds, Engine
-    from aaiclick_ext.lifecycle import Scope
-    from aaiclick_ext.objects import Backend, Catalog, Object, ObjectInfo, Services, View
-    from aaiclick_ext.objects.files import Kind
+    from aaiclick_ext.objects import Backend, Object, ObjectInfo, View
     from aaiclick_ext.oplog import OperationEvent, OplogCollector, OplogGraph, Task
-
-logger = logging.getLogger("aaiclick_ext.context")
 
 Direction = Literal["backward", "forward", "both"]
 
@@ -37,23 +31,7 @@ _entered: list[DataContext] = []
 contains ``await`` is gone in the next cell."""
 
 
-@functools.cache
-def _process_ids(_pid: int) -> tuple[int, int]:
-    """Return node id and job id of this process: one kernel session is one job."""
-    node_id = random_node_id()
-    return node_id, Snowflake(node_id).next()
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """What opening leaves behind."""
-
-    services: Services
-    backend: Backend
-    catalog: Catalog
-
-
-class DataContext:
+class DataContext(ObjectMaking):
     """One engine with everything that objects need, for the life of a kernel or a ``with`` block.
 
     Returns at once: the engine opens in a background thread. The first use waits for it, and a
@@ -82,7 +60,7 @@ class DataContext:
         settings: Settings | None = None,
     ) -> None:
         self.settings = Settings.from_env() if settings is None else settings
-        node_id, self.job_id = _process_ids(os.getpid())
+        node_id, self.job_id = process_ids(os.getpid())
         self.node_id = node_id if self.settings.node_id is None else self.settings.node_id
         self.snowflake = Snowflake(self.node_id)
         self.run_id = self.snowflake.next()
@@ -90,7 +68,7 @@ class DataContext:
         self._creds = creds
         self._task: Task | None = None
         self._task_lock = threading.Lock()
-        self._future: Future[_Opened] = Future()
+        self._future: Future[Opened] = Future()
         self._opener = threading.Thread(target=self._open, name="aai-context", daemon=True)
         self._opener.start()
         atexit.register(self.close)
@@ -109,59 +87,14 @@ class DataContext:
             opened.services.settings = self.settings
             self._future.set_result(opened)
 
-    def _build(self) -> _Opened:
-        from aaiclick_ext.engine import ClickHouseCreds, Engine
-
+    def _build(self) -> Opened:
+        opened = open_parts(self, self._creds)
         # The last function registered runs first at exit, and the engine has just registered the
         # one that closes it.
         atexit.unregister(self.close)
         if not self.closed:
             atexit.register(self.close)
-
-        creds = self.settings.ch_url if self._creds is None else self._creds
-        if isinstance(creds, str):
-            creds = ClickHouseCreds.from_url(creds)
-        engine = Engine(creds, self.settings)  # opens in a thread of its own, while we import
-        try:
-            return self._wire(engine)
-        except BaseException:
-            engine.close()
-            raise
-
-    def _wire(self, engine: Engine) -> _Opened:
-        from aaiclick_ext.lifecycle import TableWorker
-        from aaiclick_ext.objects import Backend, Catalog, Services
-        from aaiclick_ext.objects.making import leaf_from_memtable
-        from aaiclick_ext.oplog import OplogCollector
-        from aaiclick_ext.registry import Registry
-        from aaiclick_ext.schema import SchemaRegistry
-
-        engine.wait_open()
-        oplog = OplogCollector(
-            engine,
-            self.settings,
-            self.snowflake,
-            job_id=self.job_id,
-            run_id=self.run_id,
-            node_id=self.node_id,
-        )
-        registry = Registry(self.settings.sql_url, self.settings.state_path)
-        services = Services(
-            settings=self.settings,
-            engine=engine,
-            schemas=SchemaRegistry(engine),
-            worker=TableWorker(lambda tables: services.drop(tables), registry.record_tables),
-            oplog=oplog,
-            registry=registry,
-            snowflake=self.snowflake,
-            node_id=self.node_id,
-            job_id=self.job_id,
-            run_id=self.run_id,
-        )
-        backend = Backend(services)
-        backend.ingest = functools.partial(leaf_from_memtable, backend)
-        oplog.start()
-        return _Opened(services, backend, Catalog(backend))
+        return opened
 
     @property
     def is_open(self) -> bool:
@@ -169,7 +102,7 @@ class DataContext:
         return not self.closed and self._future.done() and self._future.exception() is None
 
     @property
-    def _opened(self) -> _Opened:
+    def _opened(self) -> Opened:
         if self.closed:
             raise ContextError(
                 "this DataContext was closed; run %load_ext aaiclick_ext or open another"
@@ -190,29 +123,7 @@ class DataContext:
             _entered.remove(self)
         self._opener.join()
         if self._future.exception() is None:
-            self._shut(self._future.result().services)
-
-    def _shut(self, services: Services) -> None:
-        from aaiclick_ext.lifecycle import Scope, TableName
-
-        timeout_s = self.settings.close_timeout_s
-        services.closed = True
-        services.engine.cancel()
-        services.oplog.close()
-        services.worker.close(timeout_s)
-        left = [
-            table
-            for table in services.worker.live_tables() | set(services.worker.undropped)
-            if (name := TableName.parse(table)) is not None
-            and (name.scope is not Scope.GLOBAL or name in services.deleted)
-        ]
-        for start in range(0, len(left), 100):
-            try:
-                services.drop(left[start : start + 100])
-            except Exception as error:  # noqa: BLE001  closing goes on; the reaper takes the rest
-                logger.warning("tables could not be dropped at close: %s", error)
-        services.registry.close()
-        services.engine.close()
+            close_parts(self._future.result().services)
 
     def change_settings(self, settings: Settings) -> None:
         """Use other settings from now on, as far as they are read when used.
@@ -273,212 +184,6 @@ class DataContext:
         """The Ibis backend of this context's expressions; waits until the engine is open."""
         return self._opened.backend
 
-    # Making objects.
-
-    def create_object_from_value(
-        self,
-        value: Any,
-        *,
-        name: str | None = None,
-        scope: Scope | str | None = None,
-        if_exists: Literal["replace", "append", "fail"] = "replace",
-    ) -> Object:
-        """Make a table of a Python value. Runs two statements.
-
-        Parameters
-        ----------
-        value
-            A scalar, list, tuple, range, dict of scalars, dict of lists or arrays, list of dicts
-            or dataclasses, NumPy array, pandas DataFrame or Series, polars frame, Arrow table or
-            record batches. Nulls stay null and NaN stays NaN, except that a NaN in a pandas
-            column of NumPy floats is null: there it marks what is missing. An index that says
-            something is refused, not lost.
-        name
-            A name makes the object outlive its variables: until the kernel session ends with
-            ``scope="session"``, until it is deleted with ``scope="global"``, the default.
-        if_exists
-            What to do where the name is taken. Variables bound to a replaced object keep it.
-
-        Returns
-        -------
-        Object
-            A scalar or an array has one column, ``value``.
-
-        Raises
-        ------
-        UnsupportedTypeError, ValueRangeError, SchemaError
-            For what cannot be kept as it is.
-        """
-        from aaiclick_ext.objects.making import object_from_value
-
-        opened = self._opened
-        return opened.catalog.make(
-            name,
-            scope,
-            if_exists,
-            lambda s, n: object_from_value(opened.backend, value, scope=s, name=n),
-            value,
-        )
-
-    def create_object(
-        self,
-        schema: Any,
-        *,
-        name: str | None = None,
-        scope: Scope | str | None = None,
-        if_exists: Literal["replace", "fail"] = "replace",
-    ) -> Object:
-        """Make an empty table. Runs one statement.
-
-        Parameters
-        ----------
-        schema
-            An Ibis schema, an Arrow schema, or a mapping of column to ClickHouse type.
-        """
-        from aaiclick_ext.errors import SettingsError
-        from aaiclick_ext.objects.making import object_from_schema
-
-        if if_exists not in ("replace", "fail"):
-            raise SettingsError(f"if_exists is {if_exists!r}; it can be replace or fail")
-        opened = self._opened
-        return opened.catalog.make(
-            name,
-            scope,
-            if_exists,
-            lambda s, n: object_from_schema(opened.backend, schema, scope=s, name=n),
-            None,
-        )
-
-    def read_parquet(
-        self,
-        path: str | PathLike[str],
-        *,
-        name: str | None = None,
-        scope: Scope | str | None = None,
-        if_exists: Literal["replace", "append", "fail"] = "replace",
-    ) -> Object:
-        """Make a table of Parquet files, with the types that the files have.
-
-        For `path`, `name`, `scope` and `if_exists` see `read_csv`.
-
-        Raises
-        ------
-        UnsupportedTypeError, ValueRangeError
-            For what no ClickHouse type can hold, such as a null list.
-        """
-        return self._read(path, "parquet", None, name, scope, if_exists)
-
-    def read_csv(
-        self,
-        path: str | PathLike[str],
-        *,
-        schema: Mapping[str, str] | None = None,
-        delimiter: str | None = None,
-        header: bool = True,
-        names: Sequence[str] | None = None,
-        null_values: Sequence[str] = ("",),
-        encoding: str = "utf-8",
-        name: str | None = None,
-        scope: Scope | str | None = None,
-        if_exists: Literal["replace", "append", "fail"] = "replace",
-    ) -> Object:
-        """Make a table of CSV files. Nothing is left behind where that fails.
-
-        The types of the columns are found from all rows, and no value changes by them: ``007``
-        stays text, a date has to exist. Files of one call need the same columns, in any order.
-
-        Parameters
-        ----------
-        path
-            A path of this process's machine, a glob (its files in the order of their names), or an
-            http(s) URL. ``.gz``, ``.zst``, ``.bz2`` and ``.xz`` are decompressed, of a ``.zip``
-            all members are read. A server gets the rows from here.
-        schema
-            Column to ClickHouse type, for the columns whose type is not to be found out. Values
-            have to fit exactly.
-        delimiter
-            One character. By default the first of comma, tab, semicolon and ``|`` that the first
-            line has.
-        header
-            Whether the first line names the columns; without, they are ``c1``, ``c2``…
-        names
-            Names of the columns, in place of the first line's.
-        null_values
-            Cells that are null. A cell in quotes is text, ``""`` the empty one; in a column of
-            numbers or dates it is null all the same.
-        encoding
-            Of the text, as Python calls it.
-        name, scope, if_exists
-            As for `create_object_from_value`.
-
-        Raises
-        ------
-        MissingFileError, FileError, FileContentError
-            If there is no such file, it cannot be reached, or is not CSV; a row with too many
-            cells, or too few, is not.
-        SchemaError
-            If names are missing or there twice, or files have different columns.
-        ValueRangeError
-            If a value is not of the type that `schema` gives.
-        """
-        options = {
-            "delimiter": delimiter,
-            "header": header,
-            "names": names,
-            "null_values": null_values,
-            "encoding": encoding,
-        }
-        return self._read(path, "csv", schema, name, scope, if_exists, options)
-
-    def read_json(
-        self,
-        path: str | PathLike[str],
-        *,
-        schema: Mapping[str, str] | None = None,
-        name: str | None = None,
-        scope: Scope | str | None = None,
-        if_exists: Literal["replace", "append", "fail"] = "replace",
-    ) -> Object:
-        """Make a table of JSON files: an array of objects, or one object after another.
-
-        A key that an object lacks is null. Objects inside become tuples, arrays become arrays;
-        texts that all are dates or times become such. For the parameters see `read_csv`.
-
-        Raises
-        ------
-        UnsupportedTypeError
-            If a column has values of several types, or a null or missing array.
-        """
-        return self._read(path, "json", schema, name, scope, if_exists)
-
-    def _read(
-        self,
-        path: str | PathLike[str],
-        kind: Kind,
-        schema: Mapping[str, str] | None,
-        name: str | None,
-        scope: Scope | str | None,
-        if_exists: Literal["replace", "append", "fail"],
-        options: Mapping[str, Any] | None = None,
-    ) -> Object:
-        from aaiclick_ext.objects.files import object_from_file
-
-        opened = self._opened
-
-        def build(scope: Scope, name: str | None) -> Object:
-            return object_from_file(
-                opened.backend, path, kind, schema=schema, scope=scope, name=name, **(options or {})
-            )
-
-        return opened.catalog.make(name, scope, if_exists, build, None)
-
-    def concat(self, *sources: Any) -> Object:
-        """Make one table of the rows of several sources. Runs one statement."""
-        from aaiclick_ext.objects.making import concat
-
-        listed = sources[0] if len(sources) == 1 and isinstance(sources[0], list) else sources
-        return concat(self._opened.backend, list(listed))
-
     # Reaching what is there.
 
     def table(self, name: str) -> View:
@@ -526,12 +231,14 @@ class DataContext:
 
     # Lineage.
 
-    def begin_task(self, task: Task) -> None:
+    def begin_task(self, task: Task, *, this_thread_only: bool = False) -> None:
         """Say that a cell begins; never waits for the engine."""
         with self._task_lock:
-            self._task = task
+            if not this_thread_only:
+                self._task = task
             if self.is_open:
-                self._future.result().services.oplog.begin_task(task)
+                oplog = self._future.result().services.oplog
+                oplog.begin_task(task, this_thread_only=this_thread_only)
 
     def node_name(self, view: ir.Table | str) -> str:
         """Return the name that the operation log has for a view, an object or a table."""

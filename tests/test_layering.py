@@ -23,7 +23,7 @@ LAYERS = (
     ("registry", "lifecycle"),
     ("oplog",),
     ("objects",),
-    ("context", "api"),
+    ("context", "opening", "object_making", "api"),
     ("widgets",),
     ("notebook",),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from aaiclick_ext.errors import ObjectExistsError, SettingsError, UnknownObjectError
 from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
@@ -60,7 +60,6 @@ class Catalog:
         scope: Scope | str | None,
         if_exists: IfExists,
         build: Callable[[Scope, str | None], Object],
-        value: Any,
     ) -> Object:
         """Make an object under a name, as `if_exists` says where the name is taken.
 
@@ -82,7 +81,7 @@ class Catalog:
                 f"or delete_object({name!r})"
             )
         if held is not None and if_exists == "append":
-            return self.open(name).insert(build(Scope.TEMP, None) if value is None else value)
+            return self.open(name).insert(build(Scope.TEMP, None))
         made = build(chosen, name)
         if chosen is Scope.SESSION:
             self._services.names[name] = made.table_name
