@@ -21,6 +21,9 @@ _LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _PERCENT = re.compile(r"%(?:\((?P<key>\w+)\))?[-#0-9 +*.]*[a-zA-Z]")
 _HOLE = 0xF0000  # of private use: stands for an expression inside a text
 _HOLES = re.compile("[\U000f0000-\U000ffffd]")
+_PIECE = 4
+"""A shorter piece of a secret gives too little away, and would mask too much elsewhere."""
+
 _FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 Part = str | ast.expr
@@ -59,8 +62,7 @@ def values(source: str) -> frozenset[str] | None:
     tree = parse(source)
     if tree is None:
         return None
-    found = _Secrets(tree).run()
-    return None if found is None else found | _of_comments(source)
+    return _Secrets(tree).run() | _of_comments(source)
 
 
 def text_values(text: str) -> frozenset[str] | None:
@@ -124,9 +126,12 @@ def _of_comment_block(lines: Sequence[str]) -> frozenset[str]:
     found: set[str] = set()
     for text in {*lines, "\n".join(lines)}:
         if secret_text.may_hold_secrets(text):
-            found |= secret_text.values(text, in_code=True) | (text_values(text) or frozenset())
-            tree = parse(text)
-            found |= (_Secrets(tree).run() if tree else None) or frozenset()
+            as_sql = text_values(text)
+            if as_sql is None:  # it could be anything: all of it goes
+                as_sql = frozenset(line for line in text.splitlines() if len(line) >= _PIECE)
+            found |= secret_text.values(text, in_code=True) | as_sql
+            if (tree := parse(text)) is not None:
+                found |= _Secrets(tree).run()
     return frozenset(found)
 
 
@@ -216,11 +221,10 @@ class _Secrets(ast.NodeVisitor):
         self.texts: list[list[Part]] = []
         self.found: set[str] = set()
         self.secret_names: set[str] = set()
-        self.is_readable = True
         self._seen: set[int] = set()
         self.visit(tree)
 
-    def run(self) -> frozenset[str] | None:
+    def run(self) -> frozenset[str]:
         for parts in self.texts:
             self._scan(parts)
         done: set[int] = set()
@@ -236,7 +240,7 @@ class _Secrets(ast.NodeVisitor):
                 done.add(number)
                 self._taint(value)
         clean = {value for value in self.found if value.strip() and value.strip(secret_text.MASK)}
-        return frozenset(clean) if self.is_readable else None
+        return frozenset(clean)
 
     def _scan(self, parts: Sequence[Part]) -> None:
         """Read a text with its expressions as holes; what fills a secret place is a secret."""
@@ -249,12 +253,11 @@ class _Secrets(ast.NodeVisitor):
                 text += chr(_HOLE + 1 + len(holes))
                 holes.append(part)
         found = text_values(text)
-        if found is None:
-            self.is_readable = False
-            return
+        if found is None:  # prose, or SQL that cannot be read: all of it could be a secret
+            found = frozenset({text})
         for value in found:
             pieces = _HOLES.split(value)
-            self.found |= {value} if len(pieces) == 1 else {p for p in pieces if len(p) >= 4}
+            self.found |= {value} if len(pieces) == 1 else {p for p in pieces if len(p) >= _PIECE}
             for hole in _HOLES.findall(value):
                 if 0 < ord(hole) - _HOLE <= len(holes):
                     self._taint(holes[ord(hole) - _HOLE - 1])

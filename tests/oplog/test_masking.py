@@ -246,6 +246,10 @@ SOURCES = {
     "form feed": f'x = "\x0c\u2028"\npassword = "{S}"',
     "authorization": f'headers = {{"Authorization": "Bearer {S}"}}',
     "json in text": f'payload = \'{{"password": "{S}"}}\'',
+    "cut-off sql": f"q = \"SELECT * FROM mysql('h', d, t, u, '{S}\"",
+    "prose that could be sql": f"x = \"don't call s3('u', 'k', '{S}')\"",
+    "a comment that could be sql": f"x = 1  # don't call s3('u', 'k', '{S}')",
+    "prose in an f-string": f"p = '{S}'\nx = f\"don't call s3('u', 'k', '{{p}}')\"",
     "dsn": f'connect("host=h user=u password={S} dbname=d")',
     "odbc": f'connect("Driver=x;Server=h;Uid=u;Pwd={S};")',
 }
@@ -275,7 +279,6 @@ def _parse(source):
         f"df.filter(password == '{S}'",
         f"%%bash\nexport PASSWORD={S}",
         f"%%sql\nSELECT * FROM mysql('h', d, t, u, '{S}",
-        f"q = \"SELECT * FROM mysql('h', d, t, u, '{S}\"",
     ],
 )
 def test_a_cell_that_cannot_be_read_is_not_stored(source):
@@ -301,6 +304,13 @@ def test_a_cell_that_cannot_be_read_is_not_stored(source):
 )
 def test_a_cell_without_secrets_is_left_as_it_was(source):
     assert mask_source(source) == source
+
+
+def test_prose_costs_only_itself():
+    source = 'x = 1\n\ndef f():\n    """Don\'t use remote (servers)."""\n    return x\n'
+    assert mask_source(source) == source.replace("Don't use remote (servers).", MASK).replace(
+        "Don\\'t use remote (servers).", MASK
+    )
 
 
 def test_the_rest_of_a_cell_is_left_as_it_was():
