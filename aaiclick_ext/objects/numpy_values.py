@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from aaiclick_ext.objects.refusal import unsupported
+from aaiclick_ext.objects.refusal import out_of_range, unsupported
 from aaiclick_ext.objects.sequences import array_of
 
 _ARROW_UNITS = ("s", "ms", "us", "ns")
@@ -34,6 +35,8 @@ def array_of_numpy(values: np.ndarray[Any, Any]) -> pa.Array:
     kind = values.dtype.kind
     if kind in "mM":
         values = _in_arrow_units(values)
+        if values.dtype == np.dtype("M8[D]"):
+            _check_days(values)
     elif kind == "O":
         return array_of(values.tolist())
     elif kind == "V" and values.dtype.names:
@@ -58,8 +61,7 @@ def _masked(values: np.ma.MaskedArray[Any, Any]) -> pa.Array:
     mask = np.ma.getmaskarray(values)
     if not mask.any():
         return array
-    indices = pa.array(np.arange(len(values)), mask=mask)
-    return array.take(indices)
+    return pc.if_else(pa.array(mask), pa.scalar(None, array.type), array)
 
 
 def _structs(values: np.ndarray[Any, Any]) -> pa.Array:
@@ -88,6 +90,15 @@ def _in_arrow_units(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         f"{values.dtype} has no column type; convert it with "
         f".astype('{'datetime64[D]' if kind == 'M' else 'timedelta64[s]'}') or a finer unit"
     )
+
+
+def _check_days(values: np.ndarray[Any, Any]) -> None:
+    """Refuse days beyond 32 bits, of which Arrow would keep the lower half."""
+    days = values.astype(np.int64)
+    wrong = ~np.isnat(values) & (days != days.astype(np.int32))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise out_of_range("a date outside years 1 to 9999; ClickHouse cannot hold it", row)
 
 
 def _why_not(dtype: np.dtype[Any]) -> str:

@@ -86,11 +86,11 @@ def array_of_series(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
     if dtype == np.dtype(object):
         return array_of([None if isinstance(v, float) and v != v else v for v in series.tolist()])
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
-        return pa.array(series.to_numpy(), from_pandas=True)
+        values = series.to_numpy()
+        return array_of_numpy(np.ma.masked_array(values, np.isnan(values)))
     if isinstance(dtype, np.dtype):
         return array_of_numpy(series.to_numpy())
     try:
         return pa.array(series, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise unsupported(f"dtype {dtype} has no column type ({error})") from error
-

@@ -58,6 +58,9 @@ def array_of(values: Sequence[Any]) -> pa.Array:
         If values are of several types, of one that has no column type, or out of range.
     """
     types = dict.fromkeys(map(type, values))
+    if np.ndarray in types and any(isinstance(v, np.ndarray) and not v.ndim for v in values):
+        values = [v[()] if isinstance(v, np.ndarray) and not v.ndim else v for v in values]
+        types = dict.fromkeys(map(type, values))
     nulls = {t for t in types if t is type(None) or t.__name__ in ("NAType", "NaTType")}
     if nulls - {type(None)}:
         values = [None if type(v) in nulls else v for v in values]
@@ -244,7 +247,10 @@ def _datetimes(values: Sequence[Any]) -> pa.Array:
     if any(getattr(v, "nanosecond", 0) for v in values):
         import pandas as pd
 
-        nanoseconds = [None if v is None else pd.Timestamp(v).as_unit("ns").value for v in values]
+        try:
+            nanoseconds = [v and pd.Timestamp(v).as_unit("ns").value for v in values]
+        except pd.errors.OutOfBoundsDatetime as error:
+            raise out_of_range(f"nanoseconds end in 2262 ({error})") from error
         return pa.array(nanoseconds, pa.int64()).view(pa.timestamp("ns", zone))
     return pa.array(values, pa.timestamp("us", zone))
 
@@ -272,11 +278,12 @@ def _uuids(values: Sequence[Any]) -> pa.Array:
 def _numpy_times(values: Sequence[Any]) -> pa.Array:
     from aaiclick_ext.objects.numpy_values import array_of_numpy
 
-    found = {type(v) for v in values if v is not None}
-    if len(found) > 1:
-        raise unsupported("datetime64 and timedelta64 mixed; a column has one type")
-    null = found.pop()("NaT")
-    return array_of_numpy(np.array([null if v is None else v for v in values]))
+    dtypes = {v.dtype for v in values if v is not None}
+    if len(dtypes) > 1:  # NumPy itself would wrap around where one unit does not fit another
+        shown = ", ".join(sorted(map(str, dtypes)))
+        raise unsupported(f"values of several types, {shown}; a column has one: convert them")
+    dtype = dtypes.pop()
+    return array_of_numpy(np.array(["NaT" if v is None else v for v in values], dtype))
 
 
 def _lists(values: Sequence[Any]) -> pa.Array:
