@@ -9,6 +9,7 @@ last ones without the first ones; cells can run cells; subshells run cells in ot
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +35,6 @@ class _Running:
     is_cell: bool
 
 
-class _Stack(threading.local):
-    """What runs in this thread, the innermost last."""
-
-    def __init__(self) -> None:
-        self.running: list[_Running] = []
-
-
 class CellHooks:
     """Makes each cell a task, names its results after variables and writes its events, once.
 
@@ -63,7 +57,7 @@ class CellHooks:
         self._outputs = outputs
         self._last_error = last_error
         self._idle = idle
-        self._stack = _Stack()
+        self._stacks: defaultdict[int, list[_Running]] = defaultdict(list)
 
     def register(self) -> None:
         """Start listening, and make the cell that is running now a task."""
@@ -89,7 +83,7 @@ class CellHooks:
 
     def pre_run_cell(self, info: Any) -> None:
         """Begin a cell's task in the place of the one that has just begun."""
-        running = self._stack.running
+        running = self._running
         if self._context.closed or not running:
             return
         with interrupt_held_back():
@@ -107,7 +101,7 @@ class CellHooks:
 
     def post_execute(self) -> None:
         """End a task that was not a cell."""
-        running = self._stack.running
+        running = self._running
         if running and not running[-1].is_cell:
             self._end()
 
@@ -119,12 +113,20 @@ class CellHooks:
             self._outputs.note(result)
         self._end()
 
+    @property
+    def _running(self) -> list[_Running]:
+        """What runs in this thread, the innermost last."""
+        return self._stacks[threading.get_ident()]
+
     def _begin(self, task: Task, *, is_cell: bool) -> None:
-        self._stack.running.append(_Running(task, is_cell))
-        self._context.begin_task(task)
+        self._running.append(_Running(task, is_cell))
+        self._resume()
+
+    def _resume(self) -> None:
+        self._context.begin_task(self._running[-1].task, this_thread_only=not _is_main_thread())
 
     def _end(self) -> None:
-        context, running = self._context, self._stack.running
+        context, running = self._context, self._running
         with interrupt_held_back():
             if running:
                 running.pop()
@@ -132,13 +134,22 @@ class CellHooks:
                 recorded = context.oplog.pending
                 context.oplog.end_task(names_of_views(self._ip, context) if recorded else {})
             if running:
-                context.begin_task(running[-1].task)
+                self._resume()
                 return
             self._idle.schedule()
-            if not context.is_open or not context.oplog.pending:
+            if not context.is_open or not context.oplog.pending or self._is_main_busy:
                 return
             writer = LogWriter(context.oplog.flush)
         writer.wait(WRITE_PATIENCE_S)
+
+    @property
+    def _is_main_busy(self) -> bool:
+        """Whether the main thread still runs a cell, whose results have no names yet."""
+        return bool(self._stacks[threading.main_thread().ident or 0])
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 _EVENTS = ("pre_execute", "pre_run_cell", "post_execute", "post_run_cell")

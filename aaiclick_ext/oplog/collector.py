@@ -33,6 +33,12 @@ _BATCH = 1000
 _REMEMBERED_CELLS = 64
 
 
+class _OfThread(threading.local):
+    """The cell execution that only this thread runs, if any."""
+
+    cell: CellRecord | None = None
+
+
 @dataclasses.dataclass(slots=True)
 class _Entry:
     """An event that is not written yet, with the cell that it belongs to."""
@@ -80,6 +86,7 @@ class OplogCollector:
         self._secrets: set[str] = set()
         self._outside = self._new_cell(None)
         self._cell = self._outside
+        self._of_thread = _OfThread()
         self._cells: OrderedDict[int, CellRecord] = OrderedDict()
         self._writer: int | None = None
         self._writer_left = threading.Condition()
@@ -95,7 +102,7 @@ class OplogCollector:
     @property
     def current_task(self) -> Task | None:
         """The cell execution that events now belong to."""
-        return self._cell.task
+        return (self._of_thread.cell or self._cell).task
 
     def record(
         self,
@@ -126,7 +133,7 @@ class OplogCollector:
         rows, elapsed_s
             None where they are not known.
         """
-        cell = self._cell
+        cell = self._of_thread.cell or self._cell
         masked = mask_call(cell, params or {}, sql_template, error)
         task = cell.task
         event = OperationEvent(
@@ -152,14 +159,23 @@ class OplogCollector:
         self._entries.append(_Entry(event, cell))
         return event.id
 
-    def begin_task(self, task: Task) -> None:
-        """Let events belong to a cell execution from now on; one resumed keeps what it knew."""
+    def begin_task(self, task: Task, *, this_thread_only: bool = False) -> None:
+        """Let events belong to a cell execution from now on; one resumed keeps what it knew.
+
+        Parameters
+        ----------
+        this_thread_only
+            Whether other threads go on with what they run: so it is with cells of a subshell.
+        """
         cell = self._cells.get(task.task_id)
         if cell is None:
             cell = self._cells[task.task_id] = self._new_cell(task)
             while len(self._cells) > _REMEMBERED_CELLS:
                 self._cells.popitem(last=False)
-        self._cell = cell
+        if this_thread_only:
+            self._of_thread.cell = cell
+        else:
+            self._cell = cell
 
     def end_task(self, names: Mapping[str, Sequence[str]]) -> None:
         """Fill variable names into the task's events, and let events belong to no task.
@@ -169,7 +185,10 @@ class OplogCollector:
         names
             By result table, the variables that hold it now.
         """
-        cell, self._cell = self._cell, self._outside
+        cell = self._of_thread.cell
+        if cell is None:
+            cell, self._cell = self._cell, self._outside
+        self._of_thread.cell = None
         if not names or cell.task is None:
             return
         for entry in self._snapshot():
@@ -225,7 +244,7 @@ class OplogCollector:
         except Exception as error:  # noqa: BLE001  flush raises it where somebody sees it
             logger.debug("the operation log is not ready yet: %s", error)
         while not self._closing.wait(self._settings.oplog_interval_s):
-            if self._entries and self.current_task is None:
+            if self._entries and self._cell is self._outside:
                 self._flush_quietly()
         if self._entries:
             self._flush_quietly()

@@ -84,6 +84,25 @@ def test_the_mappings_given_are_copied(collector, logged):
     assert (logged()[0].kwargs, logged()[0].params) == ({"source": "a"}, {"n": "1"})
 
 
+def test_a_task_of_one_thread_leaves_the_others_alone(collector, logged):
+    collector.begin_task(Task(1))
+
+    def subshell():
+        collector.begin_task(Task(2), this_thread_only=True)
+        collector.record("b", result_table="t2")
+        collector.end_task({"t2": ["y"], "t1": ["wrong"]})
+        collector.record("c", result_table="t3")
+
+    collector.record("a", result_table="t1")
+    thread = threading.Thread(target=subshell)
+    thread.start()
+    thread.join()
+    collector.end_task({"t1": ["x"]})
+    collector.flush()
+    found = [(e.operation, e.task_id, e.variable_names) for e in logged()]
+    assert found == [("a", 1, ("x",)), ("b", 2, ("y",)), ("c", 1, ())]
+
+
 def test_a_task_taken_up_again_is_the_same_cell(collector, logged):
     outer, inner = Task(1, source="outer"), Task(2, source="inner")
     collector.begin_task(outer)
