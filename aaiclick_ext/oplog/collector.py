@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 1000
 _REMEMBERED_CELLS = 64
+_SHORTEST_INTERVAL_S = 0.01
 
 
 class _OfThread(threading.local):
@@ -243,7 +244,8 @@ class OplogCollector:
                 self._prepare()
         except Exception as error:  # noqa: BLE001  flush raises it where somebody sees it
             logger.debug("the operation log is not ready yet: %s", error)
-        while not self._closing.wait(self._settings.oplog_interval_s):
+        interval_s = max(self._settings.oplog_interval_s, _SHORTEST_INTERVAL_S)
+        while not self._closing.wait(interval_s):
             if self._entries and self._cell is self._outside:
                 self._flush_quietly()
         if self._entries:
