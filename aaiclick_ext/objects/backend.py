@@ -30,7 +30,8 @@ from aaiclick_ext.objects.sql_text import check_select
 from aaiclick_ext.schema.ibis_types import ibis_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
+    from os import PathLike
 
     import pandas as pd
     import polars as pl
@@ -93,32 +94,35 @@ class Backend(SQLBackend):  # type: ignore[misc]
             raw = self.services.engine.query_arrow(plan.fetch_sql)
             data = restore(raw, plan.types, binary=plan.binary, booleans=plan.booleans)
         except AaiclickError as error:
-            self._record_fetch(operation, op, plan, started, error=error)
+            self.record_fetch(operation, op, plan, started, error=error)
             raise
-        self._record_fetch(operation, op, plan, started, rows=data.num_rows)
+        self.record_fetch(operation, op, plan, started, rows=data.num_rows)
         return data, plan
 
-    def _record_fetch(
+    def record_fetch(
         self,
         operation: str | None,
         op: ops.Relation,
         plan: Plan | None,
         started: float,
         *,
+        params: Mapping[str, str] | None = None,
         rows: int | None = None,
-        error: AaiclickError | None = None,
+        error: BaseException | None = None,
     ) -> None:
+        """Record that data left the database; nothing where `operation` is None."""
         if operation is None:
             return
         self.services.oplog.record(
             operation,
             result_table=self.provenance.sink_name(),
             kwargs={"source": self.provenance.name_of(op)},
+            params=params or {},
             sql_template=None if plan is None else plan.sql,
             rows=rows,
             elapsed_s=time.perf_counter() - started,
             status="ok" if error is None else "error",
-            error=None if error is None else str(error),
+            error=None if error is None else str(error) or type(error).__name__,
         )
 
     def relation_of(self, expr: ir.Expr) -> ops.Relation:
@@ -177,15 +181,31 @@ class Backend(SQLBackend):  # type: ignore[misc]
         The expression, and with it every table it reads, is held until the reader is exhausted
         or closed.
         """
+        started = time.perf_counter()
+        schema, batches, plan = self.stream(
+            expr, params=params, limit=_row_limit(limit), chunk_size=chunk_size
+        )
+        self.record_fetch("to_pyarrow_batches", self.relation_of(expr), plan, started)
+        return pa.RecordBatchReader.from_batches(schema, batches)
+
+    def stream(
+        self,
+        expr: ir.Expr,
+        *,
+        params: Mapping[Any, Any] | None = None,
+        limit: int | None = None,
+        chunk_size: int = 1_000_000,
+    ) -> tuple[pa.Schema, Generator[pa.RecordBatch, None, None], Plan]:
+        """Run an expression as `to_pyarrow_batches` does; the caller records it.
+
+        Closing the generator ends the query.
+        """
         self.services.check_open()
         op = self.relation_of(expr)
-        rows = _row_limit(limit)
-        runnable = self.without_memtables(op if rows is None else ops.Limit(op, n=rows, offset=0))
+        runnable = self.without_memtables(op if limit is None else ops.Limit(op, n=limit, offset=0))
         plan = self.planner.plan(runnable, params)
-        started = time.perf_counter()
         reader = self.services.engine.stream_arrow(plan.fetch_sql)
-        self._record_fetch("to_pyarrow_batches", op, plan, started)
-        return _restored_batches(reader, plan, chunk_size, holds=(expr, runnable))
+        return (*_restored_batches(reader, plan, chunk_size, holds=(expr, runnable)), plan)
 
     def execute(
         self,
@@ -224,6 +244,36 @@ class Backend(SQLBackend):  # type: ignore[misc]
             return _unpack(expr, data).as_py()
         frame = pl.DataFrame(data)
         return frame.to_series(0) if isinstance(expr, ir.Column) else frame
+
+    def to_csv(self, expr: ir.Table, /, path: str | PathLike[str], **keywords: Any) -> None:
+        """Write CSV as `View.export` does, or as `pyarrow.csv` does where it is given options."""
+        if set(keywords) - {"params"}:
+            super().to_csv(expr, path, **keywords)
+        else:
+            self._export(expr, path, ".csv", **keywords)
+
+    def to_parquet(self, expr: ir.Table, /, path: str | PathLike[str], **keywords: Any) -> None:
+        """Write Parquet as `View.export` does, or with the options of `pyarrow.parquet`."""
+        if set(keywords) - {"params"}:
+            super().to_parquet(expr, path, **keywords)
+        else:
+            self._export(expr, path, ".parquet", **keywords)
+
+    def to_json(self, expr: ir.Table, /, path: str | PathLike[str], **keywords: Any) -> None:
+        """Write an array of JSON objects, as `View.export` does."""
+        self._export(expr, path, ".json", **keywords)
+
+    def _export(
+        self,
+        expr: ir.Table,
+        path: str | PathLike[str],
+        suffix: str,
+        *,
+        params: Mapping[Any, Any] | None = None,
+    ) -> None:
+        from aaiclick_ext.objects.exports import write_file
+
+        write_file(self, expr, path, suffix, params=params)
 
     # What Ibis asks of a SQL backend.
 
@@ -356,13 +406,13 @@ def _unpack(expr: ir.Expr, data: pa.Table) -> Any:
 
 def _restored_batches(
     reader: pa.RecordBatchReader, plan: Plan, chunk_size: int, holds: tuple[Any, ...]
-) -> pa.RecordBatchReader:
+) -> tuple[pa.Schema, Generator[pa.RecordBatch, None, None]]:
     def restored(table: pa.Table) -> pa.Table:
         return restore(table, plan.types, binary=plan.binary, booleans=plan.booleans)
 
     schema = restored(reader.schema.empty_table()).schema
 
-    def batches(holds: tuple[Any, ...] = holds) -> Any:
+    def batches(holds: tuple[Any, ...] = holds) -> Generator[pa.RecordBatch, None, None]:
         try:
             for batch in reader:
                 yield from restored(pa.Table.from_batches([batch])).to_batches(chunk_size)
@@ -370,4 +420,4 @@ def _restored_batches(
             reader.close()
             del holds
 
-    return pa.RecordBatchReader.from_batches(schema, batches())
+    return schema, batches()

@@ -24,8 +24,8 @@ _COLUMNS_PER_QUERY = 40
 DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
 ZONE = "(Z|[+-][0-9]{2}:?[0-9]{2})"
-_NOT_A_FLOAT = "^[+-]?(0[0-9]|[0-9]{16,}$)"
-"""Leading zeros would be lost, and digits of whole numbers beyond 2^53."""
+_NOT_A_FLOAT = "^[+-]?(0[0-9]|[0-9]{16,}$|[0.]*[1-9]([.]?[0-9]){17,})"
+"""Leading zeros would be lost, digits of whole numbers beyond 2^53, and any beyond the 17th."""
 NOT_FINITE = (
     "('nan', 'NaN', 'inf', '-inf', 'Inf', '-Inf', 'Infinity', '-Infinity', 'infinity', '-infinity')"
 )
@@ -132,11 +132,15 @@ def plain_cast(text: str, type_: str) -> str:
 
 
 def moment_cast(text: str, type_: str) -> str:
-    """Return the SQL that reads dates with time; those without an offset are in the type's zone."""
+    """Return the SQL that reads dates with time; those without an offset are in the type's zone.
+
+    A null, and what is no date with time, is null: ClickHouse computes on what stands under a
+    null too, and would fail there.
+    """
     params = parse(type_).params
     scale = params[0] if type_.startswith("DateTime64") else 0
     zone = next((param for param in params if isinstance(param, str)), "UTC")
-    return f"parseDateTime64BestEffort({text}, {scale}, {quote_literal(zone)})"
+    return f"parseDateTime64BestEffortOrNull({text}, {scale}, {quote_literal(zone)})"
 
 
 _KINDS: dict[str, _Kind] = {
@@ -148,7 +152,7 @@ _KINDS: dict[str, _Kind] = {
         lambda _: "Bool",
         lambda text, _: f"(lower({text}) = 'true')",
     ),
-    "date": _Kind(is_date, lambda _: "Date32", lambda text, _: f"toDate32({text})"),
+    "date": _Kind(is_date, lambda _: "Date32", lambda text, _: f"toDate32OrNull({text})"),
     "timestamp": _Kind(lambda text: is_moment(text, ""), _moment_type(""), moment_cast),
     "instant": _Kind(lambda text: is_moment(text, ZONE), _moment_type(", 'UTC'"), moment_cast),
 }
@@ -212,7 +216,8 @@ def _text_type(name: str, facts: Facts) -> TextType:
     text = trimmed(column) if facts.is_spaced else column
     type_ = _KINDS[kind].type(facts)
     if facts.texts == facts.rows and not facts.blanks:
-        return TextType(type_, _KINDS[kind].cast(f"assumeNotNull({text})", type_))
+        cast = _KINDS[kind].cast(f"assumeNotNull({text})", type_)
+        return TextType(type_, f"assumeNotNull({cast})")
     cast = _KINDS[kind].cast(f"nullIf({text}, '')", type_)
     if kind in ("integer", "natural", "float"):
         cast = _KINDS[kind].cast(f"nullIf({text}, '')", f"Nullable({type_})")
