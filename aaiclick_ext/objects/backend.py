@@ -19,9 +19,10 @@ import pyarrow as pa
 from ibis.backends.sql import SQLBackend
 from ibis.expr.types.joins import Join
 
-from aaiclick_ext.engine.types import restore
+from aaiclick_ext.engine.types import restore, restored_schema
 from aaiclick_ext.errors import AaiclickError, ContextError, UnsupportedTypeError
 from aaiclick_ext.objects.compiler import Compiler
+from aaiclick_ext.objects.frame_columns import polars_ready
 from aaiclick_ext.objects.leaf import DatabaseTable, leaf_of
 from aaiclick_ext.objects.pandas_frames import to_pandas_frame
 from aaiclick_ext.objects.planning import Plan, Planner
@@ -217,10 +218,10 @@ class Backend(SQLBackend):  # type: ignore[misc]
         **_: Any,
     ) -> pd.DataFrame | pd.Series[Any] | Any:
         """Run an expression; a table gives a DataFrame, a column a Series, a scalar a value."""
-        data, _plan = self.fetch(expr, "execute", params=params, limit=_row_limit(limit))
+        data, plan = self.fetch(expr, "execute", params=params, limit=_row_limit(limit))
         if isinstance(expr, ir.Scalar):
             return _unpack(expr, data).as_py()
-        frame = to_pandas_frame(data)
+        frame = to_pandas_frame(data, plan.types)
         return frame.iloc[:, 0] if isinstance(expr, ir.Column) else frame
 
     def to_pandas(self, expr: ir.Expr, /, **keywords: Any) -> Any:
@@ -242,7 +243,7 @@ class Backend(SQLBackend):  # type: ignore[misc]
         data, _plan = self.fetch(expr, "to_polars", params=params, limit=_row_limit(limit))
         if isinstance(expr, ir.Scalar):
             return _unpack(expr, data).as_py()
-        frame = pl.DataFrame(data)
+        frame = pl.DataFrame(polars_ready(data))
         return frame.to_series(0) if isinstance(expr, ir.Column) else frame
 
     def to_csv(self, expr: ir.Table, /, path: str | PathLike[str], **keywords: Any) -> None:
@@ -410,7 +411,7 @@ def _restored_batches(
     def restored(table: pa.Table) -> pa.Table:
         return restore(table, plan.types, binary=plan.binary, booleans=plan.booleans)
 
-    schema = restored(reader.schema.empty_table()).schema
+    schema = restored_schema(reader.schema, plan.types, binary=plan.binary, booleans=plan.booleans)
 
     def batches(holds: tuple[Any, ...] = holds) -> Generator[pa.RecordBatch, None, None]:
         try:

@@ -77,7 +77,7 @@ def _stage_value(
     backend: Backend, value: Any, staging: str, schema: TableSchema, start: int
 ) -> str:
     columnar = to_columnar(value)
-    data = conform(columnar, schema.types)
+    data = conform(columnar, schema.types, schema.comments)
     backend.services.engine.insert_arrow(staging, with_position(data, schema.shape, start))
     return f"{columnar.source}, {data.num_rows} rows"
 

@@ -21,11 +21,13 @@ from aaiclick_ext.objects.leaf import DatabaseTable
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.ordering import POS, positional, shape_of
 from aaiclick_ext.objects.values import Columnar, to_columnar, types_from_schema
-from aaiclick_ext.schema import BINARY_COMMENT, Shape
+from aaiclick_ext.schema import Shape
+from aaiclick_ext.schema.ibis_types import binary_comment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from aaiclick_ext.engine.type_paths import Path
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.planning import Plan
     from aaiclick_ext.objects.view import View
@@ -103,17 +105,28 @@ def copy_view(view: View) -> Object:
     )
 
 
-def spec_of_plan(plan: Plan, shape: Shape, **scope_and_name: Any) -> TableSpec:
+def spec_of_plan(plan: Plan, shape: Shape) -> TableSpec:
     """Return what a table of a plan's result is: ClickHouse's types, with Ibis's corrections."""
-    types = {name: _storable(type_, name in plan.booleans) for name, type_ in plan.types.items()}
-    comments = dict.fromkeys(sorted(plan.binary), BINARY_COMMENT)
-    return TableSpec(types, comments, shape, **scope_and_name)
+    return _spec(plan.types, shape, plan.binary, plan.booleans)
 
 
-def _storable(type_: str, is_boolean: bool) -> str:
+def _spec(
+    types: Mapping[str, str], shape: Shape, binary: frozenset[Path], booleans: frozenset[Path]
+) -> TableSpec:
+    comments = {
+        name: binary_comment(paths)
+        for name in types
+        if (paths := [path for path in binary if path[0] == name])
+    }
+    storable = {name: _storable(name, type_, booleans) for name, type_ in types.items()}
+    return TableSpec(storable, comments, shape)
+
+
+def _storable(name: str, type_: str, booleans: frozenset[Path]) -> str:
+    """Return the type that a table's column can have: a comparison's UInt8 as Bool, no Nothing."""
     if type_ == "Nullable(Nothing)":
         return "Nullable(String)"
-    return type_.replace("UInt8", "Bool") if is_boolean else type_
+    return type_.replace("UInt8", "Bool") if (name,) in booleans else type_
 
 
 def make_from_select(
@@ -194,11 +207,7 @@ def concat(backend: Backend, sources: Sequence[Any]) -> Object:
     types = backend.services.engine.columns_of(sql)
     binary = frozenset().union(*(part.binary for part in parts))
     booleans = frozenset.intersection(*(part.booleans for part in parts))
-    spec = TableSpec(
-        {name: _storable(type_, name in booleans) for name, type_ in types.items()},
-        dict.fromkeys(sorted(binary), BINARY_COMMENT),
-        Shape.ARRAY if array else Shape.TABLE,
-    )
+    spec = _spec(types, Shape.ARRAY if array else Shape.TABLE, binary, booleans)
     inputs = [backend.provenance.name_of(view.op()) for view in views]
     kwargs = {f"source_{number}": name for number, name in enumerate(inputs)}
     return make_from_select(backend, sql, spec, "concat", kwargs)

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from aaiclick_ext.objects.frame_columns import pandas_objects
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 
-def to_pandas_frame(data: pa.Table) -> pd.DataFrame:
+def to_pandas_frame(data: pa.Table, types: Mapping[str, str]) -> pd.DataFrame:
     """Return a frame with numpy dtypes, and pandas' nullable ones where a column has nulls.
 
     NumPy's integers and booleans have no null: pandas would turn such a column into float64 or
@@ -34,7 +38,10 @@ def to_pandas_frame(data: pa.Table) -> pd.DataFrame:
         for field, column in zip(data.schema, data.columns, strict=True)
         if field.type in nullable and column.null_count
     ]
-    frame = data.drop_columns(with_nulls).to_pandas()
+    objects = pandas_objects(data, types)
+    frame: pd.DataFrame = data.drop_columns([*with_nulls, *objects]).to_pandas()
     for name in with_nulls:
         frame[name] = data.column(name).to_pandas(types_mapper=nullable.get)
-    return frame[data.column_names] if with_nulls else frame
+    for name, values in objects.items():
+        frame[name] = pd.Series(values, dtype=object)
+    return frame[data.column_names] if with_nulls or objects else frame

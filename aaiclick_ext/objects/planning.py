@@ -9,12 +9,14 @@ from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
 from aaiclick_ext.objects.ordering import ordered
 from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
+from aaiclick_ext.schema.ibis_types import binary_paths, boolean_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import ibis.expr.operations as ops
 
+    from aaiclick_ext.engine.type_paths import Path
     from aaiclick_ext.objects.backend import Backend
 
 
@@ -31,7 +33,7 @@ class Plan:
     types
         Column to ClickHouse type of `sql`.
     binary, booleans
-        Columns that Ibis calls binary, and boolean where ClickHouse says UInt8.
+        Where, inside which columns, Ibis says binary, and boolean for ClickHouse's UInt8.
     pairs
         Lengths of the arrays that it joins by position.
     """
@@ -39,8 +41,8 @@ class Plan:
     sql: str
     fetch_sql: str
     types: Mapping[str, str]
-    binary: frozenset[str]
-    booleans: frozenset[str]
+    binary: frozenset[Path]
+    booleans: frozenset[Path]
     pairs: tuple[tuple[Length, Length], ...] = ()
 
 
@@ -86,11 +88,6 @@ class Planner:
         sql = self._backend.compile(expression, params=params)
         types = self._backend.services.engine.columns_of(sql)
         schema = expression.schema()
-        binary = frozenset(name for name, dtype in schema.items() if dtype.is_binary())
-        booleans = frozenset(
-            name
-            for name, dtype in schema.items()
-            if dtype.is_boolean() and "UInt8" in types.get(name, "")
-        )
+        binary, booleans = binary_paths(schema), boolean_paths(schema, types)
         pairs = pairs_in(self._backend, expression.op())
         return Plan(sql, wrap_fetch(sql, types), types, binary, booleans, pairs)

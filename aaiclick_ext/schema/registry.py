@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.schema.ibis_types import ibis_schema
-from aaiclick_ext.schema.shape import BINARY_COMMENT, POSITION, SCALAR_COMMENT, Shape
+from aaiclick_ext.schema.shape import POSITION, SCALAR_COMMENT, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,11 +44,6 @@ class TableSchema:
     def ibis(self) -> sch.Schema:
         """The same columns as an Ibis schema."""
         return ibis_schema(self.types, self.comments)
-
-    @property
-    def binary(self) -> frozenset[str]:
-        """Columns that hold bytes."""
-        return frozenset(c for c, text in self.comments.items() if text == BINARY_COMMENT)
 
 
 class SchemaRegistry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import warnings
 
 import ibis
@@ -331,3 +332,29 @@ def test_null_lists_stay_refused_and_nothing_is_left(ctx, tables):
     with pytest.raises(Exception, match="list"):
         ctx.create_object_from_value({"a": [[1], None]})
     assert tables() == before
+
+
+NESTED = {
+    "deep": [[b"\xff", b""], []],
+    "ids": [[uuid.UUID(int=1)], [uuid.UUID(int=2)]],
+    "flag": [{"a": True}, {"a": False}],
+}
+
+
+class TestNestedTypesInEveryPath:
+    def test_fetch_copy_stream_and_frames(self, ctx):
+        x = ctx.create_object_from_value(NESTED)
+        assert x.data() == NESTED
+        assert x.copy().data() == NESTED
+        assert ctx.concat(x, x).data()["deep"] == NESTED["deep"] * 2
+        assert x.to_pyarrow_batches().read_all().to_pydict()["deep"] == NESTED["deep"]
+        assert x.to_pandas()["ids"].tolist() == NESTED["ids"]
+        assert x.to_polars()["deep"].to_list() == NESTED["deep"]
+        x.insert(NESTED)
+        assert x.data()["deep"] == NESTED["deep"] * 2
+
+    def test_comparisons_are_stored_as_bool(self, ctx):
+        x = ctx.create_object_from_value({"a": [1, 2, None]})
+        copied = x.select(big=x.a > 1, a="a").copy()
+        assert copied.data() == {"big": [False, True, None], "a": [1, 2, None]}
+        assert str(copied.schema()["big"]) == "boolean"
