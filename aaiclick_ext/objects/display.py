@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
+from aaiclick_ext.errors import AaiclickError
 from aaiclick_ext.objects.leaf import DatabaseTable
 from aaiclick_ext.objects.python_values import to_python
 
@@ -31,13 +32,15 @@ NULL = "NULL"
 _STYLE = """<style>
 .aaiclick-table {border-collapse: collapse; font-variant-numeric: tabular-nums;
   color: var(--jp-ui-font-color1, inherit);}
-.aaiclick-scroll table.aaiclick-table th, .aaiclick-scroll table.aaiclick-table td {padding: 2px 10px; text-align: left;
+.aaiclick-scroll table.aaiclick-table th,
+.aaiclick-scroll table.aaiclick-table td {padding: 2px 10px; text-align: left;
   white-space: pre; max-width: 36em; overflow: hidden; text-overflow: ellipsis;
   border: 0; border-bottom: 1px solid var(--jp-border-color2, rgba(128, 128, 128, .35));}
 .aaiclick-scroll table.aaiclick-table th {font-weight: 600; vertical-align: bottom;}
 .aaiclick-scroll table.aaiclick-table .aaiclick-number {text-align: right;}
 .aaiclick-table .aaiclick-type, .aaiclick-footer, .aaiclick-null {
   color: var(--jp-ui-font-color2, gray); font-weight: 400; font-size: 90%;}
+.aaiclick-error {color: var(--jp-error-color1, #d32f2f); white-space: pre-wrap;}
 .aaiclick-null {font-style: italic;}
 .aaiclick-scroll {overflow-x: auto; max-width: 100%;}
 </style>"""
@@ -80,8 +83,17 @@ class Shown:
 
 
 def mime_bundle(view: View) -> dict[str, str]:
-    """Return the view as ``text/html`` and ``text/plain``. Runs one query with a limit."""
-    shown = preview(view)
+    """Return the view as ``text/html`` and ``text/plain``. Runs one query with a limit.
+
+    Where the query fails, what is shown is the error: IPython would print it, go on, and show the
+    expression below it.
+    """
+    try:
+        shown = preview(view)
+    except AaiclickError as error:
+        text = "\n".join(map(escape_control, f"{type(error).__name__}: {error}".splitlines()))
+        alert = f'<pre class="aaiclick-error" role="alert">{html.escape(text)}</pre>'
+        return {"text/html": _STYLE + alert, "text/plain": text}
     return {"text/html": as_html(shown), "text/plain": as_text(shown)}
 
 
