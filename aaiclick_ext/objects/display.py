@@ -40,7 +40,8 @@ _STYLE = """<style>
 .aaiclick-scroll table.aaiclick-table .aaiclick-number {text-align: right;}
 .aaiclick-table .aaiclick-type, .aaiclick-footer, .aaiclick-null {
   color: var(--jp-ui-font-color2, gray); font-weight: 400; font-size: 90%;}
-.aaiclick-error {color: var(--jp-error-color1, #d32f2f); white-space: pre-wrap;}
+.aaiclick-scroll pre.aaiclick-error {color: var(--jp-error-color1, #d32f2f); padding: 0;
+  white-space: pre-wrap;}
 .aaiclick-null {font-style: italic;}
 .aaiclick-scroll {overflow-x: auto; max-width: 100%;}
 </style>"""
@@ -93,7 +94,8 @@ def mime_bundle(view: View) -> dict[str, str]:
     except AaiclickError as error:
         text = "\n".join(map(escape_control, f"{type(error).__name__}: {error}".splitlines()))
         alert = f'<pre class="aaiclick-error" role="alert">{html.escape(text)}</pre>'
-        return {"text/html": _STYLE + alert, "text/plain": text}
+        shown_html = f'{_STYLE}<div class="aaiclick-scroll">{alert}</div>'
+        return {"text/html": shown_html, "text/plain": text}
     return {"text/html": as_html(shown), "text/plain": as_text(shown)}
 
 
