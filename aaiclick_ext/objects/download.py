@@ -13,8 +13,8 @@ from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from aaiclick_ext.engine import mask_urls
 from aaiclick_ext.errors import FileError, MissingFileError
+from aaiclick_ext.masking import mask_text
 from aaiclick_ext.objects.file_sources import SourceFile
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def downloaded(url: str) -> Iterator[SourceFile]:
     FileError
         If it cannot be had for another reason.
     """
-    shown = mask_urls(url)
+    shown = mask_text(url)
     with tempfile.NamedTemporaryFile(prefix="aaiclick-") as file:
         try:
             with (
@@ -55,7 +55,7 @@ def downloaded(url: str) -> Iterator[SourceFile]:
             raise
         except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
-            refused = FileError(f"{shown} cannot be downloaded: {mask_urls(str(reason))}")
+            refused = FileError(f"{shown} cannot be downloaded: {mask_text(str(reason))}")
         else:
             yield SourceFile(shown, Path(file.name))
             return

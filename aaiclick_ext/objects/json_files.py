@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import re
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.engine.type_tree import parse
-from aaiclick_ext.errors import AaiclickError, FileContentError, SchemaError
+from aaiclick_ext.errors import AaiclickError, FileContentError, SchemaError, ValueRangeError
 from aaiclick_ext.objects.creation import TableSpec, engine_for, new_table
 from aaiclick_ext.objects.refusal import Refusal
 from aaiclick_ext.objects.sequences import columns_of
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 _CHUNK_CHARACTERS = 1 << 23
 _SPACE = " \t\r\n"
+_MOST_DIGITS = 17
+_MAY_LOSE = re.compile(r"[0-9](?:\.?[0-9]){17,}|[0-9][eE]\+?[0-9]{3}")
+"""What a number looks like that no float holds; texts can look so, too."""
 
 
 class Number(float):
@@ -39,6 +44,23 @@ class Number(float):
         number = super().__new__(cls, digits)
         number.digits = digits
         return number
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the float may be what the digits say: up to 17 of them, and not infinite."""
+        significant = re.sub(r"[eE].*|[^0-9]", "", self.digits).lstrip("0")
+        return len(significant) <= _MOST_DIGITS and not math.isinf(self)
+
+
+class InexactNumber(Exception):  # noqa: N818 -- it is made into one of our errors, never shown
+    """A number that no float holds."""
+
+
+def _exact_float(digits: str) -> float:
+    number = Number(digits)
+    if not number.is_exact:
+        raise InexactNumber(digits)
+    return float(number)
 
 
 def object_from_json(reading: Reading) -> Object:
@@ -91,6 +113,10 @@ def _table(file: SourceFile, records: list[Any], start: int, texts: Any) -> pa.T
         raise SchemaError(f"{file.label}, records {start} to {last}: {refusal}") from refusal
     if not columns:
         raise SchemaError(f"{file.label}: the objects have no keys, so there are no columns")
+    for name in columns.keys() - texts:
+        for value in columns[name]:
+            if type(value) is Number and not value.is_exact:
+                raise _inexact(file, value.digits)
     for name in columns.keys() & texts:
         columns[name] = pa.array([_text(value) for value in columns[name]], pa.string())
     try:
@@ -100,6 +126,13 @@ def _table(file: SourceFile, records: list[Any], start: int, texts: Any) -> pa.T
             f"{file.label}, records {start} to {last}: {error} (or give the column's type: "
             "schema={'column': 'String'})"
         ) from error
+
+
+def _inexact(file: SourceFile, digits: str) -> ValueRangeError:
+    return ValueRangeError(
+        f"{file.label}: a float would not keep every digit of {digits[:80]}; give the column's "
+        "type: schema={'column': 'Decimal(38, 18)'}, or 'Float64' to round it"
+    )
 
 
 def _text(value: Any) -> str | None:
@@ -115,40 +148,43 @@ def _text(value: Any) -> str | None:
 
 def _chunks(file: SourceFile, *, exact: bool) -> Iterator[list[Any]]:
     """Yield a file's records, some thousands at a time."""
-    decoder = json.JSONDecoder(parse_float=Number) if exact else json.JSONDecoder()
+    careful = json.JSONDecoder(parse_float=Number if exact else _exact_float)
     try:
         with file.open() as stream:
             head = getattr(stream, "peek")(4)[:2]  # noqa: B009 -- what open gives, has it
             encoding = "utf-16" if head in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
             text = io.TextIOWrapper(stream, encoding, newline="\n")
             try:
-                yield from _decoded(file, text, decoder)
+                yield from _decoded(file, text, careful, is_exact=exact)
             finally:
                 text.detach()
     except UnicodeError as error:
         raise FileContentError(f"{file.label} is not UTF-8 text, which JSON is") from error
+    except InexactNumber as error:
+        raise _inexact(file, str(error)) from error
     except RecursionError as error:
         raise FileContentError(f"{file.label}: the values are nested too deeply") from error
 
 
 def _decoded(
-    file: SourceFile, text: io.TextIOWrapper, decoder: json.JSONDecoder
+    file: SourceFile, text: io.TextIOWrapper, careful: json.JSONDecoder, *, is_exact: bool
 ) -> Iterator[list[Any]]:
     start = text.read(1)
     while start and start in _SPACE:
         start = text.read(1)
     if start != "{":
-        yield from _Scanner(file, text, decoder, start).chunks()
+        yield from _Scanner(file, text, careful, start).chunks()
         return
     line = start + text.readline()
     try:
-        first = decoder.decode(line)
+        first = careful.decode(line)
     except ValueError:  # an object of several lines
-        yield from _Scanner(file, text, decoder, line).chunks()
+        yield from _Scanner(file, text, careful, line).chunks()
         return
-    records, number = [first], 2
+    records, number, quick = [first], 2, json.JSONDecoder()
     while lines := text.readlines(_CHUNK_CHARACTERS):
-        yield records + _decoded_lines(file, lines, decoder, number)
+        is_plain = not is_exact and not any(map(_MAY_LOSE.search, lines))
+        yield records + _decoded_lines(file, lines, quick if is_plain else careful, number)
         records, number = [], number + len(lines)
     if records:
         yield records

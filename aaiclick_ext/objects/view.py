@@ -84,7 +84,23 @@ class View(ir.Table):  # type: ignore[misc]
         path
             Ends in ``.parquet``, ``.csv``, ``.tsv``, ``.json`` (an array of objects), ``.jsonl``
             or ``.ndjson`` (one object per line), ``.arrow`` or ``.feather``; text formats may end
-            in ``.gz`` or ``.zst`` besides.
+            in ``.gz`` or ``.zst`` besides. A file that is there is replaced.
+
+        Notes
+        -----
+        Parquet and Arrow keep every type. Text formats keep every value: numbers with all their
+        digits, dates and times in ISO 8601 (in UTC and with a Z where they have a zone), CSV text
+        in quotes, so that ``""`` is the empty one and nothing is null. JSON has no NaN and no
+        infinity; they become the texts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
+
+        Raises
+        ------
+        SettingsError
+            If the extension is of no format.
+        UnsupportedTypeError
+            If the format has no place for a column: lists in CSV, bytes in CSV and JSON.
+        FileError
+            If the file cannot be written.
         """
         from aaiclick_ext.objects.exports import export
 
