@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "aaiclick_ext"
 
 LAYERS = (
     ("errors", "settings", "ids"),
+    ("masking",),
     ("engine",),
     ("schema",),
     ("registry", "lifecycle"),

@@ -6,7 +6,6 @@ from aaiclick_ext.engine.client import get_ch_client
 from aaiclick_ext.engine.creds import ClickHouseCreds, get_creds_from_env
 from aaiclick_ext.engine.engine import Engine
 from aaiclick_ext.engine.handles import Role
-from aaiclick_ext.engine.masking import mask_sql, mask_urls
 from aaiclick_ext.engine.sql import quote_identifier, quote_literal
 from aaiclick_ext.engine.stats import ColumnInfo, QueryStats
 
@@ -18,8 +17,6 @@ __all__ = [
     "Role",
     "get_ch_client",
     "get_creds_from_env",
-    "mask_sql",
-    "mask_urls",
     "quote_identifier",
     "quote_literal",
 ]

@@ -12,8 +12,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.engine.masking import mask_urls
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -89,11 +87,13 @@ def _seen(pid: int, status: Path) -> tuple[str | None, str | None]:
     """Return command line and owner of a process, unless it is younger than its status file."""
     import psutil
 
+    from aaiclick_ext.masking import mask_text
+
     try:
         process = psutil.Process(pid)
         if process.create_time() > status.stat().st_mtime + 1:
             return None, None  # the id was given to another since, or means another elsewhere
-        command = mask_urls(" ".join(process.cmdline()) or process.name())
+        command = mask_text(" ".join(process.cmdline()) or process.name(), in_code=True)
         if len(command) > _LONGEST_COMMAND:
             command = f"{command[:_LONGEST_COMMAND]}…"
         return command, process.username()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.engine.masking import mask_sql, mask_text
 from aaiclick_ext.errors import (
     AaiclickError,
     ConnectError,
@@ -18,6 +17,7 @@ from aaiclick_ext.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
 QUERY_WAS_CANCELLED = 394
 
@@ -51,6 +51,7 @@ _NOISE = re.compile(
     re.DOTALL,
 )
 _EXPECTED = re.compile(r"\s*Expected one of: [^.]*(?:\.|$)")
+_PLACE = re.compile(r"failed at position \d+")
 _STOPS = re.compile(r"([.?!])\.+$")
 _LONGEST = 2000
 
@@ -66,16 +67,7 @@ def sentence(text: str) -> str:
     ...          " (version 26.9.2.1)")
     'Table default.t does not exist.'
     """
-    found = list(_SENTENCE.finditer(text))
-    if found:
-        text = text[found[-1].end() :] if _nested(text, found) else text[found[0].end() :]
-    for pattern in (_URL, _STACK, _VERSION, _NAME, _EXPECTED):
-        text = pattern.sub("", text)
-    text = _NOISE.sub("", text).strip().rstrip(":,")
-    text = _STOPS.sub(r"\1", text)
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]}… ({len(text) - _LONGEST} more characters)"
-    return text if text.endswith((".", "?", "!", ")", "…")) else f"{text}."
+    return _shortened(_useful(text))
 
 
 def translate(
@@ -88,7 +80,8 @@ def translate(
     """Return our error for a driver's, with a `__cause__` that is safe to print.
 
     The caller raises it outside its ``except`` block, so that no context is added that was not
-    looked at here. A cause that holds a secret anywhere in its chain is dropped.
+    looked at here. A cause that holds a secret anywhere in its chain is dropped, and so is SQL
+    that cannot be masked.
 
     Parameters
     ----------
@@ -101,23 +94,53 @@ def translate(
     """
     if isinstance(error, AaiclickError):
         return error
+    # Here, because errors are rare and the import takes a while.
+    from aaiclick_ext.masking import mask_literals, mask_message, mask_sql, secrets_of_sql
+
     text = str(error)
-    masked_sql, found = mask_sql(sql) if sql is not None else (None, ())
-    hidden = tuple(secret for secret in (*secrets, *found) if secret)
+    hidden = frozenset(filter(None, secrets)) | secrets_of_sql(sql or "")
+    masked_sql = None if sql is None else mask_sql(sql)
     code = getattr(error, "code", None) or _code_of(text)
     kind = _kind_of(error, code)
-    message = mask_text((kind is ConnectError and _reason_of(error)) or sentence(text), hidden)
+    is_readable = sql is None or masked_sql is not None
+    message = (kind is ConnectError and _reason_of(error)) or _useful(text)
+    if not is_readable:
+        message = _withheld(message)
+    message = _shortened(mask_message(message, hidden))  # a secret that is cut would not be found
     if code in _NEXT:
         message = f"{message} {_NEXT[code]}"
     translated = kind(
         message,
-        sql=mask_text(masked_sql, hidden) if masked_sql is not None else None,
+        sql=None if masked_sql is None else mask_literals(masked_sql, hidden),
         code=code,
         query_id=query_id,
     )
-    if not any(_mentions(link, hidden) for link in _chain(error)):
+    if is_readable and not any(_mentions(link, hidden) for link in _chain(error)):
         translated.__cause__ = error
     return translated
+
+
+def _useful(text: str) -> str:
+    found = list(_SENTENCE.finditer(text))
+    if found:
+        text = text[found[-1].end() :] if _nested(text, found) else text[found[0].end() :]
+    for pattern in (_URL, _STACK, _VERSION, _NAME, _EXPECTED):
+        text = pattern.sub("", text)
+    text = _NOISE.sub("", text).strip().rstrip(":,")
+    return _STOPS.sub(r"\1", text)
+
+
+def _withheld(text: str) -> str:
+    """Return what can be said where ClickHouse quotes SQL whose secrets are not known."""
+    place = _PLACE.search(text)
+    where = f"ClickHouse {place[0]} of the SQL. " if place else ""
+    return f"{where}The rest is withheld: it may hold credentials, and the SQL cannot be read."
+
+
+def _shortened(text: str) -> str:
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}… ({len(text) - _LONGEST} more characters)"
+    return text if text.endswith((".", "?", "!", ")", "…")) else f"{text}."
 
 
 def _nested(text: str, found: list[re.Match[str]]) -> bool:
@@ -161,6 +184,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
             yield link
 
 
-def _mentions(error: BaseException, secrets: tuple[str, ...]) -> bool:
-    shown = f"{error!s}{error!r}{error.args!r}"
-    return any(secret in shown for secret in secrets)
+def _mentions(error: BaseException, secrets: AbstractSet[str]) -> bool:
+    """Whether an exception shows one of the secrets, or one of its own."""
+    from aaiclick_ext.masking import mask_literals, mask_message, mask_text
+
+    text, shown = str(error), f"{error!r} {error.args!r}"
+    return (
+        mask_message(text, secrets) != text
+        or mask_literals(shown, secrets) != shown
+        or mask_text(shown, in_code=True) != shown
+    )

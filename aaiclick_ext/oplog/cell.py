@@ -6,7 +6,7 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.oplog.masking import mask_literals, mask_source, secrets_of_source
+from aaiclick_ext.masking import mask_literals, mask_source, secrets_of_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import AaiclickError, OplogError
+from aaiclick_ext.masking import mask_literals
 from aaiclick_ext.oplog.cell import CellRecord
 from aaiclick_ext.oplog.event import OperationEvent, Status
 from aaiclick_ext.oplog.log_table import ensure_log, insert_events, written_ids
 from aaiclick_ext.oplog.masked_call import mask_call
-from aaiclick_ext.oplog.masking import mask_literals
 from aaiclick_ext.oplog.spill import SpillDirectory
 
 if TYPE_CHECKING:

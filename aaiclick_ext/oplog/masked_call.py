@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.oplog.masking import (
+from aaiclick_ext.masking import (
     MASK,
+    is_secret_name,
     mask_literals,
     mask_message,
     mask_sql,
     may_hold_secrets,
     secrets_of_sql,
+    text_secrets,
 )
-from aaiclick_ext.oplog.secret_names import is_secret_name
-from aaiclick_ext.oplog.secret_text import values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,9 @@ def mask_call(
         found = set(secrets_of_sql(sql_template or ""))
         for name in doubtful:
             value = params[name]
-            found |= {value} if _is_secret_name(name) else secrets_of_sql(value) | values(value)
+            found |= (
+                {value} if _is_secret_name(name) else secrets_of_sql(value) | text_secrets(value)
+            )
         cell.learn(found)
     secrets = cell.secrets
     masked = mask_sql(sql_template) if sql_template is not None and is_doubtful else sql_template

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import traceback
 
 import pytest
 
-from aaiclick_ext.engine import mask_sql, mask_urls
 from aaiclick_ext.engine.translate import sentence, translate
 from aaiclick_ext.errors import (
     ConnectError,
@@ -145,8 +146,8 @@ def test_a_secret_in_the_chain_drops_the_chain():
             ["AKIAKEY", "wJalrSecret"],
             ["https://b.s3.amazonaws.com/k.parquet"],
         ),
-        ("SELECT * FROM postgresql('h:5432', 'db', 't', 'bob', 'it''s')", ["it''s", "bob"], []),
-        ("SELECT * FROM remote('h', 'd', 't', 'bob', 'a\\'b')", ["a\\'b"], []),
+        ("SELECT * FROM postgresql('h:5432', 'db', 't', 'bob', 'it''s')", ["it''s", "it's"], []),
+        ("SELECT * FROM remote('h', 'd', 't', 'bob', 'a\\'b')", ["a\\'b", "a'b"], []),
         ("SELECT * FROM url('https://bob:pw1@h/x.csv')", ["pw1"], ["https://bob:***@h/x.csv"]),
         ("SELECT 'postgres://u:topsecret@h/db'", ["topsecret"], ["postgres://u:***@h/db"]),
         (
@@ -160,19 +161,64 @@ def test_a_secret_in_the_chain_drops_the_chain():
     ],
 )
 def test_credentials_in_sql(sql, hidden, kept):
-    masked, secrets = mask_sql(sql)
-    for secret in hidden:
-        assert secret not in masked
-        assert any(secret in found for found in secrets)
-    for text in kept:
-        assert text in masked
-    if not hidden:
-        assert (masked, secrets) == (sql, ())
+    for repeated in (sql, "", *hidden):
+        error = translate(RuntimeError(raw(36, f"Bad <{repeated}>. (BAD_ARGUMENTS)")), sql=sql)
+        shown = "".join(traceback.format_exception(error)) + str(error.sql)
+        for secret in hidden:
+            assert secret not in shown
+        for text in kept:
+            assert text in error.sql
+        assert (error.__cause__ is None) == bool(hidden and repeated)
+        if not hidden:
+            assert error.sql == sql
+            assert str(error) == f"Bad <{repeated}>."
 
 
-def test_urls_in_text():
-    assert mask_urls("at http://u:p@h/x?sig=1&a=2") == "at http://u:***@h/x?sig=***&a=2"
-    assert mask_urls("at http://h:80/x") == "at http://h:80/x"
+UNREADABLE = "SELECT * FROM mysql('h', d, t, u, 'pa55word"
+
+
+def test_sql_that_cannot_be_masked_is_not_shown():
+    text = raw(62, f"Syntax error: failed at 35: {UNREADABLE}. (SYNTAX_ERROR)")
+    error = translate(RuntimeError(text), sql=UNREADABLE)
+    assert error.sql is None
+    assert error.code == 62
+    assert error.__cause__ is None
+    assert "withheld" in str(error)
+    assert "pa55word" not in str(error)
+
+
+def test_a_real_error_of_sql_that_cannot_be_masked(engine):
+    with pytest.raises(EngineError) as raised:
+        engine.query_arrow(UNREADABLE)
+    error = raised.value
+    assert (error.sql, error.code) == (None, 62)
+    assert "pa55" not in str(error) + repr(error) + repr(error.__cause__)
+
+
+def test_a_secret_that_only_the_message_holds():
+    text = raw(499, "Cannot read s3('https://b/x', 'AKIAKEY', 'wJalrSecret', 'CSV'). (S3_ERROR)")
+    error = translate(RuntimeError(text), sql="SELECT * FROM v")
+    assert str(error) == "Cannot read s3('https://b/x', '***', '***', 'CSV')."
+    assert error.__cause__ is None
+
+
+def test_no_part_of_a_secret_is_left_where_a_message_is_cut():
+    secret = "S3cretS3cret"
+    for length in range(1980, 2005):
+        error = translate(RuntimeError("x" * length + secret), secrets=(secret,))
+        assert "S3c" not in str(error)
+
+
+def test_the_maskers_are_imported_by_the_first_error():
+    code = (
+        "import sys; import aaiclick_ext.engine as e; from aaiclick_ext.engine import translate\n"
+        "names = {'sqlglot', 'aaiclick_ext.masking'}\n"
+        "print(sorted(names & set(sys.modules)))\n"
+        "translate.translate(ValueError('x'))\n"
+        "print(sorted(names & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "['aaiclick_ext.masking', 'sqlglot']"]
 
 
 def test_a_credential_that_clickhouse_repeats_is_masked(engine):

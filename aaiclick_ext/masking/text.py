@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from aaiclick_ext.oplog.secret_names import is_secret_name
+from aaiclick_ext.masking.names import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ _END_OF_URL = re.compile(r"\s")
 _END_OF_QUOTED_URL = re.compile(r"[\s'\"`<>]")
 _PORT = re.compile(r"[^:]*:\d*$")
 _PAIR = re.compile(
-    r"(?P<before>^|[\s?&;#,{(\[|])(?P<quote>\\?[\"']?)(?P<name>[A-Za-z_][\w.%\-]*)(?P=quote)"
+    r"(?P<before>^|[\s?&;#,{(\[|-])(?P<quote>\\?[\"']?)(?P<name>[A-Za-z_][\w.%\-]*)(?P=quote)"
     r"(?P<sign>\s*[=:]\s*)"
 )
 _ENCODED_PAIR = re.compile(
@@ -52,7 +52,10 @@ _HINTS = (
 )  # fmt: skip
 # Letters that are part of harmless words too, with what makes them a hint.
 _VAGUE_HINTS = {
-    "key": re.compile(r"(?:api|access|secret|account|private|signing|encryption|ssh)[ _-]?key"),
+    "key": re.compile(
+        r"(?:api|access|secret|account|private|signing|encryption|ssh)[ _-]?key"
+        r"|(?:[?&#]|%3f|%26)key(?:=|%3d)"
+    ),
     "pass": re.compile(r"pass(?:w|phrase)|(?<![a-z])pass(?![a-z])"),
     "auth": re.compile(r"auth[_-]?header|authorization|(?<![a-z])auth(?![a-z])"),
     "sig": re.compile(r"sig(?:nature|ning|[=%])"),
@@ -90,13 +93,13 @@ def spans(text: str, *, in_code: bool = False) -> list[tuple[int, int]]:
     return list(_merged(_all_spans(text, in_code=in_code)))
 
 
-def values(text: str, *, in_code: bool = False) -> frozenset[str]:
+def text_secrets(text: str, *, in_code: bool = False) -> frozenset[str]:
     """Return the secrets in a text, as they stand and percent-decoded."""
     found = {text[start:end] for start, end in _all_spans(text, in_code=in_code)}
     return frozenset({*found, *(unquote(value) for value in found)})
 
 
-def masked(text: str, *, in_code: bool = False) -> str:
+def mask_text(text: str, *, in_code: bool = False) -> str:
     """Return the text with each secret replaced."""
     for start, end in reversed(spans(text, in_code=in_code)):
         text = text[:start] + MASK + text[end:]

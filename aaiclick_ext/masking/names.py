@@ -22,7 +22,7 @@ _LONG = re.compile(
     r"awsaccesskeyid|googleaccessid|xamzsignature|xgoogsignature)$"
 )
 _SHORT = re.compile(r"(?:^|_)(?:pwd|pw|pass|auth|authheader|cookie|sas|secrets|creds)$")
-_QUERY_ONLY = frozenset({"sig", "signature", "hmac"})
+_QUERY_ONLY = frozenset({"sig", "signature", "hmac", "key"})
 _NOT_ALNUM = re.compile(r"[^a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -35,7 +35,8 @@ def is_secret_name(name: str, *, in_query: bool = False) -> bool:
     name
         Of a variable, key, setting, column, header or parameter, in any case and style.
     in_query
-        The name stands in a URL's query string, where ``sig`` and ``signature`` are secrets too.
+        The name stands in a URL's query string, where ``sig``, ``signature`` and ``key`` are
+        secrets too.
 
     Examples
     --------

@@ -10,8 +10,9 @@ import tokenize
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.oplog import secret_sql, secret_text
-from aaiclick_ext.oplog.secret_names import is_secret_name
+from aaiclick_ext.masking.names import is_secret_name
+from aaiclick_ext.masking.sql import names_secret_function, scan
+from aaiclick_ext.masking.text import MASK, may_hold_secrets, text_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,7 +58,7 @@ def without_magics(source: str) -> str:
     return "".join(lines)
 
 
-def values(source: str) -> frozenset[str] | None:
+def python_secrets(source: str) -> frozenset[str] | None:
     """Return the secrets of Python source, comments included, or None when it cannot be read."""
     tree = parse(source)
     if tree is None:
@@ -65,14 +66,14 @@ def values(source: str) -> frozenset[str] | None:
     return _Secrets(tree).run() | _of_comments(source)
 
 
-def text_values(text: str) -> frozenset[str] | None:
+def literal_secrets(text: str) -> frozenset[str] | None:
     """Return the secrets of one text, read as SQL and as plain text; None when it cannot be."""
-    if not secret_text.may_hold_secrets(text):
+    if not may_hold_secrets(text):
         return frozenset()
-    found = secret_sql.scan(text)
-    plain = secret_text.values(text)
+    found = scan(text)
+    plain = text_secrets(text)
     if found is None:
-        return None if secret_sql.names_secret_function(text) else plain
+        return None if names_secret_function(text) else plain
     return plain | found.values
 
 
@@ -125,11 +126,11 @@ def _of_comments(source: str) -> frozenset[str]:
 def _of_comment_block(lines: Sequence[str]) -> frozenset[str]:
     found: set[str] = set()
     for text in {*lines, "\n".join(lines)}:
-        if secret_text.may_hold_secrets(text):
-            as_sql = text_values(text)
+        if may_hold_secrets(text):
+            as_sql = literal_secrets(text)
             if as_sql is None:  # it could be anything: all of it goes
                 as_sql = frozenset(line for line in text.splitlines() if len(line) >= _PIECE)
-            found |= secret_text.values(text, in_code=True) | as_sql
+            found |= text_secrets(text, in_code=True) | as_sql
             if (tree := parse(text)) is not None:
                 found |= _Secrets(tree).run()
     return frozenset(found)
@@ -239,7 +240,7 @@ class _Secrets(ast.NodeVisitor):
             for number, value in due:
                 done.add(number)
                 self._taint(value)
-        clean = {value for value in self.found if value.strip() and value.strip(secret_text.MASK)}
+        clean = {value for value in self.found if value.strip() and value.strip(MASK)}
         return frozenset(clean)
 
     def _scan(self, parts: Sequence[Part]) -> None:
@@ -252,7 +253,7 @@ class _Secrets(ast.NodeVisitor):
             else:
                 text += chr(_HOLE + 1 + len(holes))
                 holes.append(part)
-        found = text_values(text)
+        found = literal_secrets(text)
         if found is None:  # prose, or SQL that cannot be read: all of it could be a secret
             found = frozenset({text})
         for value in found:

@@ -15,8 +15,7 @@ from sqlglot.dialects.clickhouse import ClickHouse
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from aaiclick_ext.oplog import secret_text
-from aaiclick_ext.oplog.secret_names import (
+from aaiclick_ext.masking.names import (
     HARMLESS_COLLECTION_KEYS,
     HARMLESS_HEADERS,
     Argument,
@@ -25,8 +24,8 @@ from aaiclick_ext.oplog.secret_names import (
     secret_positions,
     takes_secrets,
 )
-from aaiclick_ext.oplog.secret_spellings import mask_literals
-from aaiclick_ext.oplog.secret_text import MASK
+from aaiclick_ext.masking.spellings import mask_literals
+from aaiclick_ext.masking.text import MASK, mask_text, may_hold_secrets, text_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -236,10 +235,10 @@ class _Scan:
     def _literal(self, token: Token) -> None:
         """URLs, connection strings and tokens inside one literal or quoted identifier."""
         if token.token_type in _STRINGS or token.token_type is TokenType.IDENTIFIER:
-            found = secret_text.values(token.text)
+            found = text_secrets(token.text)
             if found:
                 self.found.values |= found
-                self._rewrite(token, secret_text.masked(token.text))
+                self._rewrite(token, mask_text(token.text))
 
     def _rewrite(self, token: Token, text: str) -> None:
         """Write a literal with another text, unless it is replaced as a whole."""
@@ -263,14 +262,14 @@ class _Scan:
         if not gap.strip():
             return
         for match in _COMMENT.finditer(gap):
-            if not secret_text.may_hold_secrets(match[0]):
+            if not may_hold_secrets(match[0]):
                 continue
             group = next(number for number in (2, 3, 4) if match[number] is not None)
             inner = scan(match[group])
             if inner is not None:
                 self.found.values |= inner.values
-                instead = secret_text.masked(inner.masked(), in_code=True)
-                self.found.values |= secret_text.values(match[group], in_code=True)
+                instead = mask_text(inner.masked(), in_code=True)
+                self.found.values |= text_secrets(match[group], in_code=True)
             else:
                 instead = MASK
             if instead != match[group]:

@@ -11,12 +11,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sqlglot.dialects.clickhouse import ClickHouse
 
-from aaiclick_ext.oplog.masking import (
+from aaiclick_ext.masking import (
     MASK,
     mask_literals,
     mask_message,
     mask_source,
     mask_sql,
+    mask_text,
     may_hold_secrets,
     secrets_of,
     secrets_of_source,
@@ -87,6 +88,8 @@ SQL = {
     "url google": f"SELECT * FROM url('https://b/x?GoogleAccessId={T}&X-Goog-Signature={S}')",
     "url token": f"SELECT * FROM url('https://b/x?a=1&access_token={S}#f')",
     "url api key": f"SELECT * FROM url('https://b/x?api_key={S}')",
+    "url key": f"SELECT * FROM url('https://b/x?key={S}&a=1')",
+    "url key in a url": f"SELECT * FROM url('https://b/x?to=https%3A%2F%2Fc%3Fkey%3D{S}')",
     "url apikey": f"SELECT * FROM url('https://b/x?ApiKey={S}')",
     "url in url": f"SELECT * FROM url('https://b/x?to=https%3A%2F%2Fc%3Ftoken%3D{S}%26a%3D1')",
     "url in a table name": f"SELECT * FROM `https://u:{S}@h/x`",
@@ -335,6 +338,15 @@ def test_a_message_keeps_what_is_no_secret():
     text = "Code: 60. DB::Exception: Table default.token doesn't exist. (UNKNOWN_TABLE)"
     assert mask_message(text) == text
     assert mask_message(f"wrong: {S}", {S}) == f"wrong: {MASK}"
+
+
+def test_plain_text_loses_passwords_and_signatures():
+    assert mask_text("at http://u:p@h/x?sig=1&a=2") == "at http://u:***@h/x?sig=***&a=2"
+    assert mask_text("at http://h:80/x") == "at http://h:80/x"
+    assert mask_text("https://h/x?key=abc&a=1") == "https://h/x?key=***&a=1"
+    assert mask_text("run --password=abc --db-token=def -v") == (
+        "run --password=*** --db-token=*** -v"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
-from aaiclick_ext.oplog.secret_text import MASK
+from aaiclick_ext.masking.text import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
