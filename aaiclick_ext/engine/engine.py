@@ -223,8 +223,14 @@ class Engine:
         return column_infos(self.query_rows(f"DESCRIBE TABLE {_qualified(table, database)}"))
 
     def cancel(self) -> None:
-        """Kill what users run on this engine now; drops and log inserts go on."""
+        """Kill what users run on this engine now; drops and log inserts go on.
+
+        Streams that nobody is reading are ended: a query that waits to be read hears no KILL, and
+        the drop of a table waits for it.
+        """
         if os.getpid() == self._pid and self._opened.done() and not self._opened.exception():
+            for stream in list(self._streams):
+                stream.cut_if_idle()
             for condition in self._opened.result().user_conditions():
                 self._kill(condition)
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
 import sqlglot as sg
 import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.base import NULL, STAR
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
-
-if TYPE_CHECKING:
-    import ibis.expr.operations as ops
 
 
 class Compiler(ClickHouseCompiler):  # type: ignore[misc]
@@ -34,8 +32,88 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
         most = sge.ParameterizedAgg(
             this=name, expressions=[sge.Literal.number(1)], params=list(given)
         )
-        value: sge.Expression = self.f.arrayElement(most, 1)
+        value: sge.Expression = self.f.arrayElementOrNull(most, 1)  # null of nothing, not 0
         return value
+
+    def visit_ScalarSubquery(  # noqa: N802
+        self, _op: ops.ScalarSubquery, *, rel: sge.Expression
+    ) -> sge.Expression:
+        """Compile the one value of a relation; Ibis's own cannot where that is a bare table."""
+        relation: Any = rel.this
+        if not isinstance(relation, sge.Query):
+            relation = sg.select(STAR).from_(rel)
+        subquery: sge.Expression = relation.subquery(copy=False)
+        return subquery
+
+    def visit_LagLead(  # noqa: N802
+        self, op: ops.Lag | ops.Lead, *, arg: sge.Expression, **arguments: Any
+    ) -> sge.Expression:
+        """Compile the value of another row; where there is no such row ClickHouse gives 0 or ''."""
+        if arguments.get("default") is None:
+            arg = self._nullable(op.arg, arg)
+        value: sge.Expression = super().visit_LagLead(op, arg=arg, **arguments)
+        return value
+
+    visit_Lag = visit_Lead = visit_LagLead  # noqa: N815
+
+    def visit_NthValue(  # noqa: N802
+        self, op: ops.NthValue, *, arg: sge.Expression, nth: sge.Expression
+    ) -> sge.Expression:
+        """Compile the value of a row of the frame, null where the frame is shorter."""
+        value: sge.Expression = self.f.nth_value(self._nullable(op.arg, arg), nth)
+        return value
+
+    def _nullable(self, op: ops.Value, arg: sge.Expression) -> sge.Expression:
+        may_be = op.dtype.nullable or op.dtype.is_nested()  # ClickHouse has no null list
+        nullable: sge.Expression = arg if may_be else self.f.toNullable(arg)
+        return nullable
+
+    def visit_ArrayIndex(  # noqa: N802
+        self, op: ops.ArrayIndex, *, arg: sge.Expression, index: sge.Expression
+    ) -> sge.Expression:
+        """Compile an element, null where the list is shorter."""
+        value: sge.Expression
+        if op.dtype.is_nested():
+            value = super().visit_ArrayIndex(op, arg=arg, index=index)
+        else:
+            value = self.f.arrayElementOrNull(arg, self.if_(index >= 0, index + 1, index))
+        return value
+
+    def visit_FloorDivide(  # noqa: N802
+        self, op: ops.FloorDivide, *, left: sge.Expression, right: sge.Expression
+    ) -> sge.Expression:
+        """Compile the division of integers without the detour over Float64, which has 53 bits."""
+        result: sge.Expression
+        if not (op.left.dtype.is_integer() and op.right.dtype.is_integer()):
+            result = super().visit_FloorDivide(op, left=left, right=right)
+            return result
+        quotient: sge.Expression = self.f.intDiv(left, right)
+        if _is_never_negative(op.left) and _is_never_negative(op.right):
+            return quotient
+        has_rest = self.f.notEquals(self.f.modulo(left, right), 0)
+        is_negative = self.f.notEquals(self.f.less(left, 0), self.f.less(right, 0))
+        rounded = sge.Sub(this=quotient, expression=self.f.multiply(has_rest, is_negative))
+        result = self.cast(rounded, op.dtype)
+        return result
+
+    def visit_DateDiff(  # noqa: N802
+        self, _op: ops.DateDiff, *, left: sge.Expression, right: sge.Expression
+    ) -> sge.Expression:
+        """Compile the days between dates; ClickHouse subtracts no Date32."""
+        days: sge.Expression = self.f.toIntervalDay(self.f.anon.dateDiff("day", right, left))
+        return days
+
+    def visit_NonNullLiteral(  # noqa: N802
+        self, op: ops.Literal, *, value: Any, dtype: dt.DataType
+    ) -> sge.Expression:
+        """Compile a literal; a decimal without a precision has the one that it needs."""
+        if isinstance(dtype, dt.Decimal) and dtype.precision is None:
+            digits = value.as_tuple()
+            scale = max(0, -digits.exponent)
+            precision = max(len(digits.digits) + max(0, digits.exponent), scale, 1)
+            dtype = dt.Decimal(precision, scale, nullable=dtype.nullable)
+        literal: sge.Expression = super().visit_NonNullLiteral(op, value=value, dtype=dtype)
+        return literal
 
     def visit_Cast(  # noqa: N802
         self, op: ops.Cast, *, arg: sge.Expression, to: dt.DataType
@@ -62,6 +140,10 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
 
 def _is_parsed(to: dt.DataType) -> bool:
     return bool(to.is_numeric() or to.is_uuid() or (to.is_timestamp() and to.timezone is None))
+
+
+def _is_never_negative(op: ops.Value) -> bool:
+    return op.dtype.is_unsigned_integer() or bool(isinstance(op, ops.Literal) and op.value >= 0)
 
 
 def _is_narrower(to: dt.DataType, given: dt.DataType) -> bool:
