@@ -247,7 +247,7 @@ class DataContext(ObjectMaking):
         return self._opened.backend.provenance.name_of(self._opened.backend.relation_of(view))
 
     def backward_oplog(self, table: ir.Table | str, max_depth: int = 10) -> list[OperationEvent]:
-        """Return the events that made a table, ordered by id: oldest first, the table itself last."""
+        """Return the events that made a table, by id: oldest first, the table itself last."""
         from aaiclick_ext.oplog import backward_oplog
 
         name = self._flushed_name(table)
