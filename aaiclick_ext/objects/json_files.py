@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import re
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 
 _CHUNK_CHARACTERS = 1 << 23
 _SPACE = " \t\r\n"
-_MOST_DIGITS = 17
-_MAY_LOSE = re.compile(r"[0-9](?:\.?[0-9]){17,}|[0-9][eE]\+?[0-9]{3}")
+_MAY_LOSE = re.compile(r"[0-9](?:\.?[0-9]){15}|[0-9][eE]\+?[0-9]{3}")
 """What a number looks like that no float holds; texts can look so, too."""
 
 
@@ -47,9 +45,12 @@ class Number(float):
 
     @property
     def is_exact(self) -> bool:
-        """Whether the float may be what the digits say: up to 17 of them, and not infinite."""
-        significant = re.sub(r"[eE].*|[^0-9]", "", self.digits).lstrip("0")
-        return len(significant) <= _MOST_DIGITS and not math.isinf(self)
+        """Whether the float says what the digits say."""
+        return _significant(self.digits) == _significant(float.__repr__(self))
+
+
+def _significant(digits: str) -> str:
+    return re.sub(r"[eE].*|[^0-9]", "", digits).strip("0")
 
 
 class InexactNumber(Exception):  # noqa: N818 -- it is made into one of our errors, never shown

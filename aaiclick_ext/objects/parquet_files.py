@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from aaiclick_ext.engine import quote_identifier
-from aaiclick_ext.errors import FileContentError, SchemaError
+from aaiclick_ext.errors import AaiclickError, FileContentError, SchemaError
+from aaiclick_ext.objects.arrow_columns import declare
 from aaiclick_ext.objects.creation import TableSpec, count_rows, engine_for, new_table
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.staging import Reading, record
@@ -71,7 +72,7 @@ def _opened(file: SourceFile) -> Iterator[pq.ParquetFile]:
         ):
             yield f
     except (pa.ArrowException, OSError, EOFError) as error:
-        if isinstance(error, (FileContentError, SchemaError)):
+        if isinstance(error, AaiclickError):
             raise
         raise FileContentError(
             f"{file.label} cannot be read as Parquet: {str(error)[:300]}"
@@ -129,21 +130,26 @@ def _pieces(reading: Reading) -> Iterator[tuple[SourceFile, pa.Table]]:
     for file in reading.files:
         with _opened(file) as opened:
             if not opened.metadata.num_rows:
-                yield file, _plain(opened.schema_arrow.empty_table())
+                yield _checked(file, opened.schema_arrow.empty_table())
             for group in range(opened.num_row_groups):
                 if opened.metadata.row_group(group).total_byte_size <= _GROUP_BYTES:
-                    yield file, _plain(opened.read_row_group(group))
+                    yield _checked(file, opened.read_row_group(group))
                     continue
                 for batch in opened.iter_batches(_ROWS_AT_ONCE, row_groups=[group]):
-                    yield file, _plain(pa.Table.from_batches([batch]))
+                    yield _checked(file, pa.Table.from_batches([batch]))
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Return a table with JSON as its text, which keeps the order of keys and nulls."""
+def _checked(file: SourceFile, table: pa.Table) -> tuple[SourceFile, pa.Table]:
+    """Return a table that ClickHouse can hold, JSON in it as text: with its nulls and order."""
     for index, field in enumerate(table.schema):
         if getattr(field.type, "extension_name", "") == "arrow.json":
             column = table.column(index)
             chunks = [chunk.storage for chunk in column.chunks]
             text = pa.chunked_array(chunks, field.type.storage_type)
             table = table.set_column(index, field.with_type(text.type), text)
-    return table
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            declare(name, column)
+        except AaiclickError as error:
+            raise type(error)(f"{file.label}: {error}") from error
+    return file, table

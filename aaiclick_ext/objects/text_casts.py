@@ -134,6 +134,11 @@ def _is_number(text: str, type_: ChType) -> str:
     return f"accurateCastOrNull({text}, {quote_literal(str(type_))}) IS NOT NULL"
 
 
+def _is_wide_integer(text: str, type_: ChType) -> str:
+    # ClickHouse does not notice more digits than 128 or 256 bits hold, it wraps.
+    return f"toString(accurateCastOrNull({text}, '{type_.name}')) = {text}"
+
+
 def _is_float(text: str, type_: ChType) -> str:
     number = f"accurateCastOrNull({text}, {quote_literal(str(type_))})"
     return f"(isFinite(ifNull({number}, inf)) OR {text} IN {NOT_FINITE})"
@@ -175,9 +180,11 @@ def _is_enum(text: str, type_: ChType) -> str:
     return f"{text} IN ({', '.join(quote_literal(name) for name, _ in type_.values)})"
 
 
-_INTEGERS = [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64, 128, 256)]
+_INTEGERS = [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
+_WIDE_INTEGERS = [f"{sign}Int{bits}" for sign in ("", "U") for bits in (128, 256)]
 _TESTS: dict[str, Callable[[str, ChType], str]] = {
     **dict.fromkeys(_INTEGERS, _is_number),
+    **dict.fromkeys(_WIDE_INTEGERS, _is_wide_integer),
     **dict.fromkeys(("Float32", "Float64", "BFloat16"), _is_float),
     **dict.fromkeys(("Enum8", "Enum16"), _is_enum),
     **dict.fromkeys(("Date", "Date32"), _is_date),

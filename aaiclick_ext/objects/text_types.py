@@ -24,8 +24,10 @@ _COLUMNS_PER_QUERY = 40
 DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
 ZONE = "(Z|[+-][0-9]{2}:?[0-9]{2})"
-_NOT_A_FLOAT = "^[+-]?(0[0-9]|[0-9]{16,}$|[0.]*[1-9]([.]?[0-9]){17,})"
-"""Leading zeros would be lost, digits of whole numbers beyond 2^53, and any beyond the 17th."""
+_LEADING_ZERO = "^[+-]?0[0-9]"
+_NO_DIGITS = "[eE].*|[^0-9]"
+_SURE_LENGTH = 15
+"""Every number of so many digits has a float of its own."""
 NOT_FINITE = (
     "('nan', 'NaN', 'inf', '-inf', 'Inf', '-Inf', 'Infinity', '-Infinity', 'infinity', '-infinity')"
 )
@@ -116,10 +118,18 @@ def _is_integer(type_: str) -> Callable[[str], str]:
 
 
 def _is_float(text: str) -> str:
+    number = f"accurateCastOrNull({text}, 'Float64')"
+    is_same = f"{_significant(text)} = {_significant(f'toString({number})')}"
     return (
-        f"((isFinite(ifNull(accurateCastOrNull({text}, 'Float64'), inf)) "
-        f"AND NOT match({text}, {quote_literal(_NOT_A_FLOAT)})) OR {text} IN {NOT_FINITE})"
+        f"((isFinite(ifNull({number}, inf)) AND NOT match({text}, {quote_literal(_LEADING_ZERO)}) "
+        f"AND if(length({text}) > {_SURE_LENGTH}, {is_same}, 1)) OR {text} IN {NOT_FINITE})"
     )
+
+
+def _significant(text: str) -> str:
+    """Return the SQL of a number's digits without zeros around them."""
+    digits = f"replaceRegexpAll({text}, {quote_literal(_NO_DIGITS)}, '')"
+    return f"trim(BOTH '0' FROM {digits})"
 
 
 def _moment_type(zone: str) -> Callable[[Facts], str]:
