@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from aaiclick_ext.errors import UnsupportedTypeError
+from aaiclick_ext.errors import UnsupportedTypeError, ValueRangeError
 from aaiclick_ext.objects.ordering import (
     POS,
     hide_position,
@@ -82,11 +82,30 @@ def _operand(left: View, right: Any) -> Any:
         from aaiclick_ext.objects.making import object_from_value
 
         return object_from_value(left._backend, right)  # noqa: SLF001
+    if isinstance(right, int) and not -(2**63) <= right < 2**63:
+        return _large(right)
     return right
 
 
+def _large(value: int) -> ir.Scalar:
+    """Return an integer that Ibis's own literals, which are signed, cannot hold."""
+    import ibis
+
+    if not 0 <= value < 2**64:
+        raise ValueRangeError(f"{value} does not fit 64 bits; use decimal.Decimal (76 digits)")
+    return ibis.literal(value, "uint64")
+
+
 def _combine(function: Function, left: View, right: Any, *, reflected: bool) -> View:
-    apply: Function = (lambda x, y: function(y, x)) if reflected else function
+
+    def apply(x: Any, y: Any) -> Any:
+        value = function(y, x) if reflected else function(x, y)
+        if isinstance(value, bool):  # neither knew the other, so Python compared identities
+            raise UnsupportedTypeError(
+                f"{x.type()} has no comparison with {type(right).__name__} {right!r}"
+            )
+        return value
+
     if isinstance(right, View) and shape_of(right.op()) is Shape.ARRAY:
         if shape_of(left.op()) is Shape.SCALAR:
             return _with_scalar(lambda x, y: apply(y, x), right, _scalar(left))
@@ -191,6 +210,10 @@ class ArrayView(ElementwiseView):
     """
 
     __hash__ = object.__hash__
+
+    @property
+    def _as_ibis(self) -> ir.Table:
+        return ir.Table(self.op())  # whose count and the like are Ibis's, as Ibis needs them
 
     def _reduce(self, name: str, reduce: Callable[[ir.Column], ir.Scalar], **params: Any) -> View:
         table = ir.Table(self.op())

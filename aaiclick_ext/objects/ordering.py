@@ -42,14 +42,13 @@ _ROW_WISE = (ops.Project, ops.Filter, ops.Limit, ops.DropNull, ops.FillNull, ops
 def _rebuild(op: Any, parent: ops.Relation) -> ops.Relation | None:
     """Return a row-wise operation on top of a parent that carries ``_pos``."""
     if isinstance(op, ops.Project):
-        if op.find((ops.WindowFunction, ops.Unnest)):
+        if any(value.find(ops.Unnest, filter=ops.Value) for value in op.values.values()):
             return None
         values = {POS: ops.Field(parent, POS)}
-        values |= {name: value.replace({op.parent: parent}) for name, value in op.values.items()}
+        values |= {name: _moved(value, op.parent, parent) for name, value in op.values.items()}
         return ops.Project(parent, values)
     if isinstance(op, ops.Filter):
-        predicates = [predicate.replace({op.parent: parent}) for predicate in op.predicates]
-        return ops.Filter(parent, predicates)
+        return ops.Filter(parent, [_moved(value, op.parent, parent) for value in op.predicates])
     if isinstance(op, ops.Limit):
         in_order = ops.Sort(parent, [ops.SortKey(ops.Field(parent, POS), ascending=True)])
         return ops.Limit(in_order, n=op.n, offset=op.offset)
@@ -61,6 +60,14 @@ def _rebuild(op: Any, parent: ops.Relation) -> ops.Relation | None:
     if isinstance(op, ops.FillNull):
         return op.copy(parent=parent)
     return ops.DropColumns(parent, columns_to_drop=op.columns_to_drop)
+
+
+def _moved(value: ops.Value, old: ops.Relation, parent: ops.Relation) -> ops.Value:
+    """Return a value over a parent that carries ``_pos``, its windows in that order."""
+    moved = value.replace({old: parent})
+    key = ops.SortKey(ops.Field(parent, POS), ascending=True)
+    windows = moved.find(ops.WindowFunction, filter=ops.Value)
+    return moved.replace({w: w.copy(order_by=(key,)) for w in windows if not w.order_by})
 
 
 def _numbered_leaf(op: DatabaseTable) -> ops.Relation:
@@ -79,12 +86,26 @@ def hide_position(op: ops.Relation) -> ops.Relation:
 
 
 def ordered(op: ops.Relation) -> ops.Relation:
-    """Return the relation with its rows in position order, where it has one."""
+    """Return the relation with its rows in position order, where it has one.
+
+    So are the relations below whose rows follow from their order: a sum of ``a[:3]`` has no order,
+    but its three elements are the first.
+    """
     with_position = positional(op)
-    if with_position is None:
-        return op
-    key = ops.SortKey(ops.Field(with_position, POS), ascending=True)
-    return hide_position(ops.Sort(with_position, [key]))
+    if with_position is not None:
+        key = ops.SortKey(ops.Field(with_position, POS), ascending=True)
+        op = hide_position(ops.Sort(with_position, [key]))
+    by_order = {
+        node: hide_position(relation)
+        for node in op.find((ops.Limit, ops.Project))
+        if isinstance(node, ops.Limit) or _has_window(node)
+        if (relation := positional(node)) is not None
+    }
+    return op.replace(by_order) if by_order else op
+
+
+def _has_window(op: ops.Project) -> bool:
+    return any(v.find(ops.WindowFunction, filter=ops.Value) for v in op.values.values())
 
 
 def is_dense(op: ops.Relation) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import ibis.expr.operations as ops
@@ -43,6 +44,11 @@ class View(ir.Table):  # type: ignore[misc]
                 "this expression has no table of ours below it; aai.view(expr) adopts one"
             )
         return backend
+
+    @property
+    def _as_ibis(self) -> ir.Table:
+        """The table that Ibis's own methods are run on."""
+        return self
 
     # Leaving the database.
 
@@ -146,6 +152,8 @@ class View(ir.Table):  # type: ignore[misc]
             "x.to_pyarrow_batches() for one batch after another, x.columns for the names"
         )
 
+    __reversed__ = None  # or Python would ask for x[0], x[1]… up to len(x)
+
     def __eq__(self, other: object) -> bool:
         return self is other
 
@@ -159,7 +167,7 @@ class View(ir.Table):  # type: ignore[misc]
 
     def __int__(self) -> int:
         value = self._cell()
-        if isinstance(value, float) and not value.is_integer():
+        if isinstance(value, (float, Decimal)) and value != value // 1:
             raise UnsupportedTypeError(f"{value} is not a whole number; use float(x) or round it")
         return int(value)
 
@@ -198,6 +206,10 @@ class GroupedView(GroupedTable):  # type: ignore[misc]
     """A grouped table whose aggregates are Views."""
 
     __slots__ = ()
+
+    @property
+    def _as_ibis(self) -> GroupedTable:
+        return self
 
 
 def make_view(op: ops.Relation) -> View:

@@ -63,7 +63,9 @@ def _wrap(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         with recorded_as_one() as outermost:
-            result = adopt(method(self, *args, **kwargs))
+            table = self._as_ibis
+            result = method(table, *args, **kwargs)
+            result = self if result is table else adopt(result)
         if outermost and isinstance(result, View) and result is not self:
             _record(name, parameters, self, args, kwargs, result)
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import operator
 import threading
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from aaiclick_ext.context import DataContext
-from aaiclick_ext.errors import ContextError
+from aaiclick_ext.errors import ContextError, UnsupportedTypeError, ValueRangeError
 from aaiclick_ext.settings import Settings
 
 
@@ -92,3 +93,59 @@ class TestScalars:
         assert (a - five).data() == [-4, -3]
         assert (a + np.int64(3)).data() == [4, 5]
         assert (np.int64(3) - a).data() == [2, 1]
+
+
+class TestOrder:
+    def test_a_projection_of_paired_arrays_keeps_it(self, ctx):
+        a = ctx.create_object_from_value([3, 1, 2])
+        y = a.filter(a.value > 1) + np.array([10, 20])
+        doubled = y.select(w=y.value * 2)
+        assert doubled.data() == [26, 44]
+        assert (doubled + y).data() == [39, 66]
+
+    def test_windows_keep_it_and_follow_it(self, ctx):
+        n = 300_000
+        a = ctx.create_object_from_value(np.arange(n)[::-1])
+        centred = a.select(d=a.value - a.value.mean())
+        assert centred[:2].data() == [(n - 1) / 2, (n - 3) / 2]
+        running = a.select(s=a.value.cumsum())
+        assert running.data() == np.arange(n)[::-1].cumsum().tolist()
+        steps = a.select(s=a.value - a.value.lag())
+        assert steps[:3].data() == [None, -1, -1]
+        assert steps.min().data() == steps.max().data() == -1
+
+    def test_reductions_of_a_slice_are_of_its_elements(self, ctx):
+        n = 2_000_000
+        a = ctx.create_object_from_value(np.arange(n)).insert(np.arange(n, 2 * n))
+        assert a[n - 1 : n + 2].sum().data() == 3 * n
+        assert a[n:].min().data() == n
+        assert (a[:3] - a[2:5].mean()).data() == [-3, -2, -1]
+        assert a[:3].order_by(ibis.desc("value")).data() == {"value": [2, 1, 0]}
+
+    def test_slices_from_the_end(self, ctx):
+        a = ctx.create_object_from_value([3, 1, 2, 5, 4])
+        assert a[-2:].data() == [5, 4]
+        assert a[:-3].data() == [3, 1]
+        assert (a[1:-1] + a[-3:]).data() == [3, 7, 9]
+
+
+class TestOperands:
+    def test_literals_beyond_int64(self, ctx):
+        a = ctx.create_object_from_value(np.array([2**64 - 1, 0], dtype="uint64"))
+        assert (a == 2**64 - 1).data() == [True, False]
+        with pytest.raises(ValueRangeError, match="does not fit 64 bits"):
+            operator.eq(a, 2**64)
+
+    def test_a_comparison_that_nobody_knows_is_refused(self, ctx):
+        a = ctx.create_object_from_value([1])
+        with pytest.raises(UnsupportedTypeError, match="comparison with object"):
+            operator.eq(a, object())
+
+    def test_an_array_is_not_reversible(self, ctx):
+        with pytest.raises(TypeError, match="not reversible"):
+            reversed(ctx.create_object_from_value([1, 2]))
+
+    def test_int_needs_a_whole_number(self, ctx):
+        with pytest.raises(UnsupportedTypeError, match="not a whole number"):
+            int(ctx.create_object_from_value(Decimal("1.5")))
+        assert int(ctx.create_object_from_value(Decimal("2.0"))) == 2
