@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import re
 import uuid
 from decimal import Decimal
 from typing import NamedTuple
@@ -20,6 +21,17 @@ from aaiclick_ext.errors import AaiclickError, SchemaError, UnsupportedTypeError
 from aaiclick_ext.objects.values import Shape, to_columnar
 
 INDIA = ZoneInfo("Asia/Kolkata")
+
+
+def _shown(value):
+    """Return a test's id: the same in every process, so without addresses."""
+    return re.sub(r"0x[0-9a-fA-F]+", "…", repr(value))[:50]
+
+
+def _name(value):
+    if isinstance(value, str):
+        return None
+    return f"{type(value).__module__.split('.')[0]}-{_shown(value)}"
 
 
 class Color(enum.Enum):
@@ -194,14 +206,6 @@ ARRAYS = [
 ]  # fmt: skip
 
 
-def _name(value):
-    return (
-        f"{type(value).__module__.split('.')[0]}-{value!r}"[:60]
-        if not isinstance(value, str)
-        else None
-    )
-
-
 @pytest.mark.parametrize(("value", "type_"), ARRAYS, ids=_name)
 def test_arrays(value, type_):
     columnar = to_columnar(value)
@@ -237,7 +241,7 @@ TABLES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("value", "types", "rows"), TABLES, ids=lambda v: repr(v)[:50])
+@pytest.mark.parametrize(("value", "types", "rows"), TABLES, ids=_shown)
 def test_tables(value, types, rows):
     columnar = to_columnar(value)
     assert columnar.types == types
@@ -376,7 +380,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("value", "error", "match"), REFUSED, ids=lambda v: repr(v)[:50])
+@pytest.mark.parametrize(("value", "error", "match"), REFUSED, ids=_shown)
 def test_refused_with_place_and_remedy(value, error, match):
     with pytest.raises(error, match=match) as caught:
         to_columnar(value)
