@@ -48,7 +48,7 @@ def test_a_live_holder_is_named(status):
     assert str(holder).endswith(", since 2026-11-21 02:39:56")
 
 
-@pytest.mark.parametrize("pid", [2**31 - 1, os.getpid()])
+@pytest.mark.parametrize("pid", [2**31 - 1, os.getpid()], ids=["nobody", "ourselves"])
 def test_a_holder_that_cannot_be_seen(status, pid):
     """Of another container, or its id was given to a younger process since."""
     folder = status(f"PID: {pid}\n")
