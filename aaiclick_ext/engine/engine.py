@@ -160,6 +160,11 @@ class Engine:
         A null that its column cannot hold is an error, and so is an unknown column. What fails
         in the middle may leave the rows before it.
 
+        The embedded engine reports as written what materialized views write, and rows that the
+        table then refuses by a constraint or for too many partitions: where that can be, count
+        the table's rows afterwards. Of a killed insert it only tells that fewer rows were written
+        than given, which views can make up for.
+
         Parameters
         ----------
         table, database

@@ -97,6 +97,20 @@ def test_insert_arrow(engine):
     engine.command("DROP TABLE ins")
 
 
+@pytest.mark.parametrize("condition", ["1", "a < 3", "0"])
+def test_an_insert_into_a_table_with_a_view_is_whole(engine, condition):
+    """chdb counts the rows that the view writes too."""
+    engine.command("CREATE TABLE viewed (a Int64) ENGINE = MergeTree ORDER BY ()")
+    engine.command(
+        "CREATE MATERIALIZED VIEW seen ENGINE = MergeTree ORDER BY () "
+        f"AS SELECT a FROM viewed WHERE {condition}"
+    )
+    assert engine.insert_arrow("viewed", pa.table({"a": range(10)})).written_rows >= 10
+    assert engine.query_rows("SELECT count() FROM viewed") == [(10,)]
+    engine.command("DROP TABLE seen")
+    engine.command("DROP TABLE viewed")
+
+
 def test_a_large_insert_is_whole_and_in_order(engine):
     n = 1_000_000
     engine.command("CREATE TABLE large (a Int64, s String) ENGINE = MergeTree ORDER BY ()")
