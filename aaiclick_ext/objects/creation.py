@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
+from aaiclick_ext.errors import EngineError
 from aaiclick_ext.lifecycle.names import Scope
 from aaiclick_ext.registry import TableRow
 from aaiclick_ext.schema import POSITION, SCALAR_COMMENT, Shape, TableSchema
@@ -103,11 +104,18 @@ def create_table(
     *,
     table: str,
 ) -> DatabaseTable:
-    """Create a table and fill it from Arrow; return a leaf of it. Runs two statements."""
+    """Create a table and fill it from Arrow; return a leaf of it. Runs up to three statements.
+
+    Raises
+    ------
+    EngineError
+        If not every row arrived.
+    """
     engine = engine_for(backend, spec, 0 if data is None else data.nbytes)
     backend.services.engine.command(spec.ddl(table, engine))
     if data is not None and data.num_rows:
         backend.services.engine.insert_arrow(table, with_position(data, spec.shape))
+        check_rows(backend, table, data.num_rows)
     rows = 0 if data is None else data.num_rows
     schema = TableSchema(spec.types, spec.comments, spec.shape, engine, rows)
     backend.services.schemas.put(table, schema)
@@ -145,6 +153,27 @@ def create_table_as(
         TableSchema(spec.types, spec.comments, spec.shape, engine, count_rows(backend, table)),
     )
     return backend.leaf(table), elapsed_s
+
+
+def check_rows(backend: Backend, table: str, expected: int, *, target: str | None = None) -> None:
+    """Raise EngineError where a table does not hold as many rows as were put into it.
+
+    chdb reports rows as written that the table then refused: by a constraint, for too many
+    partitions, or because a view failed.
+
+    Parameters
+    ----------
+    target
+        The table that the rows were meant for, where they were put into another first.
+    """
+    found = count_rows(backend, table)
+    if found != expected:
+        raise EngineError(
+            f"{target or table}: {expected} rows were expected after an insert, {found} found. "
+            "ClickHouse took the others and dropped them without a word; check the table's "
+            "constraints and partitions, and the space on the disk.",
+            sql=f"INSERT INTO {quote_identifier(table)}",
+        )
 
 
 def count_rows(backend: Backend, table: str) -> int:

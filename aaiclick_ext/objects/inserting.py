@@ -18,6 +18,7 @@ from aaiclick_ext.objects.casting import lossless_cast
 from aaiclick_ext.objects.creation import (
     MERGE_TREE,
     TableSpec,
+    check_rows,
     count_rows,
     new_table,
     with_position,
@@ -56,9 +57,10 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
                 _stage_view(backend, source, staging, schema, start + before)
                 names.append(backend.provenance.name_of(source.op()))
             else:
-                params[f"source_{number}"] = _stage_value(
+                params[f"source_{number}"], rows = _stage_value(
                     backend, source, staging, schema, start + before
                 )
+                check_rows(backend, staging, before + rows, target=table)
         added = count_rows(backend, staging)
         services.schemas.set_rows(table, None)  # Ctrl-C may come after the move was done
         engine = _move(backend, table, staging, schema, engine)
@@ -75,11 +77,12 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
 
 def _stage_value(
     backend: Backend, value: Any, staging: str, schema: TableSchema, start: int
-) -> str:
+) -> tuple[str, int]:
+    """Insert a value's rows; return what it is, and how many."""
     columnar = to_columnar(value)
     data = conform(columnar, schema.types, schema.comments)
     backend.services.engine.insert_arrow(staging, with_position(data, schema.shape, start))
-    return f"{columnar.source}, {data.num_rows} rows"
+    return f"{columnar.source}, {data.num_rows} rows", data.num_rows
 
 
 def _stage_view(

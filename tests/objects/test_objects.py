@@ -24,6 +24,7 @@ from aaiclick_ext.errors import (
 )
 from aaiclick_ext.lifecycle import Scope
 from aaiclick_ext.objects import ArrayObject, Object
+from aaiclick_ext.objects.creation import TableSpec, create_table, new_table
 from aaiclick_ext.settings import Settings
 
 BIG = 200_000  # rows of Int64: beyond the threshold of Memory
@@ -89,7 +90,7 @@ class TestInsert:
         for bad in ({"a": [300]}, {"a": [None]}, {"b": [1]}, {"a": ["text"]}, wide):
             with pytest.raises((SchemaError, ValueRangeError, EngineError)):
                 x.insert({"a": [5]}, bad)
-            assert x.data() == {"a": [1, 2]}
+            assert sorted(x.data()["a"]) == [1, 2]
         assert x.shape == (2, 1)
 
     def test_views_that_do_not_fit_a_nullable_column(self, ctx):
@@ -325,6 +326,38 @@ class TestErrors:
             with pytest.raises(EngineError, match="stop"):
                 bad.to_pyarrow()
             assert x.filter(x.a < 3).data() == {"a": [0, 1, 2]}
+
+
+class CheckedSpec(TableSpec):
+    """A table that refuses some rows, of which chdb says that they were written."""
+
+    def ddl(self, table, engine):
+        return super().ddl(table, engine).replace(") ENGINE", ", CONSTRAINT c CHECK a < 3) ENGINE")
+
+
+class TestRowsThatTheTableRefuses:
+    @pytest.mark.parametrize("scope", [Scope.TEMP, Scope.SESSION])
+    def test_of_a_new_table(self, ctx, tables, scope):
+        backend = ctx.create_object_from_value([1])._backend
+        spec, before = CheckedSpec({"a": "Int64"}, scope=scope, name="checked"), tables()
+        with pytest.raises(EngineError) as raised, new_table(backend, spec) as table:
+            create_table(backend, spec, pa.table({"a": [1, 2, 3]}), table=table)
+        for said in (table, "3 rows", "0 found"):
+            assert said in str(raised.value)
+        assert tables() == before
+
+    def test_of_an_insert(self, ctx, tables):
+        x = ctx.create_object_from_value({"a": [1, 2]}, scope="session", name="checked_target")
+        ctx.engine.command(f"ALTER TABLE {x.table_name} ADD CONSTRAINT c CHECK a < 3")
+        before = tables()
+        with pytest.raises(EngineError) as raised:
+            x.insert({"a": [2]}, {"a": [1, 2, 3]})
+        for said in (x.table_name, "4 rows", "1 found"):
+            assert said in str(raised.value)
+        assert sorted(x.data()["a"]) == [1, 2]
+        x.insert({"a": [2]}, {"a": [0]})
+        assert sorted(x.data()["a"]) == [0, 1, 2, 2]
+        assert tables() == before
 
 
 def test_null_lists_stay_refused_and_nothing_is_left(ctx, tables):
