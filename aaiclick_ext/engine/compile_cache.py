@@ -78,6 +78,8 @@ class _Walk:
             return (kind, node.name, node.schema, node.namespace)
         if isinstance(node, ops.SQLQueryResult):
             return (kind, node.query, node.schema)
+        if isinstance(node, ops.SQLStringView):
+            return (kind, self.node(node.parent), node.query, node.schema)
         if isinstance(node, ops.Literal):
             return (kind, type(node.value), repr(node.value), node.dtype)
         if isinstance(node, ops.SelfReference):  # numbered upwards for ever: number them per key

@@ -18,8 +18,6 @@ from aaiclick_ext.objects.view import JoinView, View, make_view
 from aaiclick_ext.objects.wrapping import adopt
 
 if TYPE_CHECKING:
-    from sqlglot.tokens import Token
-
     from aaiclick_ext.objects.backend import Backend
 
 
@@ -40,7 +38,7 @@ def sql_view(backend: Backend, catalog: Catalog, query: str) -> View:
     if named:
         for name in named:
             catalog.open(name)
-        text = _with_tables(text, tokens, {name: objects[name] for name in named})
+        text = _with_objects(text, {name: objects[name] for name in named})
     tables = [objects[name] for name in named]
     tables += [t for t in names_in(tokens, services.worker.live_tables()) if t not in tables]
     leaves = Leaves(tuple(backend.leaf(table) for table in tables if TableName.parse(table)))
@@ -50,14 +48,17 @@ def sql_view(backend: Backend, catalog: Catalog, query: str) -> View:
     return make_view(op)
 
 
-def _with_tables(text: str, tokens: list[Token], tables: dict[str, str]) -> str:
-    """Return the text with the names of objects replaced by their quoted tables."""
-    parts, end = [], 0
-    for token in tokens:
-        if token.text in tables and text[token.start : token.end + 1].strip('`"') == token.text:
-            parts += [text[end : token.start], quote_identifier(tables[token.text])]
-            end = token.end + 1
-    return "".join([*parts, text[end:]])
+def _with_objects(text: str, tables: dict[str, str]) -> str:
+    """Return the text with named objects as tables that it can name.
+
+    As common table expressions, so that ClickHouse decides where a name means the table: a column,
+    an alias or a table of the text's own may have the same one.
+    """
+    expressions = ", ".join(
+        f"{quote_identifier(name)} AS (SELECT * FROM {quote_identifier(table)})"
+        for name, table in tables.items()
+    )
+    return f"WITH {expressions} SELECT * FROM (\n{text}\n)"
 
 
 def adopt_expression(backend: Backend, expr: ir.Table) -> View:

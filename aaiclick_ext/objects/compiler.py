@@ -24,6 +24,14 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
         text = sge.Subquery(this=sge.Var(this=f"\n{query}\n"))  # it may end in a comment
         return sge.Subquery(this=sg.select(STAR).from_(text))
 
+    def visit_SQLStringView(  # noqa: N802
+        self, op: ops.SQLStringView, *, query: str, leaves: object = None, **arguments: Any
+    ) -> sge.Expression:
+        """Compile a SELECT over a relation; its leaves are only held."""
+        del leaves
+        text: sge.Expression = super().visit_SQLStringView(op, query=query, **arguments)
+        return text
+
     def visit_Mode(  # noqa: N802
         self, _op: ops.Mode, *, arg: sge.Expression, where: sge.Expression | None
     ) -> sge.Expression:

@@ -51,6 +51,12 @@ class SQLQueryResult(ops.SQLQueryResult):  # type: ignore[misc]
     leaves: Any = Leaves()
 
 
+class SQLStringView(ops.SQLStringView):  # type: ignore[misc]
+    """A SELECT over a relation, with a leaf for each other table of ours that its text names."""
+
+    leaves: Any = Leaves()
+
+
 def is_owned(leaf: ops.DatabaseTable) -> bool:
     """Say whether a leaf's table is one that we make and drop."""
     return leaf.namespace.database is None and TableName.parse(leaf.name) is not None
@@ -98,4 +104,6 @@ def inputs_of(op: ops.Node) -> tuple[ops.Node, ...]:
     """Return the nodes that an operation is made of, the leaves of SQL text included."""
     if isinstance(op, SQLQueryResult):
         return tuple(op.leaves.tables)
+    if isinstance(op, SQLStringView):
+        return (op.parent, *op.leaves.tables)
     return tuple(op.__children__)

@@ -18,7 +18,7 @@ from aaiclick_ext.errors import SQLError
 if TYPE_CHECKING:
     from collections.abc import Container
 
-_NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
+_VALUES = {TokenType.STRING, TokenType.NUMBER}
 
 
 def tokens_of(text: str) -> list[Token]:
@@ -75,6 +75,9 @@ def without_semicolon(text: str, tokens: list[Token]) -> str:
 
 
 def names_in(tokens: list[Token], known: Container[str]) -> list[str]:
-    """Return the known names that stand as identifiers in a text, in order, once each."""
-    found = (t.text for t in tokens if t.token_type in _NAMES and t.text in known)
+    """Return the known names that may stand as identifiers in a text, in order, once each.
+
+    A keyword is one of them: ``date`` is a good name for a table.
+    """
+    found = (t.text for t in tokens if t.token_type not in _VALUES and t.text in known)
     return list(dict.fromkeys(found))

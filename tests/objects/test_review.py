@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import operator
+import pickle
 import threading
 from decimal import Decimal
 
@@ -149,3 +150,56 @@ class TestOperands:
         with pytest.raises(UnsupportedTypeError, match="not a whole number"):
             int(ctx.create_object_from_value(Decimal("1.5")))
         assert int(ctx.create_object_from_value(Decimal("2.0"))) == 2
+
+
+class TestSQLText:
+    @pytest.fixture(autouse=True)
+    def _named(self, ctx):
+        def make(value, name):
+            return ctx.create_object_from_value(value, name=name, scope="session")
+
+        make({"carrier": ["UA", "AA"], "n": [1, 2]}, "carrier")
+        make([5, 6], "flights")
+        make([7], "date")
+        make([8], 'odd `"é name')
+        yield
+        for name in ("carrier", "flights", "date", 'odd `"é name'):
+            ctx.delete_object(name)
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("SELECT carrier FROM carrier WHERE n = 1", {"carrier": ["UA"]}),
+            ("SELECT flights.value AS flights FROM flights", {"flights": [5, 6]}),
+            (
+                "SELECT f.value FROM flights f JOIN carrier c ON f.value = c.n + 4",
+                {"value": [5, 6]},
+            ),
+            ("WITH flights AS (SELECT 9 AS z) SELECT z FROM flights", {"z": [9]}),
+            ("SELECT 1 AS carrier, 'flights' AS f", {"carrier": [1], "f": ["flights"]}),
+            ("SELECT 1 AS a WHERE 5 IN flights", {"a": [1]}),
+            ("SELECT * FROM date", {"value": [7]}),
+            ('SELECT * FROM `odd ``"é name`', {"value": [8]}),
+            ("SELECT 0 AS a UNION ALL SELECT value FROM date; -- flights", {"a": [0, 7]}),
+        ],
+    )
+    def test_names_mean_what_the_text_means(self, ctx, text, expected):
+        found = ctx.sql(text).data()
+        assert {name: sorted(values) for name, values in found.items()} == expected
+
+    @pytest.mark.parametrize("aliased", [False, True])
+    def test_over_a_view_keeps_the_other_tables_it_names(self, ctx, tables, aliased):
+        t = ctx.create_object_from_value({"k": [1, 2]})
+        u = ctx.create_object_from_value({"k": [2, 3]})
+        names = {t.table_name, u.table_name}
+        base = t.alias("mine") if aliased else t
+        source = "mine" if aliased else t.table_name
+        view = base.sql(f"SELECT k FROM {source} JOIN {u.table_name} USING k").filter(ibis._.k > 0)
+        events = ctx.backward_oplog(view)
+        assert u.table_name in {name for e in events for name in e.kwargs.values()}
+        del t, u, base
+        assert names <= tables()
+        assert view.data() == {"k": [2]}
+        assert pickle.loads(pickle.dumps(view)).copy().data() == {"k": [2]}
+        del view, events
+        assert not names & tables()
