@@ -90,7 +90,7 @@ class TestInsert:
         for bad in ({"a": [300]}, {"a": [None]}, {"b": [1]}, {"a": ["text"]}, wide):
             with pytest.raises((SchemaError, ValueRangeError, EngineError)):
                 x.insert({"a": [5]}, bad)
-            assert sorted(x.data()["a"]) == [1, 2]
+            assert x.data() == {"a": [1, 2]}
         assert x.shape == (2, 1)
 
     def test_views_that_do_not_fit_a_nullable_column(self, ctx):
