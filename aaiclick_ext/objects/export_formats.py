@@ -30,7 +30,7 @@ def write_parquet(file: IO[bytes], schema: pa.Schema, batches: Iterable[pa.Recor
     options = {"compression": "zstd"}
     with _explained(schema, "Parquet"), pq.ParquetWriter(file, schema, **options) as writer:
         for table in _grouped(batches):
-            writer.write_table(table, row_group_size=_GROUP_ROWS)
+            writer.write_table(table, row_group_size=table.num_rows)
             rows += table.num_rows
     return rows
 
@@ -96,7 +96,7 @@ def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
             yield pa.Table.from_batches(held)
             held, rows, size = [], 0, 0
-    if held:
+    if rows:
         yield pa.Table.from_batches(held)
 
 

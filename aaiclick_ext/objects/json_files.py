@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +15,7 @@ from aaiclick_ext.engine.type_tree import parse
 from aaiclick_ext.errors import AaiclickError, FileContentError, SchemaError, ValueRangeError
 from aaiclick_ext.objects.creation import TableSpec, engine_for, new_table
 from aaiclick_ext.objects.refusal import Refusal
-from aaiclick_ext.objects.sequences import columns_of
+from aaiclick_ext.objects.sequences import array_of, columns_of
 from aaiclick_ext.objects.staging import Reading, Stage, object_from_stage
 from aaiclick_ext.objects.text_casts import NESTED
 from aaiclick_ext.objects.text_types import MOMENTS
@@ -23,6 +24,7 @@ from aaiclick_ext.objects.values import to_columnar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from aaiclick_ext.objects.file_sources import SourceFile
     from aaiclick_ext.objects.object import Object
@@ -67,6 +69,7 @@ def _exact_float(digits: str) -> float:
 def object_from_json(reading: Reading) -> Object:
     """Make an Object of JSON files. A key that an object lacks is null."""
     nested = {n: t for n, t in reading.schema.items() if parse(t).inner.name in NESTED}
+    maps = {n for n, t in nested.items() if parse(t).inner.name == "Map"}
     texts = reading.schema.keys() - nested.keys()
     columns = Columns(given=nested)
     backend = reading.backend
@@ -75,7 +78,7 @@ def object_from_json(reading: Reading) -> Object:
         for file in reading.files:
             start = 1
             for records in _chunks(file, exact=bool(reading.schema)):
-                yield file, _table(file, records, start, texts)
+                yield file, _table(file, records, start, texts, maps)
                 start += len(records)
 
     with new_table(backend, TableSpec({})) as table:
@@ -100,7 +103,13 @@ def object_from_json(reading: Reading) -> Object:
         )
 
 
-def _table(file: SourceFile, records: list[Any], start: int, texts: Any) -> pa.Table:
+def _table(
+    file: SourceFile,
+    records: list[Any],
+    start: int,
+    texts: AbstractSet[str],
+    maps: AbstractSet[str],
+) -> pa.Table:
     for number, record in enumerate(records, start):
         if type(record) is not dict:
             shown = json.dumps(record)[:40]
@@ -121,6 +130,8 @@ def _table(file: SourceFile, records: list[Any], start: int, texts: Any) -> pa.T
     for name in columns.keys() & texts:
         columns[name] = pa.array([_text(value) for value in columns[name]], pa.string())
     try:
+        for name in columns.keys() & maps:
+            columns[name] = _map(columns[name])
         return to_columnar(columns).data
     except AaiclickError as error:
         raise type(error)(
@@ -133,6 +144,21 @@ def _inexact(file: SourceFile, digits: str) -> ValueRangeError:
     return ValueRangeError(
         f"{file.label}: a float would not keep every digit of {digits[:80]}; give the column's "
         "type: schema={'column': 'Decimal(38, 18)'}, or 'Float64' to round it"
+    )
+
+
+def _map(values: list[Any]) -> Any:
+    """Return objects as maps; what is no object is left to be refused by its type."""
+    if not all(value is None or isinstance(value, dict) for value in values):
+        return values
+    items = [list((value or {}).items()) for value in values]
+    offsets = [0, *itertools.accumulate(map(len, items))]
+    flat = list(itertools.chain.from_iterable(items))
+    return pa.MapArray.from_arrays(
+        pa.array(offsets, pa.int32()),
+        pa.array([key for key, _ in flat], pa.string()),
+        array_of([value for _, value in flat]),
+        mask=pa.array([value is None for value in values]),
     )
 
 
