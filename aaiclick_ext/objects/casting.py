@@ -15,7 +15,9 @@ _DATETIME = re.compile(r"DateTime(?:\(('[^']*')\))?")
 _TEXT = re.compile(r"String|FixedString\(\d+\)|Enum(8|16)\(.*\)", re.DOTALL)
 
 
-def lossless_cast(column: str, given: str, wanted: str, *, name: str) -> str:
+def lossless_cast(
+    column: str, given: str, wanted: str, *, name: str, is_boolean: bool = False
+) -> str:
     """Return an SQL expression that turns a column into another type without loss.
 
     ``accurateCast`` raises for a value that the type cannot hold, and a null for a column that
@@ -27,6 +29,8 @@ def lossless_cast(column: str, given: str, wanted: str, *, name: str) -> str:
         The quoted column.
     given, wanted
         ClickHouse types.
+    is_boolean
+        Whether Ibis says so of a UInt8: it is the result of a comparison.
 
     Raises
     ------
@@ -38,6 +42,8 @@ def lossless_cast(column: str, given: str, wanted: str, *, name: str) -> str:
     source, target = _inner(given), _inner(wanted)
     if source in (target, "Nothing"):
         return column
+    if is_boolean and source == "UInt8" and target == "Bool":
+        return f"CAST({column}, {quote_literal(wanted)})"
     if _is_widening(source, target):
         type_ = quote_literal(target)
         if not _is_nullable(given):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.types as ir
 
 from aaiclick_ext.engine import quote_identifier
-from aaiclick_ext.errors import SchemaError
+from aaiclick_ext.errors import AaiclickError, SchemaError
 from aaiclick_ext.objects.casting import lossless_cast
 from aaiclick_ext.objects.creation import (
     MERGE_TREE,
@@ -24,7 +24,7 @@ from aaiclick_ext.objects.creation import (
     with_position,
 )
 from aaiclick_ext.objects.provenance import numbered_roles
-from aaiclick_ext.objects.values import conform, to_columnar
+from aaiclick_ext.objects.values import Columnar, conform, to_columnar
 from aaiclick_ext.schema import POSITION, Shape, TableSchema
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
+    from aaiclick_ext.objects.planning import Plan
 
 
 def insert(target: Object, sources: Sequence[Any]) -> None:
@@ -44,45 +45,58 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
         raise SchemaError("a scalar holds one value; make an array to insert into")
     if not sources:
         return
+    given = [s if isinstance(s, ir.Table) else to_columnar(s) for s in sources]
+    names = [backend.provenance.name_of(s.op()) for s in given if isinstance(s, ir.Table)]
+    params = {
+        f"source_{number}": f"{source.source}, {source.data.num_rows} rows"
+        for number, source in enumerate(given)
+        if not isinstance(source, ir.Table)
+    }
+    event: dict[str, Any] = {
+        "result_table": table,
+        "kwargs": {**numbered_roles(names), "target": table} if names else {"target": table},
+        "params": params,
+        "result_schema": schema.types,
+    }
+    try:
+        with services.inserting.lock(table):  # positions and engine are read, then written
+            added = _append(backend, table, schema, given)
+    except AaiclickError as error:
+        services.oplog.record("insert", **event, status="error", error=str(error))
+        raise
+    services.oplog.record("insert", **event, rows=added)
+
+
+def _append(
+    backend: Backend, table: str, schema: TableSchema, sources: Sequence[ir.Table | Columnar]
+) -> int:
+    """Stage the rows of every source and move them over; return how many."""
+    services = backend.services
     spec = TableSpec(schema.types, schema.comments, schema.shape)
-    names: list[str] = []
-    params: dict[str, str] = {}
     with new_table(backend, spec) as staging:
         _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)}")
         services.schemas.put(staging, replace(schema, rows=0))
         start, engine = _state(backend, table)
-        for number, source in enumerate(sources):
+        for source in sources:
             before = count_rows(backend, staging)
             if isinstance(source, ir.Table):
                 _stage_view(backend, source, staging, schema, start + before)
-                names.append(backend.provenance.name_of(source.op()))
             else:
-                params[f"source_{number}"], rows = _stage_value(
-                    backend, source, staging, schema, start + before
-                )
-                check_rows(backend, staging, before + rows, target=table)
+                _stage_value(backend, source, staging, schema, start + before)
+                check_rows(backend, staging, before + source.data.num_rows, target=table)
         added = count_rows(backend, staging)
         services.schemas.set_rows(table, None)  # Ctrl-C may come after the move was done
         engine = _move(backend, table, staging, schema, engine)
     services.schemas.set_rows(table, start + added, engine)
-    services.oplog.record(
-        "insert",
-        result_table=table,
-        kwargs={**numbered_roles(names), "target": table} if names else {"target": table},
-        params=params,
-        rows=added,
-        result_schema=schema.types,
-    )
+    return added
 
 
 def _stage_value(
-    backend: Backend, value: Any, staging: str, schema: TableSchema, start: int
-) -> tuple[str, int]:
-    """Insert a value's rows; return what it is, and how many."""
-    columnar = to_columnar(value)
+    backend: Backend, columnar: Columnar, staging: str, schema: TableSchema, start: int
+) -> None:
+    """Insert a value's rows, where they fit the target's types without loss."""
     data = conform(columnar, schema.types, schema.comments)
     backend.services.engine.insert_arrow(staging, with_position(data, schema.shape, start))
-    return f"{columnar.source}, {data.num_rows} rows", data.num_rows
 
 
 def _stage_view(
@@ -103,7 +117,7 @@ def _stage_view(
             f"it has {', '.join(schema.types)}"
         )
     selected = [
-        _cast(source, given[source], schema.types[target], target) for source, target in pairs
+        f"{_cast(plan, source, schema.types[target])} AS {_q(target)}" for source, target in pairs
     ]
     columns = [_q(target) for _, target in pairs]
     settings = ""
@@ -118,8 +132,10 @@ def _stage_view(
     )
 
 
-def _cast(source: str, given: str, wanted: str, target: str) -> str:
-    return f"{lossless_cast(_q(source), given, wanted, name=source)} AS {_q(target)}"
+def _cast(plan: Plan, source: str, wanted: str) -> str:
+    is_boolean = (source,) in plan.booleans
+    given = plan.types[source]
+    return lossless_cast(_q(source), given, wanted, name=source, is_boolean=is_boolean)
 
 
 def _state(backend: Backend, table: str) -> tuple[int, str]:

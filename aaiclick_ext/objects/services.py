@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import ContextError
@@ -21,6 +23,19 @@ if TYPE_CHECKING:
     from aaiclick_ext.settings import Settings
 
 
+class TableLocks:
+    """One lock per table, for as long as somebody uses it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+
+    def lock(self, table: str) -> threading.Lock:
+        """Return the lock of a table."""
+        with self._guard:
+            return self._locks.setdefault(table, threading.Lock())
+
+
 @dataclass(slots=True, weakref_slot=True)
 class Services:
     """The parts of one `DataContext` that its objects use.
@@ -31,6 +46,8 @@ class Services:
         Session-scoped names of this context and the tables they stand for now.
     deleted
         Named tables that were replaced or deleted and live on only for variables.
+    inserting
+        Taken while rows are appended to a table.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -47,6 +64,7 @@ class Services:
     run_id: int
     names: dict[str, str] = field(default_factory=dict)
     deleted: set[TableName] = field(default_factory=set)
+    inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
 
     def check_open(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from aaiclick_ext.context import DataContext
-from aaiclick_ext.errors import ContextError, UnsupportedTypeError, ValueRangeError
+from aaiclick_ext.errors import ContextError, SchemaError, UnsupportedTypeError, ValueRangeError
 from aaiclick_ext.settings import Settings
 
 
@@ -203,3 +203,54 @@ class TestSQLText:
         assert pickle.loads(pickle.dumps(view)).copy().data() == {"k": [2]}
         del view, events
         assert not names & tables()
+
+
+class TestInsert:
+    @pytest.mark.parametrize("start", [1, 150_000])
+    def test_threads_append_to_one_array(self, ctx, start):
+        a = ctx.create_object_from_value(np.zeros(start, dtype="int64"))
+        failures = []
+
+        def append(number):
+            try:
+                for _ in range(4):
+                    a.insert([number] * 3)
+            except BaseException as error:  # shown by the assertion
+                failures.append(error)
+
+        threads = [threading.Thread(target=append, args=(n,)) for n in (1, 2, 3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert not failures
+        assert a.shape == (start + 36,)
+        assert len((a + a.copy()).data()) == start + 36
+        positions = f"SELECT uniqExact(_row), max(_row) + 1 FROM {a.table_name}"
+        assert ctx.engine.query_rows(positions) == [(start + 36, start + 36)]
+
+    def test_comparisons_go_into_booleans(self, ctx):
+        t = ctx.create_object_from_value({"b": [True], "n": [True]})
+        t.insert(ctx.create_object_from_value({"x": [0, 2]}).select(b=ibis._.x > 1, n=ibis._.x > 0))
+        assert t.data() == {"b": [True, False, True], "n": [True, False, True]}
+        a = ctx.create_object_from_value([True, None])
+        assert a.insert(ctx.create_object_from_value([1, None]) > 0).data() == [
+            True,
+            None,
+            True,
+            None,
+        ]
+
+    def test_numbers_do_not(self, ctx):
+        numbers = ctx.create_object_from_value(np.array([0, 2], dtype="uint8"))
+        with pytest.raises(SchemaError, match="target's is Bool"):
+            ctx.create_object_from_value([True]).insert(numbers)
+
+    def test_a_failure_is_in_the_log(self, ctx):
+        t = ctx.create_object_from_value({"k": [1]})
+        with pytest.raises(SchemaError):
+            t.insert({"k": ["x"]})
+        failed = [e for e in ctx.backward_oplog(t) if e.status == "error"]
+        assert [(e.operation, dict(e.kwargs)) for e in failed] == [
+            ("insert", {"target": t.table_name})
+        ]
