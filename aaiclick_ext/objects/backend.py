@@ -22,6 +22,7 @@ from ibis.expr.types.joins import Join
 from aaiclick_ext.engine.types import restore, restored_schema
 from aaiclick_ext.errors import AaiclickError, ContextError, UnsupportedTypeError
 from aaiclick_ext.objects.compiler import Compiler
+from aaiclick_ext.objects.file_methods import FileMethods
 from aaiclick_ext.objects.frame_columns import polars_ready
 from aaiclick_ext.objects.leaf import DatabaseTable, leaf_of
 from aaiclick_ext.objects.pandas_frames import to_pandas_frame
@@ -32,7 +33,6 @@ from aaiclick_ext.schema.ibis_types import ibis_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
-    from os import PathLike
 
     import pandas as pd
     import polars as pl
@@ -45,7 +45,7 @@ _open_backends: weakref.WeakValueDictionary[tuple[int, int], Backend] = (
 """Backends of this process by job and run: how a pickled leaf finds its own again."""
 
 
-class Backend(SQLBackend):  # type: ignore[misc]
+class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
     """Runs Ibis expressions over our tables."""
 
     name = "clickhouse"
@@ -245,36 +245,6 @@ class Backend(SQLBackend):  # type: ignore[misc]
             return _unpack(expr, data).as_py()
         frame = pl.DataFrame(polars_ready(data))
         return frame.to_series(0) if isinstance(expr, ir.Column) else frame
-
-    def to_csv(self, expr: ir.Table, /, path: str | PathLike[str], **keywords: Any) -> None:
-        """Write CSV as `View.export` does, or as `pyarrow.csv` does where it is given options."""
-        if set(keywords) - {"params"}:
-            super().to_csv(expr, path, **keywords)
-        else:
-            self._export(expr, path, ".csv", **keywords)
-
-    def to_parquet(self, expr: ir.Table, /, path: str | PathLike[str], **keywords: Any) -> None:
-        """Write Parquet as `View.export` does, or with the options of `pyarrow.parquet`."""
-        if set(keywords) - {"params"}:
-            super().to_parquet(expr, path, **keywords)
-        else:
-            self._export(expr, path, ".parquet", **keywords)
-
-    def to_json(self, expr: ir.Table, /, path: str | PathLike[str], **keywords: Any) -> None:
-        """Write an array of JSON objects, as `View.export` does."""
-        self._export(expr, path, ".json", **keywords)
-
-    def _export(
-        self,
-        expr: ir.Table,
-        path: str | PathLike[str],
-        suffix: str,
-        *,
-        params: Mapping[Any, Any] | None = None,
-    ) -> None:
-        from aaiclick_ext.objects.exports import write_file
-
-        write_file(self, expr, path, suffix, params=params)
 
     # What Ibis asks of a SQL backend.
 

@@ -221,40 +221,40 @@ def _batches(
         refused.append(row)
         return "error"
 
-    one_column = len(layout.names) == 1
+    reading = pacsv.ReadOptions(
+        block_size=_BLOCK_BYTES,
+        column_names=list(layout.names),
+        skip_rows_after_names=layout.skipped,
+        encoding=layout.encoding,
+    )
+    parsing = pacsv.ParseOptions(
+        delimiter=layout.delimiter,
+        newlines_in_values=True,
+        ignore_empty_lines=len(layout.names) > 1,  # in one column, a blank line is a null
+        invalid_row_handler=refuse,
+    )
+    converting = pacsv.ConvertOptions(
+        column_types=dict.fromkeys(layout.names, pa.string()),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=list(dialect.null_values),
+    )
     try:
-        reader = pacsv.open_csv(
-            stream,
-            pacsv.ReadOptions(
-                block_size=_BLOCK_BYTES,
-                column_names=list(layout.names),
-                skip_rows_after_names=layout.skipped,
-                encoding=layout.encoding,
-            ),
-            pacsv.ParseOptions(
-                delimiter=layout.delimiter,
-                newlines_in_values=True,
-                ignore_empty_lines=not one_column,  # where a blank line is a null
-                invalid_row_handler=refuse,
-            ),
-            pacsv.ConvertOptions(
-                column_types=dict.fromkeys(layout.names, pa.string()),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                null_values=list(dialect.null_values),
-            ),
-        )
-        with reader:
+        with pacsv.open_csv(stream, reading, parsing, converting) as reader:
             yield from reader
     except UnicodeError as error:
         raise FileContentError(_not_encoded(file, layout.encoding)) from error
     except pa.ArrowInvalid as error:
-        if refused:
-            raise FileContentError(_ragged(file, refused[0], layout)) from error
-        if "UTF8" in str(error):
-            raise FileContentError(_not_encoded(file, layout.encoding)) from error
-        if "Empty CSV" not in str(error):
-            raise FileContentError(f"{file.label}: {str(error)[:500]}") from error
+        if "Empty CSV" not in str(error):  # all lines are blank
+            raise FileContentError(_why(file, error, refused, layout)) from error
+
+
+def _why(file: SourceFile, error: Exception, refused: list[Any], layout: _Layout) -> str:
+    if refused:
+        return _ragged(file, refused[0], layout)
+    if "UTF8" in str(error):
+        return _not_encoded(file, layout.encoding)
+    return f"{file.label}: {str(error)[:500]}"
 
 
 def _ragged(file: SourceFile, row: Any, layout: _Layout) -> str:

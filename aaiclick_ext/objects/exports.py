@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from aaiclick_ext.errors import FileError, MissingFileError, SettingsError
+from aaiclick_ext.errors import AaiclickError, FileError, MissingFileError, SettingsError
 from aaiclick_ext.objects.export_formats import (
     Writer,
     csv_writer,
@@ -119,32 +119,38 @@ def replaced_whole(path: Path) -> Generator[IO[bytes], None, None]:
     """
     target = Path(os.path.realpath(path))
     mode = _mode_of(path, target)
-    part = target.with_name(f".aaiclick-{secrets.token_hex(8)}.part")
     try:
-        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        try:
-            with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
-                if mode is not None:
-                    os.chmod(part, mode)  # noqa: PTH101
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, target)  # noqa: PTH105
-        except BaseException:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise
+        with _written_beside(target, mode) as file:
+            yield file
         _sync_directory(target.parent)
+    except AaiclickError:
+        raise
     except FileNotFoundError as error:
         raise MissingFileError(
             f"{path} cannot be written: there is no directory {target.parent}; make it first"
         ) from error
-    except FileError:
-        raise
     except OSError as error:
         if error.errno is None:
             raise
         raise FileError(f"{path} cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _written_beside(target: Path, mode: int | None) -> Generator[IO[bytes], None, None]:
+    part = target.with_name(f".aaiclick-{secrets.token_hex(8)}.part")
+    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
+            if mode is not None:
+                os.chmod(part, mode)  # noqa: PTH101
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)  # noqa: PTH105
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 def _mode_of(path: Path, target: Path) -> int | None:

@@ -72,14 +72,20 @@ def object_from_file(
             params |= {f"schema.{column}": type_ for column, type_ in types.items()}
             return _read(reading, kind, options)
     except AaiclickError as error:
-        backend.services.oplog.record(
-            operation,
-            result_table=backend.provenance.sink_name(),
-            params=params,
-            status="error",
-            error=str(error),
-        )
+        _record_failure(backend, operation, params, error)
         raise
+
+
+def _record_failure(
+    backend: Backend, operation: str, params: Mapping[str, str], error: AaiclickError
+) -> None:
+    backend.services.oplog.record(
+        operation,
+        result_table=backend.provenance.sink_name(),
+        params=params,
+        status="error",
+        error=str(error),
+    )
 
 
 def _read(reading: Reading, kind: Kind, options: dict[str, Any]) -> Object:

@@ -118,26 +118,28 @@ def object_from_stage(
         Column to comment.
     """
     backend = reading.backend
-    given = {
-        name: checked_cast(name, reading.schema[name]) for name in texts if name in reading.schema
-    }
-    check_values(backend.services.engine, stage.table, given)
-    open_ = [name for name in texts if name not in given]
-    columns = text_types(backend.services.engine, stage.table, open_, kinds)
-    columns |= {name: cast.column for name, cast in given.items()}
+    columns = _columns_of_text(reading, stage, texts, kinds)
     columns |= {name: TextType(type_, _as(name, type_)) for name, type_ in typed.items()}
     types = {name: columns[name].type for name in order}
     spec = TableSpec(types, comments or {}, scope=reading.scope, name=reading.name)
     selected = ", ".join(f"{columns[n].sql} AS {quote_identifier(n)}" for n in order)
-    # From a subquery: an alias must not stand in for the column of its name.
-    source = ", ".join(f"{quote_identifier(n)}" for n in order)
-    sql = f"SELECT {selected} FROM (SELECT {source} FROM {quote_identifier(stage.table)})"
+    sql = f"SELECT {selected} FROM {quote_identifier(stage.table)}"
     with new_table(backend, spec) as table:
         leaf, elapsed_s = create_table_as(
             backend, spec, sql, table=table, size_bytes=reading.size_bytes
         )
         record(reading, table, spec, elapsed_s)
         return make_object(leaf)
+
+
+def _columns_of_text(
+    reading: Reading, stage: Stage, texts: Sequence[str], kinds: Sequence[str]
+) -> dict[str, TextType]:
+    engine, schema = reading.backend.services.engine, reading.schema
+    given = {name: checked_cast(name, schema[name]) for name in texts if name in schema}
+    check_values(engine, stage.table, given)
+    columns = text_types(engine, stage.table, [n for n in texts if n not in given], kinds)
+    return columns | {name: cast.column for name, cast in given.items()}
 
 
 def record(reading: Reading, table: str, spec: TableSpec, elapsed_s: float) -> None:

@@ -9,6 +9,8 @@ import gzip
 import http.server
 import json
 import lzma
+import os
+import signal
 import threading
 import uuid
 import zipfile
@@ -689,3 +691,18 @@ def test_a_server_gets_the_rows_from_here(server_url, settings, write, tmp_path)
         made = remote.read_parquet(tmp_path / "x.parquet")
         assert made.data()["zoned"] == PARQUET["zoned"].to_pylist()
         assert made.data()["u"] == PARQUET["u"].to_pylist()
+
+
+def test_ctrl_c_leaves_nothing(ctx, tmp_path, tables):
+    before = tables()
+    path = tmp_path / "x.csv"
+    with path.open("w") as file:
+        file.write("a,b,c\n")
+        file.writelines(f"{i},{i * 7919},{i}.5\n" for i in range(3_000_000))
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        ctx.read_csv(path)
+    timer.join()
+    assert tables() == before
+    assert ctx.engine.query_rows("SELECT 1") == [(1,)]
