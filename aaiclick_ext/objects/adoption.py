@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 
 def foreign_table(backend: Backend, name: str) -> View:
-    """Return a View of a table that we never change or drop."""
+    """Return a View of a table that we never change or drop, as its columns are now."""
     database, table = qualified(name)
+    if TableName.parse(table) is None and backend.services.schemas.refresh(table, database):
+        backend.planner.cache.clear()  # plans know the columns' ClickHouse types
     return make_view(backend.leaf(table, database))
 
 

@@ -16,7 +16,7 @@ from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
 from aaiclick_ext.objects.object import Object, make_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from aaiclick_ext.objects.backend import Backend
 
@@ -130,8 +130,12 @@ class Catalog:
         if table is None:
             there = ", ".join(sorted(self.names())) or "none"
             raise UnknownObjectError(f"no object is named {name!r}; there are: {there}")
-        self._services.names.pop(name, None)
-        self._let_go(table)
+        if self._services.names.pop(name, None) is not None:
+            self._let_go(table)
+            return
+        for parts in self._global_names():
+            if parts.name == name:  # a kernel that died may have left a replaced one, too
+                self._let_go(str(parts))
 
     def _scope(self, name: str | None, scope: Scope | str | None) -> Scope:
         try:
@@ -160,22 +164,24 @@ class Catalog:
         return self._global_tables().get(name)
 
     def _global_tables(self) -> dict[str, str]:
-        rows = self._services.engine.query_rows(
-            "SELECT name FROM system.tables "
-            "WHERE database = currentDatabase() AND startsWith(name, 'aai_g_')"
-        )
         newest: dict[str, TableName] = {}
-        for (table,) in rows:
-            parts = TableName.parse(table)
-            if parts is None or parts.name is None or parts in self._gone():
-                continue
+        for parts in self._global_names():
+            assert parts.name is not None
             known = newest.get(parts.name)
             if known is None or parts.id > known.id:
                 newest[parts.name] = parts
         return {name: str(parts) for name, parts in newest.items()}
 
-    def _gone(self) -> frozenset[TableName]:
-        return frozenset(self._services.deleted)
+    def _global_names(self) -> Iterator[TableName]:
+        """Yield every table of a global name that was not let go here. Runs one query."""
+        rows = self._services.engine.query_rows(
+            "SELECT name FROM system.tables "
+            "WHERE database = currentDatabase() AND startsWith(name, 'aai_g_')"
+        )
+        for (table,) in rows:
+            parts = TableName.parse(table)
+            if parts is not None and parts not in self._services.deleted:
+                yield parts
 
     def _adopt(self, table: str) -> None:
         """Make a table of another kernel known; the name's claim stays with this context."""

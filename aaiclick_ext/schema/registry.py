@@ -73,6 +73,20 @@ class SchemaRegistry:
                 self._schemas[database, table] = known
         return known
 
+    def refresh(self, table: str, database: str | None = None) -> bool:
+        """Read a table's schema anew; say whether it was another before.
+
+        Raises
+        ------
+        UnknownTableError
+            If there is no such table.
+        """
+        found = self._read(table, database)
+        with self._lock:
+            known = self._schemas.get((database, table))
+            self._schemas[database, table] = found
+        return known is not None and known.types != found.types
+
     def known(self, table: str) -> TableSchema | None:
         """Return the schema of one of our tables if it is in memory."""
         return self._schemas.get((None, table))

@@ -254,3 +254,34 @@ class TestInsert:
         assert [(e.operation, dict(e.kwargs)) for e in failed] == [
             ("insert", {"target": t.table_name})
         ]
+
+
+class TestForeignTables:
+    @pytest.mark.parametrize(
+        ("before", "after", "row", "expected"),
+        [
+            ("a Int32", "a Int64, b String", "(5000000000, 'x')", {"a": [5000000000], "b": ["x"]}),
+            ("a LowCardinality(String)", "a Enum8('x' = 1)", "('x')", {"a": ["x"]}),
+        ],
+    )
+    def test_their_columns_are_what_they_are_now(self, ctx, before, after, row, expected):
+        run = ctx.engine.command
+        run(f"CREATE TABLE changing ({before}) ENGINE = Memory")
+        assert set(ctx.table("changing").data()) == {"a"}
+        run("DROP TABLE changing")
+        run(f"CREATE TABLE changing ({after}) ENGINE = Memory")
+        run(f"INSERT INTO changing VALUES {row}")
+        try:
+            assert ctx.table("changing").data() == expected
+        finally:
+            run("DROP TABLE changing")
+
+
+@pytest.mark.filterwarnings("ignore:.*scratch:UserWarning")
+def test_a_deleted_name_does_not_come_back_as_what_it_replaced(tmp_path):
+    settings = Settings(state_dir=tmp_path)
+    with DataContext(settings=settings) as first, DataContext(settings=settings) as second:
+        kept = [first.create_object_from_value([n], name="again") for n in (1, 2)]
+        second.delete_object("again")  # as after a crash of the first, which let nothing go
+        assert "again" not in {info.name for info in second.list_objects()}
+        assert len(kept) == 2
