@@ -91,11 +91,19 @@ _HOMES = {
 }
 """Modules of the names that are not functions of `aaiclick_ext.api`."""
 
+_HEAVY = frozenset({"engine", "lifecycle", "objects", "oplog"})
+"""Homes that import Ibis or Arrow; a context that is opening may be importing them right now."""
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'aaiclick_ext' has no attribute {name!r}")
-    value = getattr(import_module(f"aaiclick_ext.{_HOMES.get(name, 'api')}"), name)
+    home = _HOMES.get(name, "api")
+    if home in _HEAVY:
+        from aaiclick_ext.context import wait_for_imports
+
+        wait_for_imports()
+    value = getattr(import_module(f"aaiclick_ext.{home}"), name)
     globals()[name] = value
     return value
 

@@ -45,6 +45,13 @@ class DataContext(ObjectMaking):
     settings
         By default `Settings.from_env()`.
 
+    Attributes
+    ----------
+    imported
+        Set once the thread that opens has imported what is heavy. Two threads that import parts of
+        Ibis at once, which imports in circles, can find each other's modules half made; who is
+        about to run code of others waits for this.
+
     Examples
     --------
     >>> with DataContext() as ctx:
@@ -69,6 +76,7 @@ class DataContext(ObjectMaking):
         self._task: Task | None = None
         self._task_lock = threading.Lock()
         self._future: Future[Opened] = Future()
+        self.imported = threading.Event()
         self._opener = threading.Thread(target=self._open, name="aai-context", daemon=True)
         self._opener.start()
         atexit.register(self.close)
@@ -81,6 +89,8 @@ class DataContext(ObjectMaking):
         except BaseException as error:  # noqa: BLE001  raised at the first use
             self._future.set_exception(error)
             return
+        finally:
+            self.imported.set()
         with self._task_lock:
             if self._task is not None:
                 opened.services.oplog.begin_task(self._task)
@@ -191,9 +201,10 @@ class DataContext(ObjectMaking):
 
         Runs a query for its schema. The table is never changed or dropped.
         """
+        opened = self._opened  # waits for what is imported below
         from aaiclick_ext.objects.adoption import foreign_table
 
-        return foreign_table(self._opened.backend, name)
+        return foreign_table(opened.backend, name)
 
     def sql(self, query: str) -> View:
         """Return a lazy View of one SELECT statement. Its types are asked for; it does not run.
@@ -206,16 +217,17 @@ class DataContext(ObjectMaking):
         SQLError
             If the text is not one SELECT, or calls the table function ``Python``.
         """
+        opened = self._opened  # waits for what is imported below
         from aaiclick_ext.objects.adoption import sql_view
 
-        opened = self._opened
         return sql_view(opened.backend, opened.catalog, query)
 
     def view(self, expr: ir.Table) -> View:
         """Adopt an Ibis table over our tables, e.g. what `ibis.union` or `ibis.memtable` gave."""
+        opened = self._opened  # waits for what is imported below
         from aaiclick_ext.objects.adoption import adopt_expression
 
-        return adopt_expression(self._opened.backend, expr)
+        return adopt_expression(opened.backend, expr)
 
     def open_object(self, name: str) -> Object:
         """Return a named object, made by this kernel or, if it is global, by any other."""
@@ -248,25 +260,25 @@ class DataContext(ObjectMaking):
 
     def backward_oplog(self, table: ir.Table | str, max_depth: int = 10) -> list[OperationEvent]:
         """Return the events that made a table, by id: oldest first, the table itself last."""
+        name = self._flushed_name(table)  # waits for what is imported below
         from aaiclick_ext.oplog import backward_oplog
 
-        name = self._flushed_name(table)
         return backward_oplog(self.engine, name, max_depth)
 
     def forward_oplog(self, table: ir.Table | str, max_depth: int = 10) -> list[OperationEvent]:
         """Return the events that a table went into."""
+        name = self._flushed_name(table)  # waits for what is imported below
         from aaiclick_ext.oplog import forward_oplog
 
-        name = self._flushed_name(table)
         return forward_oplog(self.engine, name, max_depth)
 
     def oplog_subgraph(
         self, table: ir.Table | str, direction: Direction = "backward", max_depth: int = 10
     ) -> OplogGraph:
         """Return the graph of operations around a table."""
+        name = self._flushed_name(table)  # waits for what is imported below
         from aaiclick_ext.oplog import oplog_subgraph
 
-        name = self._flushed_name(table)
         return oplog_subgraph(self.engine, name, direction, max_depth)
 
     subgraph = oplog_subgraph
@@ -291,3 +303,9 @@ def context() -> DataContext:
             "`with aaiclick_ext.DataContext():` in a script"
         )
     return _entered[-1]
+
+
+def wait_for_imports() -> None:
+    """Return when no context of this process is importing any more."""
+    for opening in tuple(_entered):
+        opening.imported.wait()

@@ -57,9 +57,9 @@ class ObjectMaking(ABC):
         UnsupportedTypeError, ValueRangeError, SchemaError
             For what cannot be kept as it is.
         """
+        opened = self._opened  # waits for what is imported below
         from aaiclick_ext.objects.making import object_from_value
 
-        opened = self._opened
         return opened.catalog.make(
             name,
             scope,
@@ -83,11 +83,12 @@ class ObjectMaking(ABC):
             An Ibis schema, an Arrow schema, or a mapping of column to ClickHouse type.
         """
         from aaiclick_ext.errors import SettingsError
-        from aaiclick_ext.objects.making import object_from_schema
 
         if if_exists not in ("replace", "fail"):
             raise SettingsError(f"if_exists is {if_exists!r}; it can be replace or fail")
-        opened = self._opened
+        opened = self._opened  # waits for what is imported below
+        from aaiclick_ext.objects.making import object_from_schema
+
         return opened.catalog.make(
             name,
             scope,
@@ -207,9 +208,8 @@ class ObjectMaking(ABC):
         if_exists: Literal["replace", "append", "fail"],
         options: Mapping[str, Any] | None = None,
     ) -> Object:
+        opened = self._opened  # waits for what is imported below
         from aaiclick_ext.objects.files import object_from_file
-
-        opened = self._opened
 
         def build(scope: Scope, name: str | None) -> Object:
             return object_from_file(
@@ -220,7 +220,8 @@ class ObjectMaking(ABC):
 
     def concat(self, *sources: Any) -> Object:
         """Make one table of the rows of several sources. Runs one statement."""
+        opened = self._opened  # waits for what is imported below
         from aaiclick_ext.objects.making import concat
 
         listed = sources[0] if len(sources) == 1 and isinstance(sources[0], list) else sources
-        return concat(self._opened.backend, list(listed))
+        return concat(opened.backend, list(listed))

@@ -44,6 +44,9 @@ def open_parts(context: DataContext, creds: ClickHouseCreds | str | None) -> Ope
         given = ClickHouseCreds.from_url(given)
     engine = Engine(given, context.settings)  # opens in a thread of its own, while we import
     try:
+        from aaiclick_ext import objects, registry  # noqa: F401  what `_wire` imports, and Ibis
+
+        context.imported.set()
         return _wire(context, engine)
     except BaseException:
         engine.close()

@@ -77,6 +77,7 @@ class CellHooks:
         """Begin a task that is no cell, as far as is known yet."""
         if self._context.closed:
             return
+        self._context.imported.wait()  # before the cell imports something of the same
         with interrupt_held_back():
             self._idle.cancel()
             self._begin(Task(self._context.snowflake.next(), None, None, None), is_cell=False)
