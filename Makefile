@@ -26,6 +26,7 @@ lab: $(STAMPS)/lab ## open the tour in JupyterLab
 	$(BIN)/jupyter lab notebooks/tour.ipynb
 
 test: $(STAMPS)/test $(STAMPS)/browser browser ## tests, doctests and notebooks
+	@mkdir -p out/test/ipython
 	AAICLICK_STATE_DIR=$(CURDIR)/out/test/state AAICLICK_SCRATCH_DIR=$(CURDIR)/out/test/scratch \
 	  IPYTHONDIR=$(CURDIR)/out/test/ipython \
 	$(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules \

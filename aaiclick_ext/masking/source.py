@@ -31,12 +31,19 @@ Part = str | ast.expr
 
 
 def parse(source: str) -> ast.Module | None:
-    """Return the tree of a cell, or None when it is no Python."""
+    """Return the tree of a cell, or None when it is no Python.
+
+    None also for one whose text has a character that stands for an expression here: it cannot be
+    read, so it is not stored where it may hold a secret.
+    """
     try:
         tree = compile(source, "<cell>", "exec", flags=_FLAGS, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return tree if isinstance(tree, ast.Module) else None
+    if not isinstance(tree, ast.Module):
+        return None
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return None if any(isinstance(t, str) and _HOLES.search(t) for t in texts) else tree
 
 
 def lines_of(source: str) -> list[str]:

@@ -44,7 +44,7 @@ def test_a_live_holder_is_named(status):
     )
     assert holder.pid == os.getpid()
     assert str(holder).startswith(f"process {os.getpid()} of user ")
-    assert "pytest" in str(holder)
+    assert "python" in str(holder)
     assert str(holder).endswith(", since 2026-11-21 02:39:56")
 
 

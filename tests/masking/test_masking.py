@@ -415,6 +415,12 @@ def test_no_spelling_hides_a_secret_of_python(secret, spelling, in_sql):
         assert masked.startswith("name = 1\n")
 
 
+def test_what_a_hole_stands_for_is_not_taken_for_one():
+    secret = "Zq0\U000f0000\U000f000007x"
+    assert mask_source(f"sql = \"SELECT * FROM mysql(h, d, t, u, '{secret}')\"\n") is None
+    assert mask_source(f"plain = {secret!r}\n") == f"plain = {secret!r}\n"
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=300, deadline=None)
 def test_any_text_at_all_is_masked_or_refused_without_an_error(text):
