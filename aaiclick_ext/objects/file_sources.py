@@ -57,6 +57,14 @@ class SourceFile:
         """The extension that says the format, without that of a compression."""
         return format_suffix(self.member or self.label)
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether it holds more than its size says."""
+        if self.member is not None:
+            return True
+        with self.explained(), self.path.open("rb") as raw:
+            return raw.read(_MAGIC_BYTES).startswith(_PACKED)
+
     @contextlib.contextmanager
     def open(self) -> Iterator[BinaryIO]:
         """Open it for reading, decompressed whatever its name says.
@@ -78,11 +86,10 @@ class SourceFile:
     @contextlib.contextmanager
     def open_seekable(self) -> Iterator[BinaryIO]:
         """Open it so that any part can be read: a packed one is unpacked to disk first."""
-        with self.explained(), self.path.open("rb") as raw:
-            if self.member is None and not raw.read(_MAGIC_BYTES).startswith(_PACKED):
-                raw.seek(0)
+        if not self.is_packed:
+            with self.explained(), self.path.open("rb") as raw:
                 yield raw
-                return
+            return
         with tempfile.TemporaryFile() as unpacked:
             with self.open() as packed:
                 shutil.copyfileobj(packed, unpacked, 1 << 20)

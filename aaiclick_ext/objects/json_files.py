@@ -13,7 +13,7 @@ import pyarrow as pa
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.engine.type_tree import parse
 from aaiclick_ext.errors import AaiclickError, FileContentError, SchemaError, ValueRangeError
-from aaiclick_ext.objects.creation import TableSpec, engine_for, new_table
+from aaiclick_ext.objects.creation import TableSpec, new_table
 from aaiclick_ext.objects.refusal import Refusal
 from aaiclick_ext.objects.sequences import array_of, columns_of
 from aaiclick_ext.objects.staging import Reading, Stage, object_from_stage
@@ -89,8 +89,7 @@ def object_from_json(reading: Reading) -> Object:
             types, comments = columns.types()
             spec = TableSpec(types, comments)
             backend.services.engine.command(f"DROP TABLE IF EXISTS {quote_identifier(table)} SYNC")
-            engine = engine_for(backend, spec, reading.size_bytes)
-            backend.services.engine.command(spec.ddl(table, engine))
+            backend.services.engine.command(spec.ddl(table, reading.stage_engine))
 
         stage = Stage(backend, table)
         load(pieces, columns, create=create, insert=stage.insert)
