@@ -31,7 +31,9 @@ _SURE_LENGTH = 15
 NOT_FINITE = (
     "('nan', 'NaN', 'inf', '-inf', 'Inf', '-Inf', 'Infinity', '-Infinity', 'infinity', '-infinity')"
 )
+_DIGITS_OF_EVERY_YEAR = 6
 _NANOSECOND_YEARS = (1678, 2261)
+"""Beyond microseconds, fewer years fit 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Facts:
     matches
         How many texts are of each kind that was looked for.
     digits, first_year, last_year
-        Of the texts that are dates with time: most decimals of a second, and their years.
+        Of texts that are dates with time: most decimals of a second, and, if they are more than
+        6, their years.
     """
 
     rows: int
@@ -64,8 +67,7 @@ class Facts:
         values = self.texts - self.blanks
         if kind not in self.matches or not values or self.matches[kind] != values:
             return False
-        fine = self.digits > 6
-        if kind not in ("timestamp", "instant") or not fine:
+        if kind not in ("timestamp", "instant") or self.digits <= _DIGITS_OF_EVERY_YEAR:
             return True
         first, last = _NANOSECOND_YEARS
         return first <= self.first_year and self.last_year <= last
@@ -257,7 +259,7 @@ def _facts(
         text = trimmed(column) if spaced is None or name in spaced else column
         selected += [f"count({column})", f"countIf({text} = '')", f"countIf({text} != {column})"]
         selected += [f"countIf({_KINDS[kind].test(text)})" for kind in kinds]
-        selected += _moment_facts(text, kinds)
+        selected.append(_decimals(text) if {"timestamp", "instant"} & set(kinds) else "0")
     names = ", ".join(map(quote_identifier, wanted))
     source = f"SELECT {names} FROM {quote_identifier(table)}"
     if limit is not None:
@@ -268,19 +270,21 @@ def _facts(
     for name, kinds in wanted.items():
         texts, blanks, is_spaced = int(next(row)), int(next(row)), bool(next(row))
         matches = {kind: int(next(row)) for kind in kinds}
-        digits, first, last = (int(next(row) or 0) for _ in range(3))
-        facts[name] = Facts(rows, texts, blanks, is_spaced, matches, digits, first, last)
+        digits = int(next(row) or 0)
+        years = _years(engine, source, name) if digits > _DIGITS_OF_EVERY_YEAR else (0, 0)
+        facts[name] = Facts(rows, texts, blanks, is_spaced, matches, digits, *years)
     return facts
 
 
-def _moment_facts(text: str, kinds: Sequence[str]) -> list[str]:
-    if not {"timestamp", "instant"} & set(kinds):
-        return ["0", "0", "0"]
+def _decimals(text: str) -> str:
+    """Return the SQL of the most decimals of a second; only longer texts have any."""
+    pattern = quote_literal(r":[0-9]+\.([0-9]+)")
+    return f"maxIf(length(extract({text}, {pattern})), length({text}) BETWEEN 18 AND 40)"
+
+
+def _years(engine: Engine, source: str, name: str) -> tuple[int, int]:
+    text = trimmed(quote_identifier(name))
     year = f"toInt32OrZero(substring({text}, 1, 4))"
-    decimals = f"length(extract({text}, ':[0-9]+\\\\.([0-9]+)'))"
-    is_long = f"length({text}) BETWEEN 16 AND 36"
-    return [
-        f"maxIf({decimals}, {is_long})",
-        f"minIf({year}, {is_long})",
-        f"maxIf({year}, {is_long})",
-    ]
+    sql = f"SELECT min({year}), max({year}) FROM ({source}) WHERE {text} != ''"
+    first, last = engine.query_rows(sql)[0]
+    return int(first or 0), int(last or 0)
