@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
@@ -97,6 +97,22 @@ def new_table(backend: Backend, spec: TableSpec) -> Iterator[str]:
         services.worker.release(table)
 
 
+@contextlib.contextmanager
+def _filling(backend: Backend, spec: TableSpec, table: str) -> Iterator[str]:
+    """Give the name to fill: a global table appears under its own name only once it is whole.
+
+    The newest table of a global name is the one that counts, for other kernels and after a crash.
+    """
+    if spec.scope is not Scope.GLOBAL:
+        yield table
+        return
+    with new_table(backend, replace(spec, scope=Scope.TEMP, name=None)) as building:
+        yield building
+        backend.services.engine.command(
+            f"RENAME TABLE {quote_identifier(building)} TO {quote_identifier(table)}"
+        )
+
+
 def create_table(
     backend: Backend,
     spec: TableSpec,
@@ -112,10 +128,11 @@ def create_table(
         If not every row arrived.
     """
     engine = engine_for(backend, spec, 0 if data is None else data.nbytes)
-    backend.services.engine.command(spec.ddl(table, engine))
-    if data is not None and data.num_rows:
-        backend.services.engine.insert_arrow(table, with_position(data, spec.shape))
-        check_rows(backend, table, data.num_rows)
+    with _filling(backend, spec, table) as filled:
+        backend.services.engine.command(spec.ddl(filled, engine))
+        if data is not None and data.num_rows:
+            backend.services.engine.insert_arrow(filled, with_position(data, spec.shape))
+            check_rows(backend, filled, data.num_rows, target=table)
     rows = 0 if data is None else data.num_rows
     schema = TableSchema(spec.types, spec.comments, spec.shape, engine, rows)
     backend.services.schemas.put(table, schema)
@@ -146,7 +163,8 @@ def create_table_as(
     engine = engine_for(backend, spec, size_bytes)
     ordered_insert = " SETTINGS max_threads = 1" if spec.shape is Shape.ARRAY else ""
     started = time.perf_counter()
-    backend.services.engine.command(f"{spec.ddl(table, engine)} AS {sql}{ordered_insert}")
+    with _filling(backend, spec, table) as filled:
+        backend.services.engine.command(f"{spec.ddl(filled, engine)} AS {sql}{ordered_insert}")
     elapsed_s = time.perf_counter() - started
     backend.services.schemas.put(
         table,

@@ -60,8 +60,8 @@ class Object(View):
         ----------
         *sources
             Views, frames, Arrow tables or any value that `create_object_from_value` takes.
-            Columns are matched by name. A missing column gets its default (null, where it can be
-            null).
+            Columns are matched by name. A missing column gets its default: null where it can be
+            null, else ClickHouse's for its type.
 
         Returns
         -------
@@ -71,7 +71,7 @@ class Object(View):
         Raises
         ------
         SchemaError
-            If a source has a column that this object does not, or lacks one without a default.
+            If a source has a column that this object does not.
         ValueRangeError
             If a value does not fit its column without loss.
         """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,41 @@ def test_after_a_killed_fetch_the_next_result_is_right(ctx, slow):
     small = ctx.create_object_from_value({"a": [1, 2]})
     assert isinstance(cancel_soon(ctx, slow.to_pyarrow), EngineError)
     assert small.data() == {"a": [1, 2]}
+
+
+def test_a_global_name_never_stands_for_a_half_made_table(ctx, tables, slow):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a scratch database
+        ctx.create_object_from_value({"a": [1]}, name="whole")
+    before = tables()
+    seen = set()
+
+    def replace_it():
+        from aaiclick_ext.lifecycle import Scope
+        from aaiclick_ext.objects.making import make_from_select, spec_of_plan
+        from aaiclick_ext.schema import Shape
+
+        plan = ctx.backend.planner.plan(slow.op())
+        spec = dataclasses.replace(
+            spec_of_plan(plan, Shape.TABLE), scope=Scope.GLOBAL, name="whole"
+        )
+        make_from_select(ctx.backend, plan.sql, spec, "copy", {})
+
+    def look():
+        while not done.is_set():
+            seen.add(tuple(ctx.open_object("whole").data()["a"]))
+
+    done = threading.Event()
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        assert isinstance(cancel_soon(ctx, replace_it), EngineError)
+    finally:
+        done.set()
+        looker.join()
+    assert seen == {(1,)}
+    assert tables() == before
+    ctx.delete_object("whole")
 
 
 def test_a_dropped_table_leaves_no_bytes_on_disk(ctx, tables):
