@@ -144,6 +144,7 @@ class EmbeddedHandle(Handle):
 
     def begin(self) -> None:
         """Get ready for a statement: a new client if the last one broke. There are no query ids."""
+        self.cancelled = False
         if self._broken:
             self.replace()
 

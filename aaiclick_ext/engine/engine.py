@@ -22,7 +22,7 @@ from aaiclick_ext.engine.handles import CLOSED, Handles, Role
 from aaiclick_ext.engine.interrupt import Guard, InterruptWatch
 from aaiclick_ext.engine.sql import quote_identifier
 from aaiclick_ext.engine.stream import BatchStream
-from aaiclick_ext.engine.translate import translate
+from aaiclick_ext.engine.translate import QUERY_WAS_CANCELLED, translate
 from aaiclick_ext.errors import AaiclickError, ConnectError, ContextError, EngineError
 
 if TYPE_CHECKING:
@@ -236,8 +236,9 @@ class Engine:
         if os.getpid() == self._pid and self._opened.done() and not self._opened.exception():
             for stream in list(self._streams):
                 stream.cut_if_idle()
-            for condition in self._opened.result().user_conditions():
-                self._kill(condition)
+            for handle in self._opened.result().of_users():
+                handle.cancelled = True
+                self._kill(handle.running)
 
     def close(self) -> None:
         """Kill what users run, wait for its end, and close. Twice is fine.
@@ -284,16 +285,20 @@ class Engine:
             if guard is not None:
                 guard.aim(handle.running, may_abandon=handle.can_abandon)
             try:
-                return work(handle)
+                result = work(handle)
             finally:
                 if guard is not None:
                     guard.disarm()  # a KILL must hit neither the flush nor what follows
+            if handle.cancelled:  # a query killed as it begins ends empty, not with an error
+                raise EngineError("Query was cancelled.", code=QUERY_WAS_CANCELLED)  # noqa: TRY301
         except Exception as error:  # noqa: BLE001 -- all of them are translated
             handle.recover()
             failure = self._translated(error, sql, handle)
         except BaseException:
             handle.recover()
             raise
+        else:
+            return result
         raise failure  # outside the handler, so that nothing unseen becomes its context
 
     def _described(self, statement: str) -> dict[str, str]:

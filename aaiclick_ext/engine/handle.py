@@ -53,6 +53,7 @@ class Handle:
         self.tag = tag
         self.lock = threading.Lock()
         self.query_id: str | None = None
+        self.cancelled = False
         self._broken = False
         self._numbers = itertools.count(1)
         self._connect = connect
@@ -66,6 +67,7 @@ class Handle:
     def begin(self) -> None:
         """Get ready for a statement: a new query id, and a new client if the last one broke."""
         self.query_id = f"{self.tag}-{next(self._numbers)}"
+        self.cancelled = False
         if self._broken:
             self.replace()
 

@@ -96,10 +96,14 @@ class Handles:
         else:
             self._idle.append(handle)
 
-    def user_conditions(self) -> list[str]:
-        """Return SQL conditions for what users run now: not the worker's drops, not the log."""
+    def of_users(self) -> list[Handle]:
+        """Return the handles on which users run something: not the worker's, not the log's."""
         keep = {self._own[role] for role in (Role.WORKER, Role.LOG)}
-        return [handle.running for handle in list(self._lent) if handle not in keep]
+        return [handle for handle in list(self._lent) if handle not in keep]
+
+    def user_conditions(self) -> list[str]:
+        """Return SQL conditions for what users run now."""
+        return [handle.running for handle in self.of_users()]
 
     def conditions(self) -> list[str]:
         """Return SQL conditions for everything that runs now."""

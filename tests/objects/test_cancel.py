@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
@@ -89,7 +90,8 @@ def test_a_global_name_never_stands_for_a_half_made_table(ctx, tables, slow):
 
     def look():
         while not done.is_set():
-            seen.add(tuple(ctx.open_object("whole").data()["a"]))
+            with contextlib.suppress(EngineError):  # the cancel below hits every user's query
+                seen.add(tuple(ctx.open_object("whole").data()["a"]))
 
     done = threading.Event()
     looker = threading.Thread(target=look)
