@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
-from aaiclick_ext.lifecycle.worker import TableMessage, TableOp, TableWorker
+from aaiclick_ext.lifecycle.worker import Hold, TableMessage, TableOp, TableWorker
 
-__all__ = ["Scope", "TableMessage", "TableName", "TableOp", "TableWorker", "check_name"]
+__all__ = ["Hold", "Scope", "TableMessage", "TableName", "TableOp", "TableWorker", "check_name"]

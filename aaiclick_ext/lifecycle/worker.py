@@ -1,8 +1,12 @@
 """TableWorker: the one thread that counts claims, and the one beside it that drops tables.
 
-A leaf of an expression claims its table when it is made and releases it in a finalizer. Both are
-one `queue.SimpleQueue.put`, which is re-entrant, so they may happen in any thread, inside any lock
-and in the middle of a query or a collection. Only the worker thread reads and changes counts.
+A claim belongs to an object and ends with it: a leaf of an expression, a `Hold`. Both the claim and
+the release in the object's finalizer are one `queue.SimpleQueue.put`, which is re-entrant, so they
+may happen in any thread, inside any lock and in the middle of a query or a collection. Only the
+worker thread reads and changes what is claimed.
+
+The finalizer is there before the claim is put, and both carry the claim's own number: wherever
+Ctrl-C comes in between, a release without a claim is ignored, and no claim is left without one.
 
 A table whose count falls to zero is first marked as dying; the queue is then read once more. A
 claim that was put before the mark is found there and cancels the drop. A claim that comes after the
@@ -15,10 +19,12 @@ reader must delay nothing else.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import queue
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
@@ -53,8 +59,22 @@ class TableMessage:
 
     op: TableOp
     table: str = ""
+    claim: int = 0
     row: Any = None
     done: threading.Event | None = None
+
+
+class Hold:
+    """A claim of its own: lasts until `release`, or as long as this object."""
+
+    __slots__ = ("__weakref__", "_end")
+
+    def __init__(self) -> None:
+        self._end: Callable[[], object] = lambda: None
+
+    def release(self) -> None:
+        """Give the claim back; again is fine."""
+        self._end()
 
 
 _FLUSH_DROPS = object()
@@ -85,7 +105,8 @@ class TableWorker:
         self._drops: queue.SimpleQueue[str | tuple[object, threading.Event | None]] = (
             queue.SimpleQueue()
         )
-        self._counts: dict[str, int] = {}  # the worker thread's alone
+        self._claims: dict[str, set[int]] = {}  # the worker thread's alone
+        self._numbers = itertools.count(1)
         self._live: set[str] = set()
         self._dying: set[str] = set()
         self._settled = threading.Condition()
@@ -98,41 +119,52 @@ class TableWorker:
 
     # What any thread may call.
 
-    def register(self, table: str, row: Any = None) -> None:
-        """Make a table known, with one claim that belongs to the caller.
+    def hold(self, table: str, row: Any = None) -> Hold:
+        """Make a table known, and return the first claim on it.
 
         Parameters
         ----------
         row
             The table's registry row, if it is to have one.
         """
+        hold = Hold()
+        claim = next(self._numbers)
         self._live.add(table)
-        self._queue.put(TableMessage(TableOp.INCREF, table))
+        hold._end = self._release_at_end(hold, table, claim)  # noqa: SLF001
+        self._queue.put(TableMessage(TableOp.INCREF, table, claim))
         if row is not None:
             self._queue.put(TableMessage(TableOp.OPLOG_TABLE, table, row=row))
+        return hold
 
-    def claim(self, table: str) -> None:
-        """Add a claim.
+    def claim_for(self, owner: object, table: str) -> None:
+        """Claim a table for as long as the owner lives.
 
         Raises
         ------
         DroppedTableError
-            If the table has been dropped or was never registered. A claim that arrives before the
+            If the table has been dropped or was never made known. A claim that arrives before the
             drop cancels it.
         """
-        self._queue.put(TableMessage(TableOp.INCREF, table))
+        claim = next(self._numbers)
+        self._release_at_end(owner, table, claim)
+        self._queue.put(TableMessage(TableOp.INCREF, table, claim))
         if table in self._dying and threading.current_thread() is not self._worker:
             with self._settled:
                 self._settled.wait_for(lambda: table not in self._dying, timeout=5)
         if table not in self._live or table in self._dying:
-            self._queue.put(TableMessage(TableOp.DECREF, table))
+            self._release(table, claim)
             raise DroppedTableError(
                 f"table {table} has been dropped: nothing in this kernel claimed it any more"
             )
 
-    def release(self, table: str) -> None:
-        """Take a claim back. Safe in a finalizer: it only enqueues."""
-        self._queue.put(TableMessage(TableOp.DECREF, table))
+    def _release_at_end(self, owner: object, table: str, claim: int) -> Callable[[], object]:
+        finalizer = weakref.finalize(owner, self._release, table, claim)
+        finalizer.atexit = False
+        return finalizer
+
+    def _release(self, table: str, claim: int) -> None:
+        """Give a claim back. Safe in a finalizer: it only enqueues."""
+        self._queue.put(TableMessage(TableOp.DECREF, table, claim))
 
     def is_live(self, table: str) -> bool:
         """Say whether a table is registered and not dropped."""
@@ -210,7 +242,7 @@ class TableWorker:
         return taken
 
     def _settle(self, batch: list[TableMessage]) -> None:
-        """Apply the counts of a batch and hand over the tables that reached zero.
+        """Apply the claims of a batch and hand over the tables that have none left.
 
         `batch` grows by what the further readings of the queue find.
         """
@@ -221,9 +253,9 @@ class TableWorker:
             late = self._take(self._queue.qsize() + BATCH)  # the size after the mark
             batch += late
             zero_late = self._count(late)
-            dead = {table for table in zero if self._counts.get(table) == 0}
+            dead = {table for table in zero if not self._claims.get(table, {0})}
             for table in dead:
-                del self._counts[table]
+                del self._claims[table]
                 self._live.discard(table)
             self._dying -= zero
             with self._settled:
@@ -234,21 +266,22 @@ class TableWorker:
             zero = zero_late - dead
 
     def _count(self, batch: Iterable[TableMessage]) -> set[str]:
-        """Change the counts; return the tables now at zero."""
-        counts, touched = self._counts, set()
+        """Add and remove claims; return the tables that have none now."""
+        touched = set()
         for message in batch:
             if message.op is TableOp.INCREF:
-                counts[message.table] = counts.get(message.table, 0) + 1
+                self._claims.setdefault(message.table, set()).add(message.claim)
             elif message.op is TableOp.DECREF:
-                if message.table not in counts:
-                    continue  # never registered, or forgotten: a guard, not an error
-                counts[message.table] -= 1
+                claims = self._claims.get(message.table)
+                if claims is None or message.claim not in claims:
+                    continue  # never claimed, given back before, or forgotten: not an error
+                claims.remove(message.claim)
                 touched.add(message.table)
-        zero = {table for table in touched if counts[table] <= 0}
-        unknown = {table for table in zero if table not in self._live}
+        unclaimed = {table for table in touched if not self._claims[table]}
+        unknown = {table for table in unclaimed if table not in self._live}
         for table in unknown:
-            del counts[table]
-        return zero - unknown
+            del self._claims[table]
+        return unclaimed - unknown
 
     def _record(self, messages: Sequence[TableMessage]) -> None:
         rows = [message.row for message in messages if message.op is TableOp.OPLOG_TABLE]

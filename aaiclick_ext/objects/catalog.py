@@ -187,7 +187,7 @@ class Catalog:
         """Make a table of another kernel known; the name's claim stays with this context."""
         if not self._services.worker.is_live(table):
             self._services.schemas.get(table)
-            self._services.worker.register(table)
+            self._services.holds[table] = self._services.worker.hold(table)
 
     def _let_go(self, table: str) -> None:
         """Release a name's claim; a replaced or deleted table lives on only for its variables."""
@@ -195,7 +195,9 @@ class Catalog:
         if parts is not None:
             self._services.deleted.add(parts)
         self._adopt(table)
-        self._services.worker.release(table)
+        hold = self._services.holds.pop(table, None)
+        if hold is not None:
+            hold.release()
 
 
 def qualified(table: str) -> tuple[str | None, str]:

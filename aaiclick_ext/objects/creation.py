@@ -86,15 +86,17 @@ def new_table(backend: Backend, spec: TableSpec) -> Iterator[str]:
         services.run_id,
         dt.datetime.now(dt.UTC),
     )
-    services.worker.register(table, row)
+    hold = services.worker.hold(table, row)
     try:
         yield table
     except BaseException:
         services.schemas.forget([table])
-        services.worker.release(table)
+        hold.release()
         raise
     if spec.scope is Scope.TEMP:
-        services.worker.release(table)
+        hold.release()
+    else:
+        services.holds[table] = hold
 
 
 @contextlib.contextmanager

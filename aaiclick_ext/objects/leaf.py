@@ -9,7 +9,6 @@ Both classes keep the *names* of Ibis's own: its compilers and formatters dispat
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +29,7 @@ class DatabaseTable(ops.DatabaseTable):  # type: ignore[misc]
         services = services_of_source(self.source)
         if services is not None and is_owned(self):
             services.check_open()
-            services.worker.claim(self.name)
-            weakref.finalize(self, services.worker.release, self.name).atexit = False
+            services.worker.claim_for(self, self.name)
 
 
 @dataclass(frozen=True, slots=True)

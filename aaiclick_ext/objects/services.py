@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.ids import Snowflake
-    from aaiclick_ext.lifecycle.worker import TableWorker
+    from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
     from aaiclick_ext.schema import SchemaRegistry
@@ -48,6 +48,8 @@ class Services:
         Named tables that were replaced or deleted and live on only for variables.
     inserting
         Taken while rows are appended to a table.
+    holds
+        The claims of names, by table.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -64,6 +66,7 @@ class Services:
     run_id: int
     names: dict[str, str] = field(default_factory=dict)
     deleted: set[TableName] = field(default_factory=set)
+    holds: dict[str, Hold] = field(default_factory=dict)
     inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
-import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -42,6 +42,32 @@ class Dropped:
         self.rows += rows
 
 
+class Owner:
+    """Something that can own a claim."""
+
+
+class Worker(TableWorker):
+    """A worker whose claims are made and given back by the table's name."""
+
+    def __init__(self, drop, record) -> None:
+        super().__init__(drop, record)
+        self.owners: dict[str, list] = {}
+
+    def register(self, table, row=None) -> None:
+        self.owners.setdefault(table, []).append(self.hold(table, row))
+
+    def claim(self, table) -> None:
+        owner = Owner()
+        self.claim_for(owner, table)
+        self.owners.setdefault(table, []).append(owner)
+
+    def release(self, table) -> None:
+        if self.owners.get(table):
+            self.owners[table].pop()
+        else:
+            self._release(table, -1)
+
+
 @pytest.fixture
 def dropped():
     return Dropped()
@@ -49,7 +75,7 @@ def dropped():
 
 @pytest.fixture
 def worker(dropped):
-    worker = TableWorker(dropped, dropped.record)
+    worker = Worker(dropped, dropped.record)
     yield worker
     dropped.gate.set()
     dropped.fail.clear()
@@ -103,7 +129,7 @@ def test_release_of_a_table_never_registered_is_ignored(worker, dropped):
 
 
 def test_release_after_close_is_silent(dropped):
-    worker = TableWorker(dropped, dropped.record)
+    worker = Worker(dropped, dropped.record)
     worker.register("t")
     worker.close()
     worker.release("t")
@@ -158,7 +184,7 @@ def test_a_record_that_fails_stops_nothing(worker, dropped, caplog):
 
 def test_rows_are_written_before_their_tables_are_dropped(dropped):
     order = []
-    worker = TableWorker(lambda names: order.extend(("drop", n) for n in names), order.extend)
+    worker = Worker(lambda names: order.extend(("drop", n) for n in names), order.extend)
     for number in range(2000):
         worker.register(f"t{number}", ("row", f"t{number}"))
         worker.release(f"t{number}")
@@ -172,6 +198,64 @@ def test_rows_are_written_before_their_tables_are_dropped(dropped):
     assert len(order) == 4000
 
 
+def test_a_hold_is_given_back_once(worker, dropped):
+    hold = worker.hold("t")
+    owner = Owner()
+    worker.claim_for(owner, "t")
+    hold.release()
+    hold.release()
+    del hold
+    worker.flush()
+    assert dropped.names == []
+    del owner
+    worker.flush()
+    assert dropped.names == ["t"]
+
+
+def test_ctrl_c_between_any_two_steps_of_a_claim_loses_nothing(dropped):
+    """An exception is raised before every line of `claim_for` and `hold` in turn."""
+    worker = Worker(dropped, dropped.record)
+    worker.register("kept")
+    codes = {TableWorker.claim_for.__code__, TableWorker.hold.__code__}
+
+    def attempt(stop_at):
+        lines = 0
+
+        def trace(frame, event, _):
+            nonlocal lines
+            if frame.f_code not in codes:
+                return None
+            if event == "line":
+                lines += 1
+                if lines == stop_at:
+                    raise KeyboardInterrupt
+            return trace
+
+        owner = Owner()
+        sys.settrace(trace)
+        try:
+            worker.claim_for(owner, "kept")
+            hold = worker.hold(f"held{stop_at}")
+            del hold
+        finally:
+            sys.settrace(None)
+
+    for stop_at in range(1, 40):
+        try:
+            attempt(stop_at)
+        except KeyboardInterrupt:
+            continue
+        break
+    assert stop_at > 5
+    worker.flush()
+    assert "kept" not in dropped.names
+    worker.release("kept")
+    worker.flush()
+    assert "kept" in dropped.names
+    assert worker.live_tables() <= {f"held{n}" for n in range(40)}
+    worker.close()
+
+
 def test_forgotten_tables_are_not_dropped(worker, dropped):
     worker.register("t")
     assert worker.forget("t")
@@ -181,7 +265,7 @@ def test_forgotten_tables_are_not_dropped(worker, dropped):
 
 
 def test_both_threads_end(dropped):
-    worker = TableWorker(dropped, dropped.record)
+    worker = Worker(dropped, dropped.record)
     assert worker.close()
     assert not {t.name for t in threading.enumerate()} & {"aai-worker", "aai-drops"}
 
@@ -190,9 +274,8 @@ class Node:
     """Something that claims when made and releases when collected, as a leaf does."""
 
     def __init__(self, worker, name, other=None):
-        worker.claim(name)
+        worker.claim_for(self, name)
         self.other = other
-        weakref.finalize(self, worker.release, name).atexit = False
 
 
 def test_threads_making_cycles_under_forced_collections(worker, dropped):
@@ -232,7 +315,7 @@ def test_threads_making_cycles_under_forced_collections(worker, dropped):
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["+", "-", "flush"]))))
 def test_counts_follow_a_plain_model(steps):
     dropped = Dropped()
-    worker = TableWorker(dropped, dropped.record)
+    worker = Worker(dropped, dropped.record)
     counts = {"a": 1, "b": 1, "c": 1}
     for name in counts:
         worker.register(name)
