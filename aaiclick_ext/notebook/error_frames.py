@@ -56,12 +56,18 @@ def exceptions_of(error: BaseException) -> Iterator[BaseException]:
 
 def frames_of(error: BaseException) -> Iterator[FrameType]:
     """Yield the frames that an exception and its causes went through, without the shell's own."""
-    for exception in exceptions_of(error):
-        traceback = exception.__traceback__
-        while traceback is not None:
-            frame, traceback = traceback.tb_frame, traceback.tb_next
-            if str(frame.f_globals.get("__name__")).partition(".")[0] not in _SHELLS:
-                yield frame
+    return (frame for frame in _all_frames(error) if not _is_of_shell(frame))
+
+
+def forget_result(error: BaseException) -> None:
+    """Take an error out of IPython's results of the cells that it ended.
+
+    The frame that ran such a cell still has its result, which has the error, which has the frame.
+    """
+    for frame in _all_frames(error):
+        result: Any = frame.f_locals.get("result") if _is_of_shell(frame) else None
+        if getattr(result, "error_in_exec", None) is error:
+            result.error_in_exec = None
 
 
 def forget_frames(errors: list[BaseException]) -> None:
@@ -76,6 +82,18 @@ def forget_frames(errors: list[BaseException]) -> None:
             for frame in list(frames_of(errors[-1])):
                 _clear(frame)
         errors.pop()
+
+
+def _all_frames(error: BaseException) -> Iterator[FrameType]:
+    for exception in exceptions_of(error):
+        traceback = exception.__traceback__
+        while traceback is not None:
+            yield traceback.tb_frame
+            traceback = traceback.tb_next
+
+
+def _is_of_shell(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in _SHELLS
 
 
 def _clear(frame: FrameType) -> None:

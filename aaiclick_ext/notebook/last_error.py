@@ -13,7 +13,11 @@ from functools import partial
 from typing import Any
 
 from aaiclick_ext.errors import AaiclickError
-from aaiclick_ext.notebook.error_frames import error_reaches_table, forget_frames
+from aaiclick_ext.notebook.error_frames import (
+    error_reaches_table,
+    forget_frames,
+    forget_result,
+)
 
 _LOOKS_AT_ERROR = re.compile(
     r"^\s*%?(debug|tb|pdb|xmode)\b(?!\s*[=.,:(\[])|\bsys\.last_|\bpost_mortem\b|\bpdb\.pm\b",
@@ -55,8 +59,11 @@ class LastError:
             return
         if any(error_reaches_table(error, self._ip.user_ns) for error in errors):
             self._forget()
+            for error in errors:
+                forget_result(error)
+            del error
             forget_frames(errors)
-            gc.collect(1)
+            gc.collect()  # a loop may have run long enough for its cycles to grow old
         else:
             self._left_alone = id(errors[0])
 
@@ -68,8 +75,10 @@ class LastError:
         for name in ("tb", "etype", "evalue"):
             if hasattr(formatter, name):
                 setattr(formatter, name, None)
-        # The debugger keeps the frames that it last looked at; IPython makes a new one when asked.
-        formatter.pdb = None
+        if formatter.pdb is not None:  # the debugger keeps the frames that it last looked at
+            formatter.pdb.reset()
+            vars(formatter.pdb).pop("curframe_locals", None)
+            formatter.pdb = None  # IPython makes a new one when asked
         last = self._ip.last_execution_result
         if last is not None:
             last.error_in_exec = last.error_before_exec = None

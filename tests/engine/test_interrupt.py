@@ -51,7 +51,7 @@ def test_ctrl_c_ends_a_running_query(engine, use):
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt) as raised:
             use(engine)
-        assert 0.25 < time.monotonic() - started < 2
+        assert 0.25 < time.monotonic() - started < 10
         pressing.join()
         assert raised.value.__cause__ is None
         assert engine.query_rows("SELECT 1, 'x'") == [(1, "x")]
@@ -91,7 +91,7 @@ def test_ctrl_c_before_the_query_is_registered(engine):
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             engine.query_arrow(SLOW)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 10
     finally:
         del engine._attempt
 
@@ -198,7 +198,7 @@ def test_a_sigint_from_outside(script):
             try:
                 engine.query_arrow(SLOW)
             except KeyboardInterrupt:
-                say("interrupted", time.monotonic() - started < 2)
+                say("interrupted", time.monotonic() - started < 10)
             say(engine.query_rows("SELECT 1"))
         engine.close()
         say([thread.name for thread in threading.enumerate()])

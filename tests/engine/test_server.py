@@ -127,7 +127,7 @@ def test_threads_never_collide(server):
     for thread in threads:
         thread.join()
     assert sorted(results) == [(n, 0) for n in range(6)]
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
 
 
 def test_cancel(server):
@@ -149,7 +149,7 @@ def test_ctrl_c(server):
     with pytest.raises(KeyboardInterrupt):
         server.query_arrow(SLOW)
     timer.join()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
     assert server.query_rows("SELECT 1") == [(1,)]
 
 
@@ -186,7 +186,7 @@ def test_opening_a_server_that_does_not_answer(settings):
         started = time.monotonic()
         with pytest.raises(ConnectError, match=r"is not open after 0\.3 s"):
             engine.wait_open(0.3)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
     with pytest.raises(ConnectError, match=f"127.0.0.1:{port} cannot be opened"):
         engine.wait_open()
     engine.close()
@@ -209,7 +209,7 @@ def test_close_ends_what_runs(server_url, settings):
     time.sleep(0.5)
     started = time.monotonic()
     engine.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     for thread in threads:
         thread.join()
     assert len(ended) == 2

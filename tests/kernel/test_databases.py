@@ -49,9 +49,10 @@ def test_after_a_restart_global_objects_and_their_lineage_are_there(kept):
     assert len(kernel.tables()) == 1
     kernel.check("again = aai.open_object('answer')")
     assert kernel.value("again.data()") == {"a": [2, 3]}
-    shown = kernel.check("%lineage again").displays[0]
-    assert "raw" in shown["text/plain"]
-    assert "filter" in shown["text/plain"]
+    for line in ("%lineage again", "%lineage answer"):  # the variable, the object's name
+        shown = kernel.check(line).displays[0]
+        assert "raw" in shown["text/plain"]
+        assert "filter" in shown["text/plain"]
 
 
 def test_after_a_crash_the_database_opens_again(kept):

@@ -235,6 +235,22 @@ def test_ten_reloads_leave_threads_and_descriptors_as_they_were(start_kernel):
     assert native_after <= native + 5
 
 
+def test_cells_run_on_after_the_context_was_closed(start_kernel):
+    kernel = start_kernel()
+    kernel.load()
+    kernel.check("x = aai.create_object_from_value([1])")
+    kernel.check("aai.context().close()")
+    result = kernel.check("1 + 1")
+    assert (result.text, result.stdout, result.stderr) == ("2", "", "")
+    assert kernel.check("del x").stderr == ""
+    error = kernel.run("aai.create_object_from_value([1])").error
+    assert error is not None
+    assert error.ename == "ContextError"
+    assert "%load_ext" in error.evalue
+    kernel.check("%reload_ext aaiclick_ext")
+    assert kernel.value("aai.create_object_from_value([1, 2]).data()") == [1, 2]
+
+
 def test_a_broken_hook_of_others_does_not_stop_ours(start_kernel):
     kernel = start_kernel()
     kernel.run("get_ipython().events.register('post_run_cell', lambda result: 1 / 0)")

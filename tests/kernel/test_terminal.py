@@ -72,6 +72,27 @@ def test_results_are_shown_and_released(terminal):
     assert "threads []" in out
 
 
+def test_the_debugger_works_right_after_an_error_and_keeps_nothing(terminal):
+    out = terminal(
+        "%load_ext aaiclick_ext",
+        "import aaiclick_ext as aai, kernel_probe as probe",
+        "def work():",
+        "    local = aai.create_object_from_value([1, 2])",
+        "    1 / 0",
+        "",
+        "work()",
+        "%debug",
+        "print('found', local.data())",
+        "nosuch",
+        "up",
+        "quit",
+        "print('tables', len(probe.tables()))",
+        "print('tables', len(probe.tables()))",
+    )
+    assert "found [1, 2]" in out
+    assert out.rstrip().count("tables 0") == 2
+
+
 def test_our_errors_are_short(terminal):
     out = terminal(
         "%load_ext aaiclick_ext",
