@@ -155,3 +155,16 @@ def _convert(name: str, value: Any, hint: str) -> Any:
     except (TypeError, ValueError) as error:
         raise SettingsError(f"setting {name} cannot be {value!r}; it is of type {hint}") from error
     return value
+
+
+def _described() -> str:
+    """Return the settings as a section of a docstring."""
+    lines = [
+        f"    {spec.name}\n        {spec.metadata['doc']} (default {spec.default!r}, "
+        f"``{PREFIX}{spec.metadata['environment']}``)."
+        for spec in fields(Settings)
+    ]
+    return "\n".join(["    Parameters", "    ----------", *lines])
+
+
+Settings.__doc__ = f"{Settings.__doc__}\n{_described()}\n"
