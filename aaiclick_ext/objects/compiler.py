@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC
 from typing import Any
 
 import ibis.expr.datatypes as dt
@@ -10,6 +12,8 @@ import sqlglot as sg
 import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.base import NULL, STAR
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
+
+_OFFSET = re.compile(r"(?:UTC)?[+-]\d\d:\d\d(?::\d\d)?")
 
 
 class Compiler(ClickHouseCompiler):  # type: ignore[misc]
@@ -114,7 +118,13 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
     def visit_NonNullLiteral(  # noqa: N802
         self, op: ops.Literal, *, value: Any, dtype: dt.DataType
     ) -> sge.Expression:
-        """Compile a literal; a decimal without a precision has the one that it needs."""
+        """Compile a literal so that it is the value it is.
+
+        A decimal without a precision has the one that it needs. An instant with a fixed offset is
+        the same instant in UTC: ClickHouse knows no zone of Python's name for it (``UTC+01:00``).
+        """
+        if dtype.is_timestamp() and _OFFSET.fullmatch(dtype.timezone or ""):
+            value, dtype = value.astimezone(UTC), dtype.copy(timezone="UTC")
         if isinstance(dtype, dt.Decimal) and dtype.precision is None:
             digits = value.as_tuple()
             scale = max(0, -digits.exponent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import ibis
@@ -153,6 +153,13 @@ def test_a_cast_fails_rather_than_change_a_value(ctx, to, bad, good, expected, n
     y = ctx.create_object_from_value({"a": bad + extra})
     with pytest.raises(EngineError):
         y.select(b=y.a.cast(to)).data()
+
+
+def test_instants_with_an_offset_compare_as_instants(ctx):
+    east = timezone(timedelta(hours=1))
+    x = ctx.create_object_from_value({"t": [datetime(2020, 1, d, 12, tzinfo=east) for d in (1, 2)]})
+    assert len(x.filter(x.t > datetime(2020, 1, 1, 13, tzinfo=east))) == 1
+    assert len(x.filter(x.t == datetime(2020, 1, 1, 11, tzinfo=UTC))) == 1
 
 
 def test_try_cast_gives_null(ctx):
