@@ -347,7 +347,6 @@ REFUSED = [
     ({"a": np.zeros((2, 2))}, UnsupportedTypeError, "column 'a'.*2 dimensions"),
     (np.array([1j]), UnsupportedTypeError, "real"),
     (np.array(["2020-01"], "M8[M]"), UnsupportedTypeError, "astype"),
-    (np.array([5], "m8"), UnsupportedTypeError, "astype"),
     (np.array([1], dtype=np.longdouble), UnsupportedTypeError, "float64"),
     (np.array([-62135596801], "M8[s]"), ValueRangeError, "row 0.*years 1 to 9999"),
     (pd.DataFrame({"a": [1]}, index=["x"]), SchemaError, "reset_index"),

@@ -213,7 +213,9 @@ def test_migrations_go_down_and_up_again(tmp_path):
     ],
 )
 def test_another_generation_or_a_newer_revision_is_refused_and_left(tmp_path, statement, said):
-    Registry(None, tmp_path).tables()
+    first = Registry(None, tmp_path)
+    first.tables()
+    first.close()
     path = default_path(tmp_path)
     with sqlite3.connect(path) as connection:
         connection.execute(statement)
