@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEYS = 1_000
+LARGE = 10
 
 
 @cache
@@ -28,6 +29,12 @@ def facts(rows: int) -> pa.Table:
             "label": pa.array(names[keys]),
         }
     )
+
+
+@cache
+def large(rows: int) -> pa.Table:
+    """Return the facts ten times over."""
+    return pa.concat_tables([facts(rows)] * LARGE)
 
 
 @cache

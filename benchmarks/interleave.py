@@ -1,9 +1,15 @@
-"""Everyone takes a turn in every repeat, so that a slow minute is slow for all."""
+"""Everyone takes a turn in every repeat, so that a slow minute is slow for all.
+
+The order is drawn anew for each repeat: whoever follows a contestant that has just read the same
+table finds it in the processor's caches, and that must not be the same one every time.
+"""
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass, field
+from random import Random
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -36,7 +42,7 @@ class Result:
     @property
     def disagreeing(self) -> list[str]:
         """Contestants whose answer is not the first one's."""
-        answers = list(self.answers.items())
+        answers = [(name, self.answers[name]) for name in self.times_s if name in self.answers]
         return [name for name, answer in answers if not _close(answer, answers[0][1])]
 
 
@@ -46,10 +52,12 @@ def _close(one: float, other: float) -> bool:
 
 def run_case(case: Case, contestants: Sequence[Contestant], repeats: int) -> Result:
     """Return the times of all contestants; a first turn of each warms up and is not counted."""
-    result = Result(case)
+    result = Result(case, {contestant.name: [] for contestant in contestants})
+    order = Random(case.key)
     for step in range(-1, repeats):
-        for contestant in contestants:
-            times = result.times_s.setdefault(contestant.name, [])
+        gc.collect()  # here, and in nobody's turn: it empties the caches
+        for contestant in order.sample(contestants, len(contestants)):
+            times = result.times_s[contestant.name]
             if len(times) >= 3 and sum(times) > BUDGET_S:
                 continue
             measured = contestant.run(case.key, step)

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aaiclick import create_object_from_value
-from aaiclick.data import Agg
+from aaiclick.data import Agg, Object
 from aaiclick.data.object_context import object_context
 
 from benchmarks import data
@@ -27,6 +27,7 @@ class Peer:
     """The cases, as the package's own documentation writes them."""
 
     step = 0
+    _large: Object | None = None
 
     async def prepare(self, rows: int) -> None:
         self.facts_given = data.facts(rows).to_pydict()
@@ -46,14 +47,31 @@ class Peer:
         a = self.values
         return float(await ((((a + 1) * 2 - 3) / 4) ** 2).mean().data())
 
+    async def large(self) -> Object:
+        if self._large is None:
+            self._large = await self.facts.concat(*[self.facts] * (data.LARGE - 1))
+        return self._large
+
     async def group(self) -> float:
-        made = await self.facts.group_by("k").agg(
+        return await self._group(self.facts)
+
+    async def group_large(self) -> float:
+        return await self._group(await self.large())
+
+    async def join(self) -> float:
+        return await self._join(self.facts)
+
+    async def join_large(self) -> float:
+        return await self._join(await self.large())
+
+    async def _group(self, t: Object) -> float:
+        made = await t.group_by("k").agg(
             {"x": [Agg("sum", "total"), Agg("mean", "mean")], "n": "count"}
         )
         return sum((await made.data(limit=None))["total"])
 
-    async def join(self) -> float:
-        joined = await self.facts.join(self.keys, on="k")
+    async def _join(self, t: Object) -> float:
+        joined = await t.join(self.keys, on="k")
         made = await joined.group_by("region").agg({"x": [Agg("sum", "total")]})
         return sum((await made.data(limit=None))["total"])
 
@@ -69,7 +87,6 @@ def _rows(columns: dict[str, list[Any]]) -> float:
 
 
 async def _timed(task: Callable[[], Awaitable[float]]) -> tuple[float, float]:
-    gc.collect()
     gc.disable()
     try:
         started = time.perf_counter()

@@ -65,8 +65,8 @@ class Aim:
 AIMS = (
     Aim("query_first", "a first small query: over the raw engine", lambda o, r: o - r, 0.005),
     Aim("query_again", "a repeated small query: over the raw engine", lambda o, r: o - r, 0.0005),
-    Aim("group", "group-by: ours / raw", lambda o, r: o / r, 1.05),
-    Aim("join", "join: ours / raw", lambda o, r: o / r, 1.05),
+    Aim("group_large", "a large group-by: ours / raw", lambda o, r: o / r, 1.05),
+    Aim("join_large", "a large join: ours / raw", lambda o, r: o / r, 1.05),
     Aim("fetch", "fetch: ours / raw", lambda o, r: o / r, 1.05),
     Aim("cell_empty", "hooks of an empty cell", lambda o, _: o, 0.001),
     Aim("cell_ten", "hooks of a cell with ten operations", lambda o, _: o, 0.006),

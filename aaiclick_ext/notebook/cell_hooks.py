@@ -8,22 +8,26 @@ last ones without the first ones; cells can run cells; subshells run cells in ot
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.notebook.interrupt import interrupt_held_back
-from aaiclick_ext.notebook.log_writer import LogWriter
 from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.oplog.task import Task
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.notebook.idle import IdleCollection
     from aaiclick_ext.notebook.last_error import LastError
     from aaiclick_ext.notebook.output_history import OutputHistory
 
+logger = logging.getLogger("aaiclick_ext.notebook")
 
 WRITE_PATIENCE_S = 2.0
 """How long the end of a cell waits for its events to be written; they are, also after that."""
@@ -140,13 +144,20 @@ class CellHooks:
             self._idle.schedule()
             if not context.is_open or not context.oplog.pending or self._is_main_busy:
                 return
-            writer = LogWriter(context.oplog.flush)
-        writer.wait(WRITE_PATIENCE_S)
+            written = context.oplog.flush_soon()
+        written.add_done_callback(_warn)
+        with contextlib.suppress(Exception, KeyboardInterrupt):  # the cell has ended
+            written.result(WRITE_PATIENCE_S)
 
     @property
     def _is_main_busy(self) -> bool:
         """Whether the main thread still runs a cell, whose results have no names yet."""
         return bool(self._stacks[threading.main_thread().ident or 0])
+
+
+def _warn(written: Future[int]) -> None:
+    if error := written.exception():
+        logger.warning("events of this cell are not in the operation log yet: %s", error)
 
 
 def _is_main_thread() -> bool:

@@ -6,9 +6,11 @@ import dataclasses
 import datetime as dt
 import logging
 import os
+import queue
 import threading
 from collections import OrderedDict, deque
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import AaiclickError, OplogError
@@ -53,10 +55,10 @@ class OplogCollector:
     """Collects the events of one kernel session and writes them to the log.
 
     `record` does no I/O and takes no lock, so that a finalizer may call it inside any other
-    method. Writing happens in `flush`: after each cell by the caller, outside cells by the thread
-    ``aai-oplog``, and at `close`. Events that cannot be written stay, in order, and are tried
-    again; what is left at `close` goes to a file that the next collector of the same database
-    writes.
+    method. Writing is the work of the thread ``aai-oplog``: when `flush_soon` asks for it after a
+    cell, now and then outside cells, and at `close`; `flush` writes in the caller's thread. Events
+    that cannot be written stay, in order, and are tried again; what is left at `close` goes to a
+    file that the next collector of the same database writes.
 
     Parameters
     ----------
@@ -93,6 +95,7 @@ class OplogCollector:
         self._writer_left = threading.Condition()
         self._is_ready = False
         self._closing = threading.Event()
+        self._asked: queue.SimpleQueue[Future[int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     @property
@@ -214,6 +217,12 @@ class OplogCollector:
                 written += self._write_batch()
         return written
 
+    def flush_soon(self) -> Future[int]:
+        """Let the thread ``aai-oplog`` do what `flush` does; return what it will give or raise."""
+        asked: Future[int] = Future()
+        self._asked.put(asked)
+        return asked
+
     def start(self) -> None:
         """Start the thread that writes outside cells; it first writes what was spilled."""
         self._thread = threading.Thread(target=self._run, name="aai-oplog", daemon=True)
@@ -227,6 +236,7 @@ class OplogCollector:
         if self._closing.is_set():
             return
         self._closing.set()
+        self._asked.put(None)
         thread = self._thread or threading.Thread(target=self._run, name="aai-oplog", daemon=True)
         if self._thread is None:
             thread.start()
@@ -238,18 +248,33 @@ class OplogCollector:
         return CellRecord(task, self._settings.record_cell_source, self._secrets)
 
     def _run(self) -> None:
-        """Write now and then outside cells, and once at the end."""
+        """Write when asked, now and then outside cells, and once at the end."""
         try:
             with self._only_writer():
                 self._prepare()
         except Exception as error:  # noqa: BLE001  flush raises it where somebody sees it
             logger.debug("the operation log is not ready yet: %s", error)
         interval_s = max(self._settings.oplog_interval_s, _SHORTEST_INTERVAL_S)
-        while not self._closing.wait(interval_s):
-            if self._entries and self._cell is self._outside:
+        while not self._closing.is_set():
+            asked = None
+            with suppress(queue.Empty):
+                asked = self._asked.get(timeout=interval_s)
+            if asked is not None:
+                self._answer(asked)
+            elif self._entries and self._cell is self._outside:
                 self._flush_quietly()
         if self._entries:
             self._flush_quietly()
+        with suppress(queue.Empty):
+            while True:
+                if (asked := self._asked.get_nowait()) is not None:
+                    self._answer(asked)
+
+    def _answer(self, asked: Future[int]) -> None:
+        try:
+            asked.set_result(self.flush())
+        except Exception as error:  # noqa: BLE001  whoever asked is told
+            asked.set_exception(error)
 
     def _snapshot(self) -> list[_Entry]:
         while True:

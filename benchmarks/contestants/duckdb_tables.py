@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 import duckdb
@@ -43,14 +44,32 @@ class DuckDB(Contestant):
         sql = "SELECT avg(pow(((value + 1) * 2 - 3) / 4, 2)) FROM numbers"
         return lambda: self.connection.sql(sql).fetchall()[0][0]
 
+    @cached_property
+    def large(self) -> str:
+        self.connection.register("arrow_large", data.large(self.rows))
+        self.connection.execute("CREATE TABLE large AS SELECT * FROM arrow_large").fetchall()
+        return "large"
+
     def group(self) -> Task:
-        return self._fetch(
-            "SELECT k, count(*) AS n, sum(x) AS total, avg(x) AS mean FROM facts GROUP BY k"
-        )
+        return self._group("facts")
+
+    def group_large(self) -> Task:
+        return self._group(self.large)
 
     def join(self) -> Task:
+        return self._join("facts")
+
+    def join_large(self) -> Task:
+        return self._join(self.large)
+
+    def _group(self, table: str) -> Task:
         return self._fetch(
-            "SELECT region, sum(x) AS total FROM facts JOIN keys USING (k) GROUP BY region"
+            f"SELECT k, count(*) AS n, sum(x) AS total, avg(x) AS mean FROM {table} GROUP BY k"
+        )
+
+    def _join(self, table: str) -> Task:
+        return self._fetch(
+            f"SELECT region, sum(x) AS total FROM {table} JOIN keys USING (k) GROUP BY region"
         )
 
     def create(self) -> Task:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import aaiclick_ext as aai
@@ -42,14 +43,29 @@ class Ours(Contestant):
         a = self.values
         return lambda: ((((a + 1) * 2 - 3) / 4) ** 2).mean().data()
 
+    @cached_property
+    def large(self) -> aai.Object:
+        return aai.concat(*[self.facts] * data.LARGE)
+
     def group(self) -> Task:
-        t = self.facts
+        return self._group(self.facts)
+
+    def group_large(self) -> Task:
+        return self._group(self.large)
+
+    def join(self) -> Task:
+        return self._join(self.facts)
+
+    def join_large(self) -> Task:
+        return self._join(self.large)
+
+    def _group(self, t: aai.Object) -> Task:
         return lambda: (
             t.group_by("k").agg(n=t.count(), total=t.x.sum(), mean=t.x.mean()).to_pyarrow()
         )
 
-    def join(self) -> Task:
-        t, keys = self.facts, self.keys
+    def _join(self, t: aai.Object) -> Task:
+        keys = self.keys
         return lambda: (
             t.join(keys, "k").group_by("region").agg(total=lambda joined: joined.x.sum())
         ).to_pyarrow()

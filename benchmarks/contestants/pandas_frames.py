@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 import pandas as pd
@@ -36,17 +37,31 @@ class Pandas(Contestant):
         a = self.values
         return lambda: ((((a + 1) * 2 - 3) / 4) ** 2).mean()
 
-    def group(self) -> Task:
-        t = self.facts
+    @cached_property
+    def large(self) -> pd.DataFrame:
+        return data.large(self.rows).to_pandas()
 
+    def group(self) -> Task:
+        return self._group(self.facts)
+
+    def group_large(self) -> Task:
+        return self._group(self.large)
+
+    def join(self) -> Task:
+        return self._join(self.facts)
+
+    def join_large(self) -> Task:
+        return self._join(self.large)
+
+    def _group(self, t: pd.DataFrame) -> Task:
         def task() -> pa.Table:
             made = t.groupby("k").agg(n=("x", "size"), total=("x", "sum"), mean=("x", "mean"))
             return pa.Table.from_pandas(made)
 
         return task
 
-    def join(self) -> Task:
-        t, keys = self.facts, self.keys
+    def _join(self, t: pd.DataFrame) -> Task:
+        keys = self.keys
 
         def task() -> pa.Table:
             made = t.merge(keys, on="k").groupby("region").agg(total=("x", "sum"))

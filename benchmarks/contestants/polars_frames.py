@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 import polars as pl
@@ -35,14 +36,30 @@ class Polars(Contestant):
         a, value = self.values.lazy(), pl.col("value")
         return lambda: a.select(((((value + 1) * 2 - 3) / 4) ** 2).mean()).collect().item()
 
+    @cached_property
+    def large(self) -> pl.DataFrame:
+        return pl.from_arrow(data.large(self.rows))
+
     def group(self) -> Task:
-        t, x = self.facts.lazy(), pl.col("x")
+        return self._group(self.facts.lazy())
+
+    def group_large(self) -> Task:
+        return self._group(self.large.lazy())
+
+    def join(self) -> Task:
+        return self._join(self.facts.lazy())
+
+    def join_large(self) -> Task:
+        return self._join(self.large.lazy())
+
+    def _group(self, t: pl.LazyFrame) -> Task:
+        x = pl.col("x")
         return lambda: (
             t.group_by("k").agg(n=pl.len(), total=x.sum(), mean=x.mean()).collect().to_arrow()
         )
 
-    def join(self) -> Task:
-        t, keys = self.facts.lazy(), self.keys.lazy()
+    def _join(self, t: pl.LazyFrame) -> Task:
+        keys = self.keys.lazy()
         return lambda: (
             t.join(keys, on="k").group_by("region").agg(total=pl.col("x").sum()).collect()
         ).to_arrow()

@@ -24,6 +24,7 @@ class Raw(Contestant):
 
     def __init__(self, rows: int, ours: Ours) -> None:
         self.rows = rows
+        self.ours = ours
         self.facts, self.keys, self.values = (
             o.table_name for o in (ours.facts, ours.keys, ours.values)
         )
@@ -48,13 +49,25 @@ class Raw(Contestant):
         return lambda: self.client.query_arrow(sql).column(0)[0].as_py()
 
     def group(self) -> Task:
-        return self._fetch(
-            f"SELECT k, count() AS n, sum(x) AS total, avg(x) AS mean FROM {self.facts} GROUP BY k"
-        )
+        return self._group(self.facts)
+
+    def group_large(self) -> Task:
+        return self._group(self.ours.large.table_name)
 
     def join(self) -> Task:
+        return self._join(self.facts)
+
+    def join_large(self) -> Task:
+        return self._join(self.ours.large.table_name)
+
+    def _group(self, table: str) -> Task:
         return self._fetch(
-            f"SELECT region, sum(x) AS total FROM {self.facts} INNER JOIN {self.keys} USING (k) "
+            f"SELECT k, count() AS n, sum(x) AS total, avg(x) AS mean FROM {table} GROUP BY k"
+        )
+
+    def _join(self, table: str) -> Task:
+        return self._fetch(
+            f"SELECT region, sum(x) AS total FROM {table} INNER JOIN {self.keys} USING (k) "
             "GROUP BY region"
         )
 
