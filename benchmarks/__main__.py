@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.contestants.contestant import Contestant
 
 LEGEND = (
-    "Medians of repeats in which everyone takes a turn. "
+    "Medians of repeats in which everyone takes a turn, in an order drawn anew. "
     f"In brackets: that time as a multiple of {OURS}'s. -: it has no such thing."
 )
 OUT = ROOT / "out" / "bench.md"
@@ -78,7 +78,10 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
     notes += _disagreements(results)
     if peer is not None:
         notes += [f"aaiclick cannot {case}: {why}" for case, why in peer.refusals.items()]
-        notes.append("aaiclick creates from, and fetches to, Python lists: it has no Arrow.")
+        notes.append(
+            "aaiclick creates from, and fetches to, Python lists: it has no Arrow. Its tables are "
+            "in memory; ours and the raw engine's, of this size, on disk."
+        )
     results += _cells(directory, 5 if quick else 51)
     results += run_startup(directory, peer=peer is not None)
     return results, notes
