@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -83,9 +84,10 @@ def _in_arrow_units(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         target = unit if unit in _ARROW_UNITS else "s"
         if kind == "M" and unit in ("D", "W"):
             target = "D"
-        converted = values.astype(f"{kind}8[{target}]")
-        if np.array_equal(converted.astype(values.dtype), values, equal_nan=True):
-            return converted
+        with suppress(OverflowError):  # NumPy before 2.5 wraps instead
+            converted = values.astype(f"{kind}8[{target}]")
+            if np.array_equal(converted.astype(values.dtype), values, equal_nan=True):
+                return converted
     raise unsupported(
         f"{values.dtype} has no column type; convert it with "
         f".astype('{'datetime64[D]' if kind == 'M' else 'timedelta64[s]'}') or a finer unit"
