@@ -427,8 +427,9 @@ JUNK = st.recursive(
         st.binary(max_size=3), st.decimals(), st.datetimes(timezones=st.none() | st.timezones()),
         st.dates(), st.times(), st.timedeltas(), st.uuids(), st.just(object()), st.just(Color.RED),
         st.just(pd.NA), st.just(pd.NaT), st.just(range(2)), st.just(pd.Series([1, None])),
-        st.sampled_from([np.int8(1), np.float32(2), np.datetime64("NaT", "s"), np.array(1), np.bool_(1),
-                         np.zeros(2), np.array(["a", None], dtype=object), np.timedelta64(1, "D")]),
+        st.sampled_from([np.int8(1), np.float32(2), np.datetime64("NaT", "s"), np.array(1),
+                         np.bool_(1), np.zeros(2), np.array(["a", None], dtype=object),
+                         np.timedelta64(1, "D")]),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3), st.tuples(inner, inner),
