@@ -153,7 +153,7 @@ def _upsert(connection: Connection, rows: Sequence[TableRow]) -> None:
     is_sqlite = connection.dialect.name == "sqlite"
     insert = sqlite.insert if is_sqlite else postgresql.insert
     statement = insert(TableRecord)
-    changed = ("job_id", "task_id", "run_id", "created_at")
+    changed = ("job_id", "task_id", "run_id", "created_at", "session_id")
     statement = statement.on_conflict_do_update(
         index_elements=["database_identity", "table_name"],
         set_={name: statement.excluded[name] for name in changed},

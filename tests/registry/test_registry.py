@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import uuid
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -202,6 +203,28 @@ def test_migrations_go_down_and_up_again(tmp_path):
     registry = Registry(f"sqlite:///{tmp_path}/r.db", tmp_path)
     assert registry.tables() == []
     registry.close()
+
+
+def test_a_registry_of_the_first_revision_keeps_its_rows_and_gets_an_identity(tmp_path):
+    from alembic import command
+    from sqlalchemy import text
+
+    url = f"sqlite:///{tmp_path}/r.db"
+    engine = open_store(make_url(url))
+    with engine.begin() as connection:
+        command.downgrade(_alembic_config(connection), "0001")
+        connection.execute(
+            text("INSERT INTO table_registry VALUES ('chdb:///a', 'a', 1, 2, 3, :at)"),
+            {"at": "2026-01-02 03:04:05.678901"},
+        )
+    engine.dispose()
+    registry = Registry(url, tmp_path)
+    assert registry.tables() == [row("a")]
+    registry.close()
+    with sqlite3.connect(tmp_path / "r.db") as connection:
+        (identity,) = connection.execute("SELECT uuid FROM registry_info").fetchone()
+    connection.close()
+    assert uuid.UUID(identity).version == 4
 
 
 @pytest.mark.parametrize(
