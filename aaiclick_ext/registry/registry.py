@@ -72,7 +72,7 @@ class Registry:
         """Add the rows of new tables in one transaction."""
         if not rows:
             return
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _upsert(connection, rows)
 
     def forget_tables(self, database_identity: str, names: Sequence[str]) -> None:
@@ -83,7 +83,7 @@ class Registry:
 
         if not names:
             return
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for start in range(0, len(names), _ROWS_PER_STATEMENT):
                 part = list(names[start : start + _ROWS_PER_STATEMENT])
                 connection.execute(
@@ -104,7 +104,7 @@ class Registry:
         )
         if database_identity is not None:
             query = query.where(TableRecord.database_identity == database_identity)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return [TableRow(**row) for row in connection.execute(query).mappings()]
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Registry:
                 self._opened = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Connection]:
         """Open the database if need be, and run one transaction in it."""
         from sqlalchemy.exc import SQLAlchemyError
 
