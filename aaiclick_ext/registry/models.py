@@ -140,3 +140,13 @@ class ShareToken(Base):
     """Who gave it."""
     created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+
+
+class SessionDatabase(Base):
+    """A database in which a kernel may have left tables: from its opening until nothing is left."""
+
+    __tablename__ = "session_databases"
+
+    session_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    database_identity: Mapped[str] = mapped_column(String, primary_key=True)
+    opened_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
