@@ -110,9 +110,9 @@ def test_a_process_of_another_user_is_seen(other):
     code = (
         "import os\n"
         "from aaiclick_ext.lifecycle.liveness import *\n"
+        "here = ProcessIdentity.current()\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        f"owner = {identity!r}\n"
-        "print(judge(owner, 0.0, here=ProcessIdentity.current(), grace_s=1.0))"
+        f"print(judge({identity!r}, 0.0, here=here, grace_s=1.0))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "alive"
