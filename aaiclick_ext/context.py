@@ -233,6 +233,19 @@ class DataContext(ObjectMaking):
         """Return a named object, made by this kernel or, if it is global, by any other."""
         return self._opened.catalog.open(name)
 
+    def open_ref(self, token: str) -> Object:
+        """Return the object that another kernel shared; the token is spent by that.
+
+        Raises
+        ------
+        ShareError
+            If the token was redeemed before, has expired, or is of another registry or database.
+        """
+        opened = self._opened  # waits for what is imported below
+        from aaiclick_ext.objects.shared import open_shared
+
+        return open_shared(opened.backend, token)
+
     def list_objects(self) -> Sequence[ObjectInfo]:
         """Return the named objects with scope, table, rows and bytes."""
         return self._opened.catalog.list()

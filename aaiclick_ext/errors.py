@@ -14,6 +14,9 @@
     │   ├── QueryTimeoutError   TimeoutError
     │   └── MemoryLimitError    MemoryError
     ├── DroppedTableError       LookupError    a claim on a table that is gone
+    ├── StaleRefError           LookupError    a ref that has been freed
+    ├── RefCountError           ValueError     a release without a claim, a ref that holds itself
+    ├── ShareError              ValueError     a table that cannot be shared, a token of no use
     ├── UnknownObjectError      LookupError    no object of that name
     ├── ObjectExistsError       ValueError     the name is taken and ``if_exists="fail"``
     ├── UnsupportedTypeError    TypeError      of a type that cannot be kept or used
@@ -110,6 +113,18 @@ class MemoryLimitError(EngineError, MemoryError):
 
 class DroppedTableError(AaiclickError, LookupError):
     """A claim on a table that has been dropped."""
+
+
+class StaleRefError(AaiclickError, LookupError):
+    """A ref that has been freed, or belongs to another session."""
+
+
+class RefCountError(AaiclickError, ValueError):
+    """A release without a claim, or a ref that would hold itself."""
+
+
+class ShareError(AaiclickError, ValueError):
+    """A table that cannot be shared with another kernel, or a token that cannot be redeemed."""
 
 
 class UnknownObjectError(AaiclickError, LookupError):

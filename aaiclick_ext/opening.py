@@ -55,10 +55,12 @@ def open_parts(context: DataContext, creds: ClickHouseCreds | str | None) -> Ope
 
 def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle import TableWorker
+    from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.objects.making import leaf_from_memtable
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
+    from aaiclick_ext.registry.claim_store import ClaimStore
     from aaiclick_ext.schema import SchemaRegistry
 
     engine.wait_open()
@@ -72,6 +74,9 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         node_id=context.node_id,
     )
     registry = Registry(settings.sql_url, settings.state_path)
+    claims = None
+    if not engine.creds.is_embedded:
+        claims = ClaimStore(registry, engine.identity, context.job_id)
     services = Services(
         settings=settings,
         engine=engine,
@@ -79,6 +84,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         worker=TableWorker(lambda tables: services.drop(tables), registry.record_tables),
         oplog=oplog,
         registry=registry,
+        sharing=Sharing(claims),
         snowflake=context.snowflake,
         node_id=context.node_id,
         job_id=context.job_id,

@@ -28,6 +28,7 @@ EXPORTS = {
     "delete_object",
     "list_objects",
     "open_object",
+    "open_ref",
     "read_csv",
     "read_json",
     "read_parquet",

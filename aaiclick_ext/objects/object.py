@@ -80,6 +80,28 @@ class Object(View):
         insert(self, sources)
         return self
 
+    def share(self, *, expires_s: float = 3600.0) -> str:
+        """Return a token with which one other kernel on this server can claim the table.
+
+        There, ``aai.open_ref(token)`` gives the object. The table then lives until the last of
+        the kernels has let go of it or has ended; until the token is redeemed or has expired it
+        holds the table, too. Runs no query; writes to the SQL registry, which both kernels need
+        to share.
+
+        Parameters
+        ----------
+        expires_s
+            For how long the token can be redeemed, up to 30 days.
+
+        Raises
+        ------
+        ShareError
+            If the engine is embedded, or the object global, which any kernel can open.
+        """
+        from aaiclick_ext.objects.shared import share_object
+
+        return share_object(self, expires_s)
+
     @property
     def _parts(self) -> TableName:
         parts = TableName.parse(self.table_name)

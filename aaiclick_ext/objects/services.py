@@ -10,12 +10,14 @@ from weakref import WeakValueDictionary
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import ContextError
 from aaiclick_ext.lifecycle.names import Scope, TableName
+from aaiclick_ext.objects.table_notes import TableNotes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.ids import Snowflake
+    from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
@@ -50,6 +52,8 @@ class Services:
         Taken while rows are appended to a table.
     holds
         The claims of names, by table.
+    notes
+        Which cell made a table, and when it was last used.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -60,6 +64,7 @@ class Services:
     worker: TableWorker
     oplog: OplogCollector
     registry: Registry
+    sharing: Sharing
     snowflake: Snowflake
     node_id: int
     job_id: int
@@ -67,6 +72,7 @@ class Services:
     names: dict[str, str] = field(default_factory=dict)
     deleted: set[TableName] = field(default_factory=set)
     holds: dict[str, Hold] = field(default_factory=dict)
+    notes: TableNotes = field(default_factory=TableNotes)
     inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
 
@@ -85,11 +91,16 @@ class Services:
     def drop(self, tables: Sequence[str]) -> None:
         """Drop tables, wait until their files are gone, and forget their registry rows.
 
-        Runs one statement on the worker's client. Called by `TableWorker` on its drop thread.
+        What another kernel holds stays, for the last one to drop. Runs one statement on the
+        worker's client. Called by `TableWorker` on its drop thread.
         """
         from aaiclick_ext.engine import quote_identifier
 
-        names = ", ".join(quote_identifier(table) for table in tables)
-        self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
         self.schemas.forget(tables)
-        self.registry.forget_tables(self.engine.identity, list(tables))
+        self.notes.forget(tables)
+        held = self.sharing.give_up(tables)
+        gone = [table for table in tables if table not in held]
+        if gone:
+            names = ", ".join(quote_identifier(table) for table in gone)
+            self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
+            self.registry.forget_tables(self.engine.identity, gone)
