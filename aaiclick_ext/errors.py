@@ -14,9 +14,14 @@
     │   ├── QueryTimeoutError   TimeoutError
     │   └── MemoryLimitError    MemoryError
     ├── DroppedTableError       LookupError    a claim on a table that is gone
+    │   └── ReleasedError                      an object that went with its session
     ├── StaleRefError           LookupError    a ref that has been freed
     ├── RefCountError           ValueError     a release without a claim, a ref that holds itself
     ├── ShareError              ValueError     a table that cannot be shared, a token of no use
+    ├── SessionError            RuntimeError   a session that cannot be used in this way
+    ├── SessionExistsError      ValueError     the session's id is taken
+    ├── SessionLimitError       RuntimeError   a table that its session has no room for
+    ├── UnknownSessionError     KeyError       no session of that id
     ├── UnknownObjectError      LookupError    no object of that name
     ├── ObjectExistsError       ValueError     the name is taken and ``if_exists="fail"``
     ├── UnsupportedTypeError    TypeError      of a type that cannot be kept or used
@@ -113,6 +118,30 @@ class MemoryLimitError(EngineError, MemoryError):
 
 class DroppedTableError(AaiclickError, LookupError):
     """A claim on a table that has been dropped."""
+
+
+class ReleasedError(DroppedTableError):
+    """The object's table went with the session that it was made in."""
+
+
+class SessionError(AaiclickError, RuntimeError):
+    """A session that cannot be used in this way: it is open already, has ended, is another's."""
+
+
+class SessionExistsError(AaiclickError, ValueError):
+    """A session of that id is registered already."""
+
+
+class SessionLimitError(AaiclickError, RuntimeError):
+    """A table that its session has no room for; it was not made, or is gone again."""
+
+
+class UnknownSessionError(AaiclickError, KeyError):
+    """No session of that id."""
+
+    def __str__(self) -> str:
+        """Return the message as it is; a plain KeyError shows it in quotes."""
+        return str(self.args[0]) if self.args else ""
 
 
 class StaleRefError(AaiclickError, LookupError):
