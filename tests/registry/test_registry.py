@@ -107,6 +107,14 @@ def test_forgetting_takes_the_named_rows_of_one_database(registry):
     registry.record_tables([])
 
 
+def test_the_identity_stays(registry, registry_url, tmp_path):
+    other = Registry(registry_url, tmp_path)
+    identity = other.identity()
+    other.close()
+    assert uuid.UUID(identity).version == 4
+    assert registry.identity() == identity
+
+
 def test_names_are_values_and_no_sql(registry):
     hostile = "x'; DROP TABLE table_registry; --"
     registry.record_tables([row(hostile)])
