@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aaiclick_ext.engine.chdb_library import check_platform, exit_without_destructors, import_chdb
 from aaiclick_ext.engine.holder import holder_of
-from aaiclick_ext.engine.scratch import make_scratch, remove_scratch, sweep_scratch
+from aaiclick_ext.engine.scratch import forget_scratch, make_scratch, remove_scratch
 from aaiclick_ext.engine.translate import sentence
 from aaiclick_ext.errors import ConnectError, ContextError, DatabaseHeldError
 
@@ -51,10 +51,15 @@ class EmbeddedProcess:
         self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
         self._open_engines: weakref.WeakSet[Closable] = weakref.WeakSet()
 
-    def acquire(self, path: Path | None, scratch_parent: Path) -> Path:
+    def acquire(self, path: Path | None, scratch_parent: Path, owner: int | None = None) -> Path:
         """Open a directory, None for this process's scratch; return where it really is.
 
         Each call needs one `release`.
+
+        Parameters
+        ----------
+        owner
+            The kernel session that a new scratch directory is for.
 
         Raises
         ------
@@ -72,7 +77,7 @@ class EmbeddedProcess:
         with self._lock:
             import_chdb()
             self._pid = os.getpid()
-            real = self._scratch_in(scratch_parent) if path is None else _made(path)
+            real = self._scratch_in(scratch_parent, owner) if path is None else _made(path)
             if self._path != real:
                 if self._users:
                     raise ConnectError(
@@ -136,6 +141,7 @@ class EmbeddedProcess:
         """Leave everything as it is. Runs in a forked child, where closing a connection hangs."""
         if self._pid is None:
             return
+        forget_scratch()
         exit_without_destructors()
         for engine in list(self._open_engines):
             engine.abandon()
@@ -146,16 +152,15 @@ class EmbeddedProcess:
         keep_for_ever(self._spare)
         self._spare = None
 
-    def _scratch_in(self, parent: Path) -> Path:
+    def _scratch_in(self, parent: Path, owner: int | None) -> Path:
         if self._scratch is None:
             try:
-                self._scratch = make_scratch(parent)
+                self._scratch = make_scratch(parent, owner)
             except OSError as error:
                 raise ConnectError(
                     f"No scratch database can be made in {parent}: {error.strerror}. "
                     "Set AAICLICK_SCRATCH_DIR to a directory that can be written."
                 ) from error
-            sweep_scratch(parent)
         return self._scratch
 
     def _close_spare(self) -> None:

@@ -56,6 +56,13 @@ class Engine:
         The database.
     settings
         Where scratch databases live, and how long closing waits.
+    owner
+        The kernel session that this is for; a scratch database is marked with it.
+
+    Attributes
+    ----------
+    new_name
+        Gives the names of what this makes for a moment, the owner in them.
 
     Examples
     --------
@@ -64,8 +71,12 @@ class Engine:
     [(2,)]
     """
 
-    def __init__(self, creds: ClickHouseCreds, settings: Settings) -> None:
+    def __init__(
+        self, creds: ClickHouseCreds, settings: Settings, *, owner: int | None = None
+    ) -> None:
         self.creds = creds
+        self.new_name: Callable[[], str] = lambda: f"aai_describe_{uuid.uuid4().hex}"
+        self._owner = owner
         self._settings = settings
         self._pid = os.getpid()
         self._tag = f"aai-{uuid.uuid4().hex[:16]}"
@@ -205,7 +216,7 @@ class Engine:
         """
         if not runs_when_described(sql):
             return self._described(describe_statement(sql))
-        view = quote_identifier(f"aai_describe_{uuid.uuid4().hex}")
+        view = quote_identifier(self.new_name())
         try:
             self.command(f"CREATE VIEW {view} AS {sql.rstrip().rstrip(';')}")
             return self._described(f"DESCRIBE TABLE {view}")
@@ -343,7 +354,7 @@ class Engine:
             connect = partial(connect_server, self.creds)
             killer = partial(connect, answer_within_s=_KILLER_ANSWERS_WITHIN_S)
             return Handles(Handle, connect, killer, self._tag)
-        path = embedded_process.acquire(self.creds.path, self._settings.scratch_path)
+        path = embedded_process.acquire(self.creds.path, self._settings.scratch_path, self._owner)
         try:
             connect = partial(connect_embedded, path)
             handles = Handles(EmbeddedHandle, connect, connect, self._tag)
