@@ -25,9 +25,11 @@ from aaiclick_ext.objects.compiler import Compiler
 from aaiclick_ext.objects.file_methods import FileMethods
 from aaiclick_ext.objects.frame_columns import polars_ready
 from aaiclick_ext.objects.leaf import DatabaseTable, leaf_of
+from aaiclick_ext.objects.owners import add_owner, owner_of
 from aaiclick_ext.objects.pandas_frames import to_pandas_frame
 from aaiclick_ext.objects.planning import Plan, Planner
 from aaiclick_ext.objects.provenance import Provenance, recorded_as_one
+from aaiclick_ext.objects.sql_methods import SQLMethods
 from aaiclick_ext.objects.sql_text import check_select
 from aaiclick_ext.schema.ibis_types import ibis_schema
 
@@ -45,7 +47,7 @@ _open_backends: weakref.WeakValueDictionary[tuple[int, int], Backend] = (
 """Backends of this process by job and run: how a pickled leaf finds its own again."""
 
 
-class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
+class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
     """Runs Ibis expressions over our tables."""
 
     name = "clickhouse"
@@ -63,6 +65,7 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         self.ingest: Callable[[pa.Table], ops.DatabaseTable] | None = None
         self._ingested: dict[int, tuple[weakref.ref[Any], ops.DatabaseTable]] = {}
         _open_backends[services.job_id, services.run_id] = self
+        add_owner(services)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return find_backend, (self.services.job_id, self.services.run_id)
@@ -264,7 +267,13 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         return self.leaf(name, location.db or location.catalog or None).to_expr()
 
     def leaf(self, name: str, database: str | None = None) -> DatabaseTable:
-        """Return a new leaf of a table."""
+        """Return a new leaf of a table, which claims it if it is ours, however it is named."""
+        if (
+            database is not None
+            and owner_of(self.services, name).worker.is_live(name)
+            and database == self.current_database
+        ):
+            database = None
         return DatabaseTable(
             name=name,
             schema=self.services.schemas.get(name, database).ibis,

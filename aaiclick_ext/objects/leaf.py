@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.operations as ops
 
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.owners import owner_of
 from aaiclick_ext.objects.services import Services
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class DatabaseTable(ops.DatabaseTable):  # type: ignore[misc]
         services = services_of_source(self.source)
         if services is not None and is_owned(self):
             services.check_open()
-            services.worker.claim_for(self, self.name)
+            owner_of(services, self.name).worker.claim_for(self, self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,34 @@ class View(ir.Table):  # type: ignore[misc]
         """Do what `copy` does: Ibis's name for it."""
         return self.copy()
 
+    def sql(self, query: str, /, *, dialect: str | None = None) -> View:
+        """Return a lazy View of a SELECT over this one. Its types are asked for; it does not run.
+
+        Parameters
+        ----------
+        query
+            Names this view as `alias` named it, other tables and objects of ours as `aai.sql`
+            does, and keeps them all.
+        dialect
+            The SQL dialect of the text, where it is not ClickHouse's.
+
+        Raises
+        ------
+        SQLError
+            If the text is not one SELECT, or calls the table function ``Python``.
+
+        Examples
+        --------
+        ::
+
+            flights.alias("f").sql("SELECT * FROM f WHERE dep_delay > 60")
+        """
+        from aaiclick_ext.objects.adoption import sql_over_view
+
+        if dialect is not None:
+            query = self._backend._transpile_sql(query, dialect=dialect)  # noqa: SLF001
+        return sql_over_view(self, query)
+
     # Python's protocols.
 
     def __getattr__(self, name: str) -> Any:
