@@ -49,6 +49,7 @@ class TableOp(Enum):
     INCREF = auto()
     DECREF = auto()
     OPLOG_TABLE = auto()
+    DROP = auto()
     FLUSH = auto()
     SHUTDOWN = auto()
 
@@ -174,6 +175,19 @@ class TableWorker:
         """Return the registered tables that are not dropped."""
         return frozenset(self._live.copy())
 
+    def drop_early(self, tables: Iterable[str]) -> None:
+        """Drop tables soon, though they are claimed; their claims go on until they are released.
+
+        What reaches such a table has to be refused by others.
+        """
+        for table in tables:  # behind its registry row, which would be written after the drop
+            self._queue.put(TableMessage(TableOp.DROP, table))
+
+    def record(self, rows: Iterable[Any]) -> None:
+        """Write registry rows soon, after all that were given before."""
+        for row in rows:
+            self._queue.put(TableMessage(TableOp.OPLOG_TABLE, row.table_name, row=row))
+
     def forget(self, table: str) -> bool:
         """Stop counting a table that the caller drops or renames itself; say if it was known.
 
@@ -227,7 +241,9 @@ class TableWorker:
             self._settle(batch)
             stop = False
             for message in batch:
-                if message.op is TableOp.FLUSH:
+                if message.op is TableOp.DROP:
+                    self._drops.put(message.table)
+                elif message.op is TableOp.FLUSH:
                     self._drops.put((_FLUSH_DROPS, message.done))
                 stop |= message.op is TableOp.SHUTDOWN
             if stop:

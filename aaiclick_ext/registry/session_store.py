@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import SessionExistsError, UnknownSessionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
 
     from aaiclick_ext.registry.registry import Registry
 
@@ -44,17 +44,20 @@ class SessionInfo:
 
 
 class SessionStore:
-    """Reads and writes sessions. Each method is one transaction; any thread may call it."""
+    """Reads all sessions and writes those of a node. Each method is one transaction.
 
-    def __init__(self, registry: Registry) -> None:
+    Any thread may call it.
+    """
+
+    def __init__(self, registry: Registry, node_id: int) -> None:
         self._registry = registry
+        self._node_id = node_id
 
     def add(
         self,
         session_id: int,
         *,
         parent_id: int,
-        node_id: int,
         tags: Mapping[str, Any],
         ttl_seconds: float,
         max_refs: int,
@@ -76,7 +79,7 @@ class SessionStore:
         values = {
             "session_id": session_id,
             "parent_id": parent_id,
-            "node_id": node_id,
+            "node_id": self._node_id,
             "tags": dict(tags),
             "fence": 0,
             "started_at": now,
@@ -90,10 +93,7 @@ class SessionStore:
             try:
                 connection.execute(insert(SessionRecord).values(**values))
             except IntegrityError:
-                raise SessionExistsError(
-                    f"session {session_id} is registered already; release it first, or leave the "
-                    "id to aai.session()"
-                ) from None
+                raise taken(session_id) from None
 
     def get(self, session_id: int) -> SessionInfo:
         """Return a session.
@@ -121,7 +121,7 @@ class SessionStore:
             if all(name in info.tags and info.tags[name] == wanted[name] for name in wanted)
         ]
 
-    def tables(self, session_id: int) -> list[str]:
+    def tables(self, session_id: int) -> Sequence[str]:
         """Return the tables of a session, oldest first; a kernel's own are those of no other."""
         from sqlalchemy import and_, or_, select
 
@@ -141,7 +141,7 @@ class SessionStore:
             return list(connection.scalars(query))
 
     def remove(self, session_ids: Iterable[int]) -> None:
-        """Remove sessions; ids without a row are no error."""
+        """Remove sessions of this node; ids without a row are no error."""
         from sqlalchemy import delete
 
         from aaiclick_ext.registry.models import SessionRecord
@@ -149,9 +149,15 @@ class SessionStore:
         ids = list(session_ids)
         if ids:
             with self._registry.transaction() as connection:
-                connection.execute(delete(SessionRecord).where(SessionRecord.session_id.in_(ids)))
+                connection.execute(
+                    delete(SessionRecord).where(
+                        SessionRecord.session_id.in_(ids),
+                        SessionRecord.node_id == self._node_id,
+                        SessionRecord.parent_id.is_not(None),
+                    )
+                )
 
-    def _select(self, session_id: int | None) -> list[SessionInfo]:
+    def _select(self, session_id: int | None) -> Sequence[SessionInfo]:
         from sqlalchemy import select
 
         from aaiclick_ext.registry.models import SessionRecord
@@ -169,4 +175,12 @@ def unknown(session_id: object) -> UnknownSessionError:
     return UnknownSessionError(
         f"no session has the id {session_id!r}: it was released, or never registered. "
         "aai.context().sessions.list() gives those that there are."
+    )
+
+
+def taken(session_id: int) -> SessionExistsError:
+    """Return the error of an id that another session has."""
+    return SessionExistsError(
+        f"session {session_id} is registered already; release it first, or leave the id to "
+        "aai.session()"
     )
