@@ -56,13 +56,6 @@ class Engine:
         The database.
     settings
         Where scratch databases live, and how long closing waits.
-    owner
-        The kernel session that this is for; a scratch database is marked with it.
-
-    Attributes
-    ----------
-    new_name
-        Gives the names of what this makes for a moment, the owner in them.
 
     Examples
     --------
@@ -71,12 +64,9 @@ class Engine:
     [(2,)]
     """
 
-    def __init__(
-        self, creds: ClickHouseCreds, settings: Settings, *, owner: int | None = None
-    ) -> None:
+    def __init__(self, creds: ClickHouseCreds, settings: Settings) -> None:
         self.creds = creds
-        self.new_name: Callable[[], str] = lambda: f"aai_describe_{uuid.uuid4().hex}"
-        self._owner = owner
+        self._new_name: Callable[[], str] = lambda: f"aai_describe_{uuid.uuid4().hex}"
         self._settings = settings
         self._pid = os.getpid()
         self._tag = f"aai-{uuid.uuid4().hex[:16]}"
@@ -115,6 +105,21 @@ class Engine:
             If it was closed.
         """
         self._handles(timeout_s)
+
+    def belong_to(self, kernel_session: int, new_name: Callable[[], str]) -> None:
+        """Say whose this is, so that what it leaves, should its process die, is known by that.
+
+        Parameters
+        ----------
+        kernel_session
+            Written down in a scratch database.
+        new_name
+            Gives names of tables; they are for what is made for a moment.
+        """
+        self._new_name = new_name
+        if self.creds.is_scratch:
+            self.wait_open()
+            embedded_process.mark_scratch(kernel_session)
 
     def query_arrow(
         self, sql: str, parameters: Parameters = None, *, role: Role = Role.USER
@@ -216,7 +221,7 @@ class Engine:
         """
         if not runs_when_described(sql):
             return self._described(describe_statement(sql))
-        view = quote_identifier(self.new_name())
+        view = quote_identifier(self._new_name())
         try:
             self.command(f"CREATE VIEW {view} AS {sql.rstrip().rstrip(';')}")
             return self._described(f"DESCRIBE TABLE {view}")
@@ -354,7 +359,7 @@ class Engine:
             connect = partial(connect_server, self.creds)
             killer = partial(connect, answer_within_s=_KILLER_ANSWERS_WITHIN_S)
             return Handles(Handle, connect, killer, self._tag)
-        path = embedded_process.acquire(self.creds.path, self._settings.scratch_path, self._owner)
+        path = embedded_process.acquire(self.creds.path, self._settings.scratch_path)
         try:
             connect = partial(connect_embedded, path)
             handles = Handles(EmbeddedHandle, connect, connect, self._tag)
