@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aaiclick_ext.engine.chdb_library import check_platform, exit_without_destructors, import_chdb
 from aaiclick_ext.engine.holder import holder_of
-from aaiclick_ext.engine.scratch import forget_scratch, make_scratch, remove_scratch
+from aaiclick_ext.engine.scratch import (
+    forget_scratch,
+    make_scratch,
+    mark_scratch,
+    remove_scratch,
+)
 from aaiclick_ext.engine.translate import sentence
 from aaiclick_ext.errors import ConnectError, ContextError, DatabaseHeldError
 
@@ -51,15 +56,10 @@ class EmbeddedProcess:
         self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
         self._open_engines: weakref.WeakSet[Closable] = weakref.WeakSet()
 
-    def acquire(self, path: Path | None, scratch_parent: Path, owner: int | None = None) -> Path:
+    def acquire(self, path: Path | None, scratch_parent: Path) -> Path:
         """Open a directory, None for this process's scratch; return where it really is.
 
         Each call needs one `release`.
-
-        Parameters
-        ----------
-        owner
-            The kernel session that a new scratch directory is for.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class EmbeddedProcess:
         with self._lock:
             import_chdb()
             self._pid = os.getpid()
-            real = self._scratch_in(scratch_parent, owner) if path is None else _made(path)
+            real = self._scratch_in(scratch_parent) if path is None else _made(path)
             if self._path != real:
                 if self._users:
                     raise ConnectError(
@@ -91,6 +91,12 @@ class EmbeddedProcess:
                 self.restore_signal_handlers()
             self._users += 1
             return real
+
+    def mark_scratch(self, owner: int) -> None:
+        """Write into the scratch directory for which kernel session it is, once."""
+        with self._lock:
+            if self._scratch is not None:
+                mark_scratch(self._scratch, owner)
 
     def release(self) -> None:
         """Give up one use of the directory; the spare keeps it open."""
@@ -152,10 +158,10 @@ class EmbeddedProcess:
         keep_for_ever(self._spare)
         self._spare = None
 
-    def _scratch_in(self, parent: Path, owner: int | None) -> Path:
+    def _scratch_in(self, parent: Path) -> Path:
         if self._scratch is None:
             try:
-                self._scratch = make_scratch(parent, owner)
+                self._scratch = make_scratch(parent)
             except OSError as error:
                 raise ConnectError(
                     f"No scratch database can be made in {parent}: {error.strerror}. "

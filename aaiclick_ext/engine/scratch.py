@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _PREFIX = "scratch-"
 _GONE_PREFIX = "gone-"
 _MARK = "aaiclick-owner.json"
+_MARK_BYTES = 200
+"""All are as long, so that one written over another leaves nothing of it."""
 _UNMARKED_S = 24 * 3600
 """An earlier version made directories without a mark; whether they are used, ClickHouse says."""
 _MARKED_WITHIN_S = 60
@@ -61,13 +63,8 @@ class ScratchDirectory:
     reason: str
 
 
-def make_scratch(parent: Path, owner: int | None = None) -> Path:
+def make_scratch(parent: Path) -> Path:
     """Make a directory that only this user can read, and lock its mark.
-
-    Parameters
-    ----------
-    owner
-        The kernel session that it is for.
 
     Raises
     ------
@@ -82,9 +79,17 @@ def make_scratch(parent: Path, owner: int | None = None) -> Path:
         with contextlib.suppress(FileNotFoundError):  # taken for one left by a dead process
             mark = os.open(path / _MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             fcntl.flock(mark, fcntl.LOCK_EX)
-            os.write(mark, json.dumps({"boot_id": boot_id(), "owner": owner}).encode())
+            _write(mark, ScratchMark(boot_id(), None))
             _locked[path] = mark
             return path
+
+
+def mark_scratch(path: Path, owner: int) -> None:
+    """Write down for which kernel session a directory of this process is; the first one counts."""
+    mark = _locked.get(path)
+    made = _read(path / _MARK)
+    if mark is not None and made is not None and made.owner is None:
+        _write(mark, replace(made, owner=owner))
 
 
 def remove_scratch(path: Path) -> None:
@@ -191,6 +196,10 @@ def _renamed(path: Path) -> Path:
 
 def _remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(descriptor: int, mark: ScratchMark) -> None:
+    os.pwrite(descriptor, json.dumps(asdict(mark)).ljust(_MARK_BYTES).encode(), 0)
 
 
 def _read(mark: Path) -> ScratchMark | None:

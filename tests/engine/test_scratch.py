@@ -13,6 +13,7 @@ from aaiclick_ext.engine import scratch
 from aaiclick_ext.engine.scratch import (
     boot_id,
     make_scratch,
+    mark_scratch,
     remove_scratch,
     scratch_directories,
     sweep_scratch,
@@ -40,7 +41,8 @@ def marked(**changes):
 
 @pytest.fixture
 def own(tmp_path):
-    path = make_scratch(tmp_path, 7)
+    path = make_scratch(tmp_path)
+    mark_scratch(path, 7)
     yield path
     remove_scratch(path)
 
@@ -48,6 +50,8 @@ def own(tmp_path):
 def test_ours_is_private_and_stays(tmp_path, own):
     assert (own.stat().st_mode & 0o077) == 0
     assert json.loads((own / MARK).read_text()) == {"boot_id": boot_id(), "owner": 7}
+    mark_scratch(own, 8)
+    assert json.loads((own / MARK).read_text())["owner"] == 7
     assert list(scratch_directories(tmp_path)) == []
     assert sweep_scratch(tmp_path, lambda _: True) == []
     assert own.is_dir()
