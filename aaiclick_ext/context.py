@@ -9,9 +9,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Literal, Self
 
 from aaiclick_ext.errors import ContextError
-from aaiclick_ext.ids import Snowflake
 from aaiclick_ext.object_making import ObjectMaking
-from aaiclick_ext.opening import Opened, close_parts, open_parts, process_ids
+from aaiclick_ext.opening import Opened, close_parts, open_parts
 from aaiclick_ext.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from aaiclick_ext.engine import ClickHouseCreds, Engine
+    from aaiclick_ext.ids import Snowflake
+    from aaiclick_ext.lifecycle.lease import Lease
     from aaiclick_ext.objects import Backend, Object, ObjectInfo, View
     from aaiclick_ext.oplog import OperationEvent, OplogCollector, OplogGraph, Task
 
@@ -67,11 +68,9 @@ class DataContext(ObjectMaking):
         settings: Settings | None = None,
     ) -> None:
         self.settings = Settings.from_env() if settings is None else settings
-        node_id, self.job_id = process_ids(os.getpid())
-        self.node_id = node_id if self.settings.node_id is None else self.settings.node_id
-        self.snowflake = Snowflake(self.node_id)
-        self.run_id = self.snowflake.next()
         self.closed = False
+        self._pid = os.getpid()
+        self._leased: Future[tuple[Lease, int]] = Future()
         self._creds = creds
         self._task: Task | None = None
         self._task_lock = threading.Lock()
@@ -87,12 +86,15 @@ class DataContext(ObjectMaking):
         try:
             opened = self._build()
         except BaseException as error:  # noqa: BLE001  raised at the first use
+            if not self._leased.done():
+                self._leased.set_exception(error)
             self._future.set_exception(error)
             return
         finally:
             self.imported.set()
         with self._task_lock:
             if self._task is not None:
+                self._number(self._task)
                 opened.services.oplog.begin_task(self._task)
             opened.services.settings = self.settings
             self._future.set_result(opened)
@@ -125,7 +127,7 @@ class DataContext(ObjectMaking):
         Queries that still run are killed first. Objects of this context raise from now on;
         deleting them is silent.
         """
-        if self.closed:
+        if self.closed or os.getpid() != self._pid:  # a forked child owns none of this
             return
         self.closed = True
         atexit.unregister(self.close)
@@ -162,7 +164,8 @@ class DataContext(ObjectMaking):
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self.is_open else "opening"
-        return f"<DataContext {state}, job {self.job_id}>"
+        is_leased = self._leased.done() and self._leased.exception() is None
+        return f"<DataContext {state}{f', job {self.job_id}' if is_leased else ''}>"
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Wait until everything queued before this call is done, drops and log included.
@@ -176,6 +179,37 @@ class DataContext(ObjectMaking):
         if not services.worker.flush(timeout_s):
             raise TimeoutError(f"the table worker was still busy after {timeout_s} s")
         services.oplog.flush()
+
+    # Whose it is.
+
+    def set_lease(self, lease: Lease) -> None:
+        """Let ids be made: the process has its node id. Called once, by the thread that opens."""
+        self._leased.set_result((lease, lease.snowflake.next()))
+
+    @property
+    def lease(self) -> Lease:
+        """The process's lease of a node id; waits until it has one, not for the engine."""
+        return self._leased.result()[0]
+
+    @property
+    def node_id(self) -> int:
+        """The node id, 0 to 1023; waits for the lease."""
+        return self.lease.node_id
+
+    @property
+    def job_id(self) -> int:
+        """The kernel session, shared by the process's contexts of one registry; waits."""
+        return self.lease.job_id
+
+    @property
+    def run_id(self) -> int:
+        """What happens between opening and closing this context; waits for the lease."""
+        return self._leased.result()[1]
+
+    @property
+    def snowflake(self) -> Snowflake:
+        """The process's source of ids; waits for the lease."""
+        return self.lease.snowflake
 
     # The parts.
 
@@ -257,13 +291,18 @@ class DataContext(ObjectMaking):
     # Lineage.
 
     def begin_task(self, task: Task, *, this_thread_only: bool = False) -> None:
-        """Say that a cell begins; never waits for the engine."""
+        """Say that a cell begins; never waits for the engine. The task gets its id here."""
         with self._task_lock:
             if not this_thread_only:
                 self._task = task
             if self.is_open:
+                self._number(task)
                 oplog = self._future.result().services.oplog
                 oplog.begin_task(task, this_thread_only=this_thread_only)
+
+    def _number(self, task: Task) -> None:
+        if task.task_id is None:
+            task.task_id = self.snowflake.next()
 
     def node_name(self, view: ir.Table | str) -> str:
         """Return the name that the operation log has for a view, an object or a table."""

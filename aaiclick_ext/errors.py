@@ -4,6 +4,7 @@
 
     AaiclickError
     ├── ContextError            RuntimeError   no DataContext is open, or it was closed
+    │   └── LeaseLostError                     this kernel was taken for dead meanwhile
     ├── SettingsError           ValueError     a setting, URL or argument that cannot be used
     ├── PlatformError           RuntimeError   this platform has no embedded ClickHouse
     ├── EngineError             RuntimeError   ClickHouse refused or failed; has sql, code, query_id
@@ -34,6 +35,8 @@
     │   └── MissingFileError    FileNotFoundError
     ├── FileContentError        ValueError     a file that is not what its format says
     ├── RegistryError           RuntimeError   the SQL registry cannot be used
+    │   ├── NodeTakenError                     the node id is held by another kernel
+    │   └── OtherRegistryError                 the server's kernels use another registry
     ├── OplogError              RuntimeError   the operation log cannot be used
     └── PictureError            RuntimeError   a graph that cannot be drawn
 """
@@ -55,6 +58,23 @@ class AaiclickError(Exception):
 
 class ContextError(AaiclickError, RuntimeError):
     """No `DataContext` is open, or the one this object belongs to was closed."""
+
+
+class LeaseLostError(ContextError):
+    """The kernel gave no sign of life for too long, and was taken for dead.
+
+    Attributes
+    ----------
+    node_id
+        The node id that it held.
+    tables
+        Its tables, which may be gone.
+    """
+
+    def __init__(self, message: str, *, node_id: int, tables: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.node_id = node_id
+        self.tables = tables
 
 
 class SettingsError(AaiclickError, ValueError):
@@ -190,6 +210,14 @@ class ForeignTableError(AaiclickError, ValueError):
 
 class RegistryError(AaiclickError, RuntimeError):
     """The SQL registry cannot be used."""
+
+
+class NodeTakenError(RegistryError):
+    """The node id that is set, or every one there is, is held by another kernel."""
+
+
+class OtherRegistryError(RegistryError):
+    """The kernels of this ClickHouse server use another registry."""
 
 
 class OplogError(AaiclickError, RuntimeError):

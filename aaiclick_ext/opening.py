@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import functools
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.ids import Snowflake, random_node_id
+from aaiclick_ext.logs import logger_of
 
 if TYPE_CHECKING:
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.engine import ClickHouseCreds, Engine
     from aaiclick_ext.objects import Backend, Catalog, Services
 
-logger = logging.getLogger("aaiclick_ext.context")
+logger = logger_of("context")
 
 _DROP_BATCH = 100
-
-
-@functools.cache
-def process_ids(_pid: int) -> tuple[int, int]:
-    """Return node id and job id of this process: one kernel session is one job."""
-    node_id = random_node_id()
-    return node_id, Snowflake(node_id).next()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +30,32 @@ class Opened:
 def open_parts(context: DataContext, creds: ClickHouseCreds | str | None) -> Opened:
     """Open the engine and everything above it. Called in a thread: what is heavy is paid here."""
     from aaiclick_ext.engine import ClickHouseCreds, Engine
+    from aaiclick_ext.lifecycle.process_leases import process_leases
 
     given = context.settings.ch_url if creds is None else creds
     if isinstance(given, str):
         given = ClickHouseCreds.from_url(given)
     engine = Engine(given, context.settings)  # opens in a thread of its own, while we import
     try:
+        lease = process_leases.acquire(context.settings)
+    except BaseException:
+        engine.close()
+        raise
+    try:
+        context.set_lease(lease)
         from aaiclick_ext import objects, registry  # noqa: F401  what `_wire` imports, and Ibis
 
         context.imported.set()
         return _wire(context, engine)
     except BaseException:
         engine.close()
+        process_leases.release(lease)
         raise
 
 
 def _wire(context: DataContext, engine: Engine) -> Opened:
-    from aaiclick_ext.lifecycle import TableWorker
+    from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
+    from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.objects.making import leaf_from_memtable
@@ -76,14 +77,17 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     registry = Registry(settings.sql_url, settings.state_path)
     claims = None
     if not engine.creds.is_embedded:
+        check_registry(engine, registry)
         claims = ClaimStore(registry, engine.identity, context.job_id)
+    refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
     services = Services(
         settings=settings,
         engine=engine,
         schemas=SchemaRegistry(engine),
-        worker=TableWorker(lambda tables: services.drop(tables), registry.record_tables),
+        worker=TableWorker(lambda tables: services.drop(tables), registry.record_tables, refs),
         oplog=oplog,
         registry=registry,
+        lease=context.lease,
         sharing=Sharing(claims),
         snowflake=context.snowflake,
         node_id=context.node_id,
@@ -99,6 +103,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
 def close_parts(services: Services) -> None:
     """Write the log, drop what does not outlive the context, and end every thread."""
     from aaiclick_ext.lifecycle import Scope, TableName
+    from aaiclick_ext.lifecycle.process_leases import process_leases
 
     services.closed = True
     services.engine.cancel()
@@ -115,5 +120,7 @@ def close_parts(services: Services) -> None:
             services.drop(left[start : start + _DROP_BATCH])
         except Exception as error:  # noqa: BLE001  closing goes on; the reaper takes the rest
             logger.warning("tables could not be dropped at close: %s", error)
+    services.refs.clear()
     services.registry.close()
     services.engine.close()
+    process_leases.release(services.lease)

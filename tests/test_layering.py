@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent.parent / "aaiclick_ext"
 
 LAYERS = (
-    ("errors", "settings", "ids"),
+    ("errors", "settings", "ids", "logs"),
     ("masking",),
     ("engine",),
     ("schema",),
     ("registry", "lifecycle"),
     ("oplog",),
     ("objects",),
-    ("context", "opening", "object_making", "api"),
+    ("context", "opening", "object_making", "seeing", "api"),
     ("widgets",),
     ("notebook",),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from aaiclick_ext.engine import Role
-from aaiclick_ext.errors import ContextError
+from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.objects.table_notes import TableNotes
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.ids import Snowflake
+    from aaiclick_ext.lifecycle.lease import Lease
     from aaiclick_ext.lifecycle.sharing import Sharing
+    from aaiclick_ext.lifecycle.refs import RefRegistry
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
@@ -64,6 +66,7 @@ class Services:
     worker: TableWorker
     oplog: OplogCollector
     registry: Registry
+    lease: Lease
     sharing: Sharing
     snowflake: Snowflake
     node_id: int
@@ -77,12 +80,35 @@ class Services:
     closed: bool = False
 
     def check_open(self) -> None:
-        """Raise ContextError where the context was closed."""
+        """Raise where this process may not use its tables.
+
+        Runs no query, unless the kernel has been silent for so long that it has to see whether it
+        was taken for dead.
+
+        Raises
+        ------
+        ContextError
+            If the context was closed, or this is a forked child.
+        LeaseLostError
+            If the kernel was taken for dead.
+        """
         if self.closed:
             raise ContextError(
                 "the DataContext of this object was closed and its tables are gone; "
                 "run %load_ext aaiclick_ext (or open a DataContext) and make it again"
             )
+
+        self.lease.verify(self._mortal_tables)
+
+    def _mortal_tables(self) -> list[str]:
+        """Return the tables that go with the kernel."""
+        names = ((table, TableName.parse(table)) for table in self.worker.live_tables())
+        return [table for table, name in names if name and name.scope is not Scope.GLOBAL]
+
+    @property
+    def refs(self) -> RefRegistry:
+        """Where everything is counted that something else holds; the worker counts tables there."""
+        return self.worker.refs
 
     def new_table_name(self, scope: Scope = Scope.TEMP, name: str | None = None) -> TableName:
         """Return a name that no table has had."""
@@ -92,10 +118,15 @@ class Services:
         """Drop tables, wait until their files are gone, and forget their registry rows.
 
         What another kernel holds stays, for the last one to drop. Runs one statement on the
-        worker's client. Called by `TableWorker` on its drop thread.
+        worker's client. Called by `TableWorker` on its drop thread. A kernel that lost its lease
+        drops nothing: the tables are whoever's who took over.
         """
         from aaiclick_ext.engine import quote_identifier
 
+        try:
+            self.lease.verify()
+        except LeaseLostError:
+            return
         self.schemas.forget(tables)
         self.notes.forget(tables)
         held = self.sharing.give_up(tables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import RegistryError
 from aaiclick_ext.registry import sqlite_file
@@ -153,7 +153,7 @@ class Registry:
         if self._url is not None:
             with self.transaction() as connection:
                 is_file = connection.dialect.name == "sqlite"
-                driver = connection.connection.driver_connection
+                driver: Any = connection.connection.driver_connection
                 yield SQLiteStatements(driver) if is_file else SQLAlchemyStatements(connection)
             return
         path = sqlite_file.default_path(self._state_path)
