@@ -54,7 +54,7 @@ def open_parts(context: DataContext, creds: ClickHouseCreds | str | None) -> Ope
 
 
 def _wire(context: DataContext, engine: Engine) -> Opened:
-    from aaiclick_ext.lifecycle import TableWorker
+    from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
     from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.objects import Backend, Catalog, Services
@@ -79,11 +79,12 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     if not engine.creds.is_embedded:
         check_registry(engine, registry)
         claims = ClaimStore(registry, engine.identity, context.job_id)
+    refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
     services = Services(
         settings=settings,
         engine=engine,
         schemas=SchemaRegistry(engine),
-        worker=TableWorker(lambda tables: services.drop(tables), registry.record_tables),
+        worker=TableWorker(lambda tables: services.drop(tables), registry.record_tables, refs),
         oplog=oplog,
         registry=registry,
         lease=context.lease,
@@ -119,6 +120,7 @@ def close_parts(services: Services) -> None:
             services.drop(left[start : start + _DROP_BATCH])
         except Exception as error:  # noqa: BLE001  closing goes on; the reaper takes the rest
             logger.warning("tables could not be dropped at close: %s", error)
+    services.refs.clear()
     services.registry.close()
     services.engine.close()
     process_leases.release(services.lease)

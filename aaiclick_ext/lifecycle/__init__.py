@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
 from aaiclick_ext.lifecycle.refs import ObjectRef, RefKind, RefRegistry
-from aaiclick_ext.lifecycle.worker import Hold, TableMessage, TableOp, TableWorker
+from aaiclick_ext.lifecycle.worker import Claim, Hold, TableMessage, TableOp, TableWorker
 
 __all__ = [
+    "Claim",
     "Hold",
     "ObjectRef",
     "RefKind",

@@ -37,20 +37,6 @@ class ObjectRef:
         How many refs have had this id so far, this one counted.
     node, session
         Of the kernel that counts it.
-
-    Examples
-    --------
-    >>> refs = RefRegistry()
-    >>> old = refs.register(RefKind.OBJECT, "a value")
-    >>> refs.claim(old, "name best")
-    >>> refs.release(old, "name best")
-    >>> [freed.id for freed in refs.sweep()]
-    [1]
-    >>> new = refs.register(RefKind.OBJECT, "another")
-    >>> new.id, new.generation, new == old
-    (1, 2, False)
-    >>> bool(ObjectRef.empty())
-    False
     """
 
     kind: RefKind

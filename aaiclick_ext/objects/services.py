@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.ids import Snowflake
     from aaiclick_ext.lifecycle.lease import Lease
+    from aaiclick_ext.lifecycle.refs import RefRegistry
     from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.oplog import OplogCollector
@@ -103,6 +104,11 @@ class Services:
         """Return the tables that go with the kernel."""
         names = ((table, TableName.parse(table)) for table in self.worker.live_tables())
         return [table for table, name in names if name and name.scope is not Scope.GLOBAL]
+
+    @property
+    def refs(self) -> RefRegistry:
+        """Where everything is counted that something else holds; the worker counts tables there."""
+        return self.worker.refs
 
     def new_table_name(self, scope: Scope = Scope.TEMP, name: str | None = None) -> TableName:
         """Return a name that no table has had."""

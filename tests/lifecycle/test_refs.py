@@ -6,11 +6,13 @@ import dis
 import gc
 import sys
 import threading
+import weakref
 
 import pytest
 
 from aaiclick_ext.errors import RefCountError, StaleRefError, UnsupportedTypeError
 from aaiclick_ext.lifecycle import ObjectRef, RefKind, RefRegistry
+from aaiclick_ext.lifecycle.ref_counts import RefCounts
 
 OBJECT, TABLE, VIEW = RefKind.OBJECT, RefKind.TABLE, RefKind.VIEW
 
@@ -198,13 +200,14 @@ def test_a_ref_cannot_hold_itself(refs):
     assert refs.holds(bottom) == ()
 
 
-def test_tables_that_are_not_ready_stay_for_the_next_sweep(refs):
+def test_kinds_that_wait_go_when_they_are_ready():
+    refs = RefRegistry(waiting={TABLE})
     gone = []
     table = refs.register(TABLE, "t", freed=gone.append)
     view = refs.register(VIEW, "v", holds=[table], freed=gone.append)
     refs.claim(view, "x")
     refs.release(view, "x")
-    refs.sweep(ready=())
+    refs.sweep()
     assert gone == ["v"]
     assert refs.falling(TABLE) == {table}
     refs.sweep(ready=refs.falling(TABLE))
@@ -242,6 +245,43 @@ def test_what_is_freed_is_let_go_of_when_the_lock_is_free(refs):
     refs.end_cell(None)
     gc.collect()
     assert len(done) == 1
+
+
+def test_after_clear_every_ref_is_stale_and_payloads_are_let_go_of(refs):
+    class Payload:
+        pass
+
+    payload = Payload()
+    alive = weakref.ref(payload)
+    ref = refs.register(OBJECT, payload, freed=lambda _: pytest.fail("called back"))
+    refs.claim(ref, "x")
+    del payload
+    refs.clear()
+    assert alive() is None
+    with pytest.raises(StaleRefError):
+        refs.release(ref, "x")
+    assert refs.end_cell(None) == ()
+
+
+def test_a_thread_calls_back_what_it_has_freed_itself(refs):
+    """So that whoever sweeps knows when all of it is done."""
+    threads = []
+    made = [
+        refs.register(OBJECT, n, freed=lambda _: threads.append(threading.get_ident()))
+        for n in range(2)
+    ]
+    for ref in made:
+        refs.claim(ref, "x")
+    refs.release(made[0], "x")
+    refs.fall()
+    refs.release(made[1], "x")
+    other = threading.Thread(target=refs.sweep)
+    other.start()
+    ident = other.ident
+    other.join()
+    assert threads == [ident]
+    refs.call_back()
+    assert threads == [ident, threading.get_ident()]
 
 
 @pytest.fixture
@@ -407,7 +447,12 @@ def interrupt_at(place, code, call):
     return False
 
 
-CODE = {f.__code__ for f in vars(RefRegistry).values() if hasattr(f, "__code__")}
+CODE = {
+    f.__code__
+    for cls in (RefRegistry, RefCounts)
+    for f in vars(cls).values()
+    if hasattr(f, "__code__")
+}
 # Callbacks run in the worker's thread, which no signal reaches.
-STEPS = CODE - {RefRegistry._call_back.__code__, RefRegistry._next_gone.__code__}
+STEPS = CODE - {RefRegistry.call_back.__code__}
 OPNAMES = {code: {op.offset: op.opname for op in dis.get_instructions(code)} for code in CODE}

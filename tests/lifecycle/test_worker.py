@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaiclick_ext.errors import DroppedTableError
-from aaiclick_ext.lifecycle import TableWorker
+from aaiclick_ext.lifecycle import Claim, TableWorker
 
 
 class Dropped:
@@ -65,7 +65,7 @@ class Worker(TableWorker):
         if self.owners.get(table):
             self.owners[table].pop()
         else:
-            self._release(table, -1)
+            self._release(Claim(-1))
 
 
 @pytest.fixture

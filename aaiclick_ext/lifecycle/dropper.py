@@ -1,0 +1,95 @@
+"""Dropper: the thread that drops tables.
+
+Beside the worker's, because a synchronous drop waits for the table's readers, and one slow reader
+must delay no claim and no registry row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+logger = logging.getLogger("aaiclick_ext.lifecycle")
+
+DROP_BATCH = 100
+"""Tables named in one DROP statement."""
+
+
+class _Mark(Enum):
+    FLUSH = auto()
+    STOP = auto()
+
+
+class Dropper:
+    """Drops what is put into its queue, in batches; what fails is tried again at each flush.
+
+    Parameters
+    ----------
+    drop
+        Drops the named tables; may wait, may raise.
+    """
+
+    def __init__(self, drop: Callable[[Sequence[str]], None]) -> None:
+        self._drop_tables = drop
+        self._queue: queue.SimpleQueue[str | tuple[_Mark, threading.Event | None]] = (
+            queue.SimpleQueue()
+        )
+        self._undropped: list[str] = []  # the thread's alone
+        self.thread = threading.Thread(target=self._work, name="aai-drops", daemon=True)
+        self.thread.start()
+
+    def put(self, table: str) -> None:
+        """Have a table dropped soon."""
+        self._queue.put(table)
+
+    def flush(self, done: threading.Event | None) -> None:
+        """Set the event once everything put before is dropped, or has failed again."""
+        self._queue.put((_Mark.FLUSH, done))
+
+    def stop(self) -> None:
+        """End the thread once everything put before is dropped."""
+        self._queue.put((_Mark.STOP, None))
+
+    @property
+    def undropped(self) -> tuple[str, ...]:
+        """Tables that could not be dropped so far."""
+        return tuple(self._undropped)
+
+    def _work(self) -> None:
+        while True:
+            entries = [self._queue.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(entries) < DROP_BATCH:
+                    entries.append(self._queue.get_nowait())
+            names = [entry for entry in entries if isinstance(entry, str)]
+            marks = [entry for entry in entries if not isinstance(entry, str)]
+            if names or (marks and self._undropped):
+                self._drop_all(names + self._undropped)
+            for mark, done in marks:
+                if done is not None:
+                    done.set()
+                if mark is _Mark.STOP:
+                    return
+
+    def _drop_all(self, names: list[str]) -> None:
+        try:
+            self._drop_tables(names)
+            self._undropped = []
+        except Exception:  # noqa: BLE001  each is tried alone, and its error shown
+            self._undropped = []
+            for name in names:  # one bad table must not keep the others
+                self._drop_one(name)
+
+    def _drop_one(self, name: str) -> None:
+        try:
+            self._drop_tables([name])
+        except Exception as error:  # noqa: BLE001  shown, and tried again at the next flush
+            self._undropped.append(name)
+            logger.warning("table %s could not be dropped: %s", name, error)
