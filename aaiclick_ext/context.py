@@ -135,7 +135,7 @@ class DataContext(ObjectMaking):
             _entered.remove(self)
         self._opener.join()
         if self._future.exception() is None:
-            close_parts(self._future.result().services)
+            close_parts(self._future.result())
 
     def change_settings(self, settings: Settings) -> None:
         """Use other settings from now on, as far as they are read when used.

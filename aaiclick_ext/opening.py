@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.logs import logger_of
 
 if TYPE_CHECKING:
+    import threading
+
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.engine import ClickHouseCreds, Engine
+    from aaiclick_ext.lifecycle.background_reaper import BackgroundReaper
+    from aaiclick_ext.lifecycle.reaper import Reaped
     from aaiclick_ext.objects import Backend, Catalog, Services
+    from aaiclick_ext.registry import Registry
 
 logger = logger_of("context")
 
@@ -25,11 +30,13 @@ class Opened:
     services: Services
     backend: Backend
     catalog: Catalog
+    reaping: BackgroundReaper
 
 
 def open_parts(context: DataContext, creds: ClickHouseCreds | str | None) -> Opened:
     """Open the engine and everything above it. Called in a thread: what is heavy is paid here."""
     from aaiclick_ext.engine import ClickHouseCreds, Engine
+    from aaiclick_ext.lifecycle.own_jobs import note_own_job
     from aaiclick_ext.lifecycle.process_leases import process_leases
 
     given = context.settings.ch_url if creds is None else creds
@@ -43,6 +50,7 @@ def open_parts(context: DataContext, creds: ClickHouseCreds | str | None) -> Ope
         raise
     try:
         context.set_lease(lease)
+        note_own_job(lease.job_id)
         from aaiclick_ext import objects, registry  # noqa: F401  what `_wire` imports, and Ibis
 
         context.imported.set()
@@ -79,6 +87,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     if not engine.creds.is_embedded:
         check_registry(engine, registry)
         claims = ClaimStore(registry, engine.identity, context.job_id)
+    reaping = _begin_reaping(context, engine, registry)
     refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
     services = Services(
         settings=settings,
@@ -96,16 +105,36 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     )
     backend = Backend(services)
     backend.ingest = functools.partial(leaf_from_memtable, backend)
+    engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
     oplog.start()
-    return Opened(services, backend, Catalog(backend))
+    reaping.start()
+    return Opened(services, backend, Catalog(backend), reaping)
 
 
-def close_parts(services: Services) -> None:
+def _begin_reaping(context: DataContext, engine: Engine, registry: Registry) -> BackgroundReaper:
+    """Say that this kernel may leave tables in the database; return who removes those of others."""
+    from aaiclick_ext.lifecycle.background_reaper import BackgroundReaper
+    from aaiclick_ext.registry.reap_store import ReapStore
+
+    ReapStore(registry).note_database(context.job_id, engine.identity)
+
+    def reap(stop: threading.Event) -> Reaped:
+        from aaiclick_ext.lifecycle.reaper import Reaper
+
+        reaper = Reaper(engine, registry, job_id=context.job_id, settings=context.settings)
+        return reaper.reap(stop)
+
+    return BackgroundReaper(reap)
+
+
+def close_parts(opened: Opened) -> None:
     """Write the log, drop what does not outlive the context, and end every thread."""
     from aaiclick_ext.lifecycle import Scope, TableName
     from aaiclick_ext.lifecycle.process_leases import process_leases
 
+    services = opened.services
     services.closed = True
+    opened.reaping.close(services.settings.close_timeout_s)
     services.engine.cancel()
     services.oplog.close()
     services.worker.close(services.settings.close_timeout_s)

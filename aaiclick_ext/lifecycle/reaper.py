@@ -18,6 +18,7 @@ from aaiclick_ext.engine.scratch import scratch_directories, sweep_scratch
 from aaiclick_ext.lifecycle.kernels import judged_kernels
 from aaiclick_ext.lifecycle.leftovers import Leftovers
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity, Verdict
+from aaiclick_ext.lifecycle.own_jobs import own_jobs
 from aaiclick_ext.lifecycle.reap_plan import Fate, Owner, keep_held, plan, with_unclaimed
 from aaiclick_ext.registry.reap_store import ReapStore
 
@@ -35,14 +36,8 @@ if TYPE_CHECKING:
 _POLL_S = 0.5
 _PATIENCE_S = 30.0
 
-_own_jobs: set[int] = set()
 _at_work: dict[int, threading.Lock] = {}
 """By process: a forked child must not wait for a thread that it does not have."""
-
-
-def note_own_job(job_id: int) -> None:
-    """Make a kernel session of this process known, before it makes anything."""
-    _own_jobs.add(job_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +190,7 @@ class Reaper:
             for kernel in kernels
         }
         is_exclusive = self._engine.creds.is_embedded
-        fates = plan(tables, owners, {*_own_jobs, self._job_id}, is_exclusive=is_exclusive)
+        fates = plan(tables, owners, {*own_jobs(), self._job_id}, is_exclusive=is_exclusive)
         if is_exclusive:
             return fates  # nobody can share them
         asked = {fate.table.name for fate in fates if fate.is_removed}
