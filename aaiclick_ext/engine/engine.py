@@ -20,6 +20,7 @@ from aaiclick_ext.engine.embedded_handle import EmbeddedHandle
 from aaiclick_ext.engine.handle import Handle
 from aaiclick_ext.engine.handles import CLOSED, Handles, Role
 from aaiclick_ext.engine.interrupt import Guard, InterruptWatch
+from aaiclick_ext.engine.limited_writing import LimitedWriting
 from aaiclick_ext.engine.sql import quote_identifier
 from aaiclick_ext.engine.stream import BatchStream
 from aaiclick_ext.engine.translate import QUERY_WAS_CANCELLED, translate
@@ -42,7 +43,7 @@ _KILLED_ENDS_WITHIN_S = 5.0
 _DENIED = (164, 497)  # READONLY, ACCESS_DENIED
 
 
-class Engine:
+class Engine(LimitedWriting):
     """One ClickHouse, embedded or a server. Opens in the background; the first use waits.
 
     Threads never wait for each other's statements. After a failed statement the next result is
@@ -72,6 +73,7 @@ class Engine:
         self._tag = f"aai-{uuid.uuid4().hex[:16]}"
         self._secrets = secrets_of(creds)
         self._path: Path | None = None
+        super().__init__()
         self._streams: weakref.WeakSet[BatchStream] = weakref.WeakSet()
         self._closed = False
         self._close_lock = threading.Lock()
@@ -160,7 +162,7 @@ class Engine:
 
         Where Ctrl-C comes too late to stop it, KeyboardInterrupt is raised after it was done.
         """
-        return self._run(role, sql, lambda handle: handle.command(sql, parameters))
+        return self._write(role, sql, lambda handle: handle.command(sql, parameters))
 
     def insert_arrow(
         self,
@@ -192,8 +194,11 @@ class Engine:
             data = data.rename_columns(columns)
         target = _qualified(table, database)
         names = list(data.schema.names)
-        return self._run(
-            role, f"INSERT INTO {target}", lambda handle: handle.insert_arrow(target, names, data)
+        return self._write(
+            role,
+            f"INSERT INTO {target}",
+            lambda handle: handle.insert_arrow(target, names, data),
+            size_bytes=data.nbytes,
         )
 
     def insert_file(
@@ -207,7 +212,7 @@ class Engine:
     ) -> QueryStats:
         """Append a local file, written in one of ClickHouse's formats; a server gets its bytes."""
         target = _qualified(table, database)
-        return self._run(
+        return self._write(
             Role.USER,
             f"INSERT INTO {target} FORMAT {file_format}",
             lambda handle: handle.insert_file(target, columns, path, file_format),
