@@ -14,7 +14,7 @@ export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo lab test notebooks check format bench clean browser postgresql
+.PHONY: help demo lab test soak notebooks check format bench clean browser postgresql
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,12 @@ test: $(STAMPS)/test $(STAMPS)/browser browser postgresql ## tests, doctests and
 	  --nbval --nbval-current-env --nbval-cell-timeout 120 \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	  aaiclick_ext tests $(NOTEBOOKS)
+
+soak: $(STAMPS)/test ## the long tests: tens of thousands of steps, kills and interrupts
+	@mkdir -p out/test/ipython
+	AAICLICK_STATE_DIR=$(CURDIR)/out/test/state AAICLICK_SCRATCH_DIR=$(CURDIR)/out/test/scratch \
+	  IPYTHONDIR=$(CURDIR)/out/test/ipython AAICLICK_SOAK=1 \
+	$(BIN)/python -m pytest -m soak -s --durations 0 tests
 
 notebooks: $(STAMPS)/demo ## run the notebooks and store their outputs
 	@$(BIN)/python notebooks/store_outputs.py $(NOTEBOOKS)

@@ -304,6 +304,11 @@ class DataContext(ObjectMaking):
         if task.task_id is None:
             task.task_id = self.snowflake.next()
 
+    def end_task(self, task: Task) -> None:
+        """Say that a cell has ended: what it registered and nobody claimed is let go of."""
+        if self.is_open:
+            self._future.result().services.worker.end_cell(task.task_id)
+
     def node_name(self, view: ir.Table | str) -> str:
         """Return the name that the operation log has for a view, an object or a table."""
         if isinstance(view, str):

@@ -184,7 +184,7 @@ class RefCounts:
                 self.zero.pop(number, None)
             elif slot.ref.kind not in self._waiting or slot.ref in ready:
                 slot.is_dying = True  # from here on an interrupted sweep is ended by the next
-                for held in slot.holds:
+                for held in reversed(slot.holds):
                     self._let_go(slot, held)
                     todo.append(held.id)
                 gone.append(slot)

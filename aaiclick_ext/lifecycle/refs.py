@@ -206,6 +206,10 @@ class RefRegistry:
         """Leave what a cell registered and nobody claimed to the next sweep."""
         self._run(self._counts.expire, cell)
 
+    def has_work(self, cell: Hashable) -> bool:
+        """Say whether `end_cell` might free anything."""
+        return bool(self._counts.zero) or cell in self._counts.fresh
+
     def clear(self) -> None:
         """Forget every ref without a word: all are stale from now on, no callback runs."""
         slots = self._counts.slots.copy()

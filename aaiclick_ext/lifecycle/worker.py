@@ -239,8 +239,12 @@ class TableWorker:
         return self._live.pop(table, None) is not None
 
     def end_cell(self, cell: Hashable) -> None:
-        """Free what a cell registered and nobody claimed, once what was put before is done."""
-        self._queue.put(TableMessage(TableOp.END_CELL, cell=cell))
+        """Free what a cell registered and nobody claimed, once what was put before is done.
+
+        Where there is nothing of the kind the worker is not woken.
+        """
+        if self.refs.has_work(cell):
+            self._queue.put(TableMessage(TableOp.END_CELL, cell=cell))
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Wait until everything queued before this call is done, drops included.

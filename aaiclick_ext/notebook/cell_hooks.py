@@ -133,7 +133,7 @@ class CellHooks:
         context, running = self._context, self._running
         with interrupt_held_back():
             if running:
-                running.pop()
+                context.end_task(running.pop().task)
             if context.is_open:
                 recorded = context.oplog.pending
                 context.oplog.end_task(names_of_views(self._ip, context) if recorded else {})

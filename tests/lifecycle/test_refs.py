@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dis
 import gc
 import sys
 import threading
@@ -13,6 +12,7 @@ import pytest
 from aaiclick_ext.errors import RefCountError, StaleRefError, UnsupportedTypeError
 from aaiclick_ext.lifecycle import ObjectRef, RefKind, RefRegistry
 from aaiclick_ext.lifecycle.ref_counts import RefCounts
+from tests.lifecycle.interrupting import code_of, interrupt_at
 
 OBJECT, TABLE, VIEW = RefKind.OBJECT, RefKind.TABLE, RefKind.VIEW
 
@@ -415,44 +415,6 @@ def test_ctrl_c_anywhere_in_a_call_leaks_nothing_and_drops_nothing_early(call):
     assert stop_at > 7
 
 
-CHECKED = {"RESUME", "JUMP_BACKWARD", "CALL", "CALL_KW", "CALL_FUNCTION_EX"}
-"""The instructions after which Python runs signal handlers."""
-
-
-def interrupt_at(place, code, call):
-    """Raise KeyboardInterrupt at a place in `code` where a signal can; say if there was one."""
-    places = 0
-    before: dict[object, str] = {}
-
-    def trace(frame, event, _):
-        nonlocal places
-        if frame.f_code not in code:
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            last, before[frame] = before.get(frame), OPNAMES[frame.f_code][frame.f_lasti]
-            if last in CHECKED:
-                places += 1
-                if places == place:
-                    raise KeyboardInterrupt
-        return trace
-
-    sys.settrace(trace)
-    try:
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
-
-
-CODE = {
-    f.__code__
-    for cls in (RefRegistry, RefCounts)
-    for f in vars(cls).values()
-    if hasattr(f, "__code__")
-}
+CODE = code_of(RefRegistry, RefCounts)
 # Callbacks run in the worker's thread, which no signal reaches.
 STEPS = CODE - {RefRegistry.call_back.__code__}
-OPNAMES = {code: {op.offset: op.opname for op in dis.get_instructions(code)} for code in CODE}
