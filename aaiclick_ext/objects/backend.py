@@ -19,19 +19,22 @@ import pyarrow as pa
 from ibis.backends.sql import SQLBackend
 from ibis.expr.types.joins import Join
 
-from aaiclick_ext.engine.types import restore, restored_schema
+from aaiclick_ext.engine.types import restore
 from aaiclick_ext.errors import AaiclickError, ContextError, UnsupportedTypeError
 from aaiclick_ext.objects.compiler import Compiler
 from aaiclick_ext.objects.file_methods import FileMethods
 from aaiclick_ext.objects.frame_columns import polars_ready
 from aaiclick_ext.objects.leaf import DatabaseTable, leaf_of
+from aaiclick_ext.objects.object_store import ObjectStore
 from aaiclick_ext.objects.owners import add_owner, owner_of
 from aaiclick_ext.objects.pandas_frames import to_pandas_frame
 from aaiclick_ext.objects.planning import Plan, Planner
 from aaiclick_ext.objects.provenance import Provenance, recorded_as_one
+from aaiclick_ext.objects.python_values import to_python
+from aaiclick_ext.objects.results import refuse_objects, restored_batches, unpack
 from aaiclick_ext.objects.sql_methods import SQLMethods
 from aaiclick_ext.objects.sql_text import check_select
-from aaiclick_ext.schema.ibis_types import ibis_schema
+from aaiclick_ext.objects.text_schema import schema_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -62,6 +65,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         self.services = services
         self.planner = Planner(self)
         self.provenance = Provenance(services)
+        self.python_objects = ObjectStore(services)
         self.ingest: Callable[[pa.Table], ops.DatabaseTable] | None = None
         self._ingested: dict[int, tuple[weakref.ref[Any], ops.DatabaseTable]] = {}
         _open_backends[services.job_id, services.run_id] = self
@@ -79,6 +83,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         *,
         params: Mapping[Any, Any] | None = None,
         limit: int | None = None,
+        with_objects: bool = False,
     ) -> tuple[pa.Table, Plan]:
         """Run an expression; return its rows and the plan that fetched them.
 
@@ -86,6 +91,9 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         ----------
         operation
             How the event is called; None records nothing (previews).
+        with_objects
+            Whether the caller puts Python objects in place of their numbers; where not, columns of
+            such are refused.
         """
         self.services.check_open()
         op = self.relation_of(expr)
@@ -95,6 +103,8 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         plan: Plan | None = None
         try:
             plan = self.planner.plan(runnable, params)
+            if not with_objects:
+                refuse_objects(plan, operation)
             raw = self.services.engine.query_arrow(plan.fetch_sql)
             data = restore(raw, plan.types, binary=plan.binary, booleans=plan.booleans)
         except AaiclickError as error:
@@ -102,6 +112,10 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
             raise
         self.record_fetch(operation, op, plan, started, rows=data.num_rows)
         return data, plan
+
+    def python_columns(self, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:
+        """Return fetched columns as Python values, objects in place of their numbers."""
+        return self.python_objects.resolved(to_python(data, plan.types), plan.objects)
 
     def record_fetch(
         self,
@@ -168,7 +182,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
     ) -> pa.Table | pa.ChunkedArray | pa.Scalar:
         """Run an expression; a table gives an Arrow table, a column an array, a scalar a scalar."""
         data, _plan = self.fetch(expr, "to_pyarrow", params=params, limit=_row_limit(limit))
-        return _unpack(expr, data)
+        return unpack(expr, data)
 
     def to_pyarrow_batches(
         self,
@@ -208,8 +222,9 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         op = self.relation_of(expr)
         runnable = self.without_memtables(op if limit is None else ops.Limit(op, n=limit, offset=0))
         plan = self.planner.plan(runnable, params)
+        refuse_objects(plan, "export")
         reader = self.services.engine.stream_arrow(plan.fetch_sql)
-        return (*_restored_batches(reader, plan, chunk_size, holds=(expr, runnable)), plan)
+        return (*restored_batches(reader, plan, chunk_size, holds=(expr, runnable)), plan)
 
     def execute(
         self,
@@ -221,10 +236,13 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         **_: Any,
     ) -> pd.DataFrame | pd.Series[Any] | Any:
         """Run an expression; a table gives a DataFrame, a column a Series, a scalar a value."""
-        data, plan = self.fetch(expr, "execute", params=params, limit=_row_limit(limit))
+        data, plan = self.fetch(
+            expr, "execute", params=params, limit=_row_limit(limit), with_objects=True
+        )
+        objects = self.python_columns(data.select(list(plan.objects)), plan)
         if isinstance(expr, ir.Scalar):
-            return _unpack(expr, data).as_py()
-        frame = to_pandas_frame(data, plan.types)
+            return unpack(expr, data, objects)
+        frame = to_pandas_frame(data, plan.types, objects)
         return frame.iloc[:, 0] if isinstance(expr, ir.Column) else frame
 
     def to_pandas(self, expr: ir.Expr, /, **keywords: Any) -> Any:
@@ -243,17 +261,21 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         """Run an expression into polars."""
         import polars as pl
 
-        data, _plan = self.fetch(expr, "to_polars", params=params, limit=_row_limit(limit))
+        data, plan = self.fetch(
+            expr, "to_polars", params=params, limit=_row_limit(limit), with_objects=True
+        )
+        objects = self.python_columns(data.select(list(plan.objects)), plan)
         if isinstance(expr, ir.Scalar):
-            return _unpack(expr, data).as_py()
-        frame = pl.DataFrame(polars_ready(data))
+            return unpack(expr, data, objects)
+        frame = pl.DataFrame(polars_ready(data)).with_columns(
+            pl.Series(name, values, dtype=pl.Object) for name, values in objects.items()
+        )
         return frame.to_series(0) if isinstance(expr, ir.Column) else frame
 
     # What Ibis asks of a SQL backend.
 
     def _get_schema_using_query(self, query: str) -> sch.Schema:
-        check_select(query)
-        return ibis_schema(self.services.engine.columns_of(query), {})
+        return schema_of_text(self.services, query, check_select(query))
 
     def get_schema(
         self, name: str, *, catalog: str | None = None, database: str | None = None
@@ -375,29 +397,3 @@ def _row_limit(limit: int | str | None) -> int | None:
     if limit == "default":
         limit = ibis.options.sql.default_limit
     return None if limit is None else int(limit)
-
-
-def _unpack(expr: ir.Expr, data: pa.Table) -> Any:
-    if isinstance(expr, ir.Table):
-        return data
-    column = data.column(0)
-    return column[0] if isinstance(expr, ir.Scalar) else column
-
-
-def _restored_batches(
-    reader: pa.RecordBatchReader, plan: Plan, chunk_size: int, holds: tuple[Any, ...]
-) -> tuple[pa.Schema, Generator[pa.RecordBatch, None, None]]:
-    def restored(table: pa.Table) -> pa.Table:
-        return restore(table, plan.types, binary=plan.binary, booleans=plan.booleans)
-
-    schema = restored_schema(reader.schema, plan.types, binary=plan.binary, booleans=plan.booleans)
-
-    def batches(holds: tuple[Any, ...] = holds) -> Generator[pa.RecordBatch, None, None]:
-        try:
-            for batch in reader:
-                yield from restored(pa.Table.from_batches([batch])).to_batches(chunk_size)
-        finally:
-            reader.close()
-            del holds
-
-    return schema, batches()

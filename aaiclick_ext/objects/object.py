@@ -61,7 +61,8 @@ class Object(View):
         *sources
             Views, frames, Arrow tables or any value that `create_object_from_value` takes.
             Columns are matched by name. A missing column gets its default: null where it can be
-            null, else ClickHouse's for its type.
+            null, else ClickHouse's for its type. A column of Python objects takes any value, and
+            refers to it.
 
         Returns
         -------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
+from aaiclick_ext.objects.object_columns import check_uses
+from aaiclick_ext.objects.object_store import object_columns
 from aaiclick_ext.objects.ordering import ordered
 from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
 from aaiclick_ext.schema.ibis_types import binary_paths, boolean_paths
@@ -14,6 +16,7 @@ from aaiclick_ext.schema.ibis_types import binary_paths, boolean_paths
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import ibis.expr.datatypes as dt
     import ibis.expr.operations as ops
 
     from aaiclick_ext.engine.type_paths import Path
@@ -36,6 +39,8 @@ class Plan:
         Where, inside which columns, Ibis says binary, and boolean for ClickHouse's UInt8.
     pairs
         Lengths of the arrays that it joins by position.
+    objects
+        Column to Ibis type, for those that refer to Python objects.
     """
 
     sql: str
@@ -44,6 +49,7 @@ class Plan:
     binary: frozenset[Path]
     booleans: frozenset[Path]
     pairs: tuple[tuple[Length, Length], ...] = ()
+    objects: Mapping[str, dt.DataType] = field(default_factory=dict)
 
 
 class Planner:
@@ -74,6 +80,8 @@ class Planner:
         ------
         LengthError
             If arrays that it joins by position are of different lengths by now.
+        UnsupportedTypeError
+            If it computes with a column of Python objects.
         """
         if params:
             plan = self._make(op, params)
@@ -85,9 +93,11 @@ class Planner:
 
     def _make(self, op: ops.Relation, params: Mapping[Any, Any] | None) -> Plan:
         expression = ordered(op).to_expr()
+        check_uses(expression.op())
         sql = self._backend.compile(expression, params=params)
         types = self._backend.services.engine.columns_of(sql)
         schema = expression.schema()
         binary, booleans = binary_paths(schema), boolean_paths(schema, types)
-        pairs = pairs_in(self._backend, expression.op())
-        return Plan(sql, wrap_fetch(sql, types), types, binary, booleans, pairs)
+        pairs, objects = pairs_in(self._backend, expression.op()), object_columns(schema)
+        fetch_sql = wrap_fetch(sql, types)
+        return Plan(sql, fetch_sql, types, binary, booleans, pairs, objects=objects)

@@ -13,7 +13,6 @@ from ibis.expr.types.joins import Join
 from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
 from aaiclick_ext.objects.backend import Backend, backend_of
 from aaiclick_ext.objects.ordering import shape_of
-from aaiclick_ext.objects.python_values import to_python
 from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.schema import Shape
 
@@ -64,12 +63,13 @@ class View(ir.Table):  # type: ignore[misc]
         -------
         object
             The value itself for a scalar, a list for an array (both whatever `orient` says), a
-            dict or a list of dicts for a table. Nulls are None; integers and decimals are exact.
+            dict or a list of dicts for a table. Nulls are None; integers and decimals are exact;
+            of columns of Python objects, the objects themselves.
         """
         if orient not in ORIENTS:
             raise SchemaError(f"orient is {orient!r}; it can be {' or '.join(ORIENTS)}")
-        table, plan = self._backend.fetch(self, "data")
-        columns = to_python(table, plan.types)
+        table, plan = self._backend.fetch(self, "data", with_objects=True)
+        columns = self._backend.python_columns(table, plan)
         shape = shape_of(self.op())
         if shape is Shape.SCALAR:
             return next(iter(columns.values()))[0] if table.num_rows else None
@@ -205,11 +205,11 @@ class View(ir.Table):  # type: ignore[misc]
             raise UnsupportedTypeError(
                 f"a number needs one cell; this View has {len(self.columns)} columns"
             )
-        table, plan = self._backend.fetch(self, "data", limit=2)
+        table, plan = self._backend.fetch(self, "data", limit=2, with_objects=True)
         if table.num_rows != 1:
             shown = "no row" if table.num_rows == 0 else "more than one row"
             raise UnsupportedTypeError(f"a number needs one cell; this View has {shown}")
-        value = to_python(table, plan.types)[table.column_names[0]][0]
+        value = self._backend.python_columns(table, plan)[table.column_names[0]][0]
         if value is None:
             raise UnsupportedTypeError("a number needs a value; this cell is null")
         return value
