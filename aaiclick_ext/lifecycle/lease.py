@@ -63,7 +63,6 @@ class Lease:
         self._pid = os.getpid()
         self._confirmed = _clocks()
         self._away_s = 0.0
-        self._successor = ""
         self._is_silent = False  # the registry could not be reached
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="aai-heartbeat", daemon=True)
@@ -166,12 +165,17 @@ class Lease:
         if self.is_lost or self._ending.is_set():
             return
         self._away_s = _elapsed_s(self._confirmed)
-        with contextlib.suppress(AaiclickError):  # only to say who it was
-            holder = self._store.holder_of(self.node_id)
-            if holder is not None and holder.job_id != self.job_id:
-                self._successor = f", and {described(holder)} has its node id now"
         self.is_lost = True
         logger.error("%s", self._lost([]))
+
+    def _successor(self) -> str:
+        """Return who holds the node id now, where that can be said. Runs a query."""
+        holder = None
+        with contextlib.suppress(AaiclickError):
+            holder = self._store.holder_of(self.node_id)
+        if holder is None or holder.job_id == self.job_id:
+            return ""
+        return f", and {described(holder)} has its node id now"
 
     def _lost(self, tables: list[str]) -> LeaseLostError:
         named = ", ".join(tables[:_TABLES_NAMED])
@@ -179,7 +183,7 @@ class Lease:
         lost = f": {named}{f' and {more} more' if more > 0 else ''}" if tables else ""
         return LeaseLostError(
             f"this kernel lost its lease of node {self.node_id}: it gave no sign of life for "
-            f"{self._away_s:.0f} s and was taken for dead{self._successor}. Its temp and session "
+            f"{self._away_s:.0f} s and was taken for dead{self._successor()}. Its temp and session "
             f"tables may be gone{lost}. It drops nothing from now on. Run %reload_ext "
             "aaiclick_ext, or open another DataContext, and make them again.",
             node_id=self.node_id,
