@@ -62,7 +62,7 @@ class KernelInfo:
 
 
 def list_kernels(
-    registry: Registry, found: Iterable[TableFound], *, job_id: int, grace_s: float
+    registry: Registry, found: Iterable[TableFound], *, job_id: int | None, grace_s: float
 ) -> list[KernelInfo]:
     """Return all kernels, oldest first. Reads the registry, and looks up processes of this host.
 
@@ -71,7 +71,7 @@ def list_kernels(
     found
         The tables that are in the database now.
     job_id
-        The kernel that asks.
+        The kernel that asks, if one does.
     grace_s
         As in `judge`.
     """
@@ -92,7 +92,7 @@ def _info(
     kernel: JudgedKernel,
     recorded: Iterable[tuple[int, str]],
     there: Mapping[tuple[int, str], int],
-    job_id: int,
+    job_id: int | None,
 ) -> KernelInfo:
     record = kernel.record
     own = record.session_id

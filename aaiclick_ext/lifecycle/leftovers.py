@@ -30,6 +30,16 @@ _POLL_S = 0.1
 _EMBEDDED = "chdb://"
 
 
+def tables_of(engine: Engine) -> list[TableFound]:
+    """Return the tables of a database that may be ours. Runs one query as `Role.WORKER`."""
+    rows = engine.query_rows(
+        "SELECT name, total_rows, total_bytes FROM system.tables "
+        "WHERE database = currentDatabase() AND startsWith(name, 'aai_')",
+        role=Role.WORKER,
+    )
+    return [TableFound(*row) for row in rows]
+
+
 class Leftovers:
     """The tables of ours in the database of an engine. Statements run as `Role.WORKER`."""
 
@@ -39,12 +49,7 @@ class Leftovers:
 
     def tables(self) -> list[TableFound]:
         """Return the tables that may be ours. Runs one query."""
-        rows = self._engine.query_rows(
-            "SELECT name, total_rows, total_bytes FROM system.tables "
-            "WHERE database = currentDatabase() AND startsWith(name, 'aai_')",
-            role=Role.WORKER,
-        )
-        return [TableFound(*row) for row in rows]
+        return tables_of(self._engine)
 
     def concern(self, kernel: KernelRecord, tables: Iterable[TableFound]) -> bool:
         """Say whether a dead kernel may have left something here, or nothing anywhere."""
@@ -95,7 +100,7 @@ class Leftovers:
                 continue
             name, problem = (None, "stopped") if stop.is_set() else self._quarantine(fate)
             if problem:
-                done.append(replace(fate, is_removed=False, reason=problem))
+                done.append(_failed(fate, problem))
             elif name is None:
                 done.append(fate)  # it is gone already
             else:
@@ -106,9 +111,7 @@ class Leftovers:
             problems = dict.fromkeys(part, "stopped") if stop.is_set() else self._drop(part)
             for name in part:
                 fate, problem = doomed[name], problems.get(name)
-                done.append(
-                    fate if problem is None else replace(fate, is_removed=False, reason=problem)
-                )
+                done.append(fate if problem is None else _failed(fate, problem))
         gone = [fate.table.name for fate in done if fate.is_removed]
         if gone:
             self._store.forget(gone)
@@ -168,6 +171,10 @@ class Leftovers:
                 problems |= self._drop([name])
             return problems
         return {}
+
+
+def _failed(fate: Fate, problem: str) -> Fate:
+    return replace(fate, is_removed=False, reason=problem, has_failed=True)
 
 
 def _is_vanished(kernel: KernelRecord, place: str) -> bool:

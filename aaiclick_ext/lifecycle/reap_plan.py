@@ -63,12 +63,15 @@ class Fate:
         Why, in words.
     job_id
         The kernel that made it.
+    has_failed
+        Whether it was to go and is still there.
     """
 
     table: TableFound
     is_removed: bool
     reason: str
     job_id: int
+    has_failed: bool = False
 
 
 def plan(

@@ -92,13 +92,13 @@ class Reaper:
         Who is alive.
     job_id
         The kernel session that this works for; the registry has it, so that this reaper, should it
-        die, is known to be dead.
+        die, is known to be dead. None for one that only looks.
     settings
         The grace of kernels on other hosts, and where scratch directories are.
     """
 
     def __init__(
-        self, engine: Engine, registry: Registry, *, job_id: int, settings: Settings
+        self, engine: Engine, registry: Registry, *, job_id: int | None, settings: Settings
     ) -> None:
         self._engine = engine
         self._store = ReapStore(registry)
@@ -123,11 +123,14 @@ class Reaper:
         stop
             Ends it between two statements; what is left to do is for the next one.
         """
+        assert self._job_id is not None, "a reaper without a kernel only looks"
         stop = threading.Event() if stop is None else stop
         total, waited_s = Reaped(), 0.0
         while True:
             with _alone_in_process() as is_alone:
-                done = self._reap_once(stop) if is_alone else Reaped(is_complete=False)
+                done = (
+                    self._reap_once(self._job_id, stop) if is_alone else Reaped(is_complete=False)
+                )
             total.scratch += done.scratch
             total.kernels += done.kernels
             total.fates = [fate for fate in total.fates if fate.is_removed] + done.fates
@@ -136,7 +139,7 @@ class Reaper:
                 return total
             waited_s += _POLL_S
 
-    def _reap_once(self, stop: threading.Event) -> Reaped:
+    def _reap_once(self, job_id: int, stop: threading.Event) -> Reaped:
         kernels = self._kernels()
         done = Reaped(scratch=sweep_scratch(self._scratch_path, _dead_among(kernels)))
         tables = self._leftovers.tables()
@@ -148,7 +151,7 @@ class Reaper:
         claimed = [
             kernel
             for kernel in dead
-            if kernel.is_reapable and self._store.claim(kernel.record, self._job_id)
+            if kernel.is_reapable and self._store.claim(kernel.record, job_id)
         ]
         emptied: set[int] = set()
         try:
@@ -164,7 +167,7 @@ class Reaper:
                 record = kernel.record
                 is_empty = record.session_id in emptied
                 places = self._leftovers.emptied(record, here=is_empty)
-                if self._store.finish(record, self._job_id, places):
+                if self._store.finish(record, job_id, places):
                     done.kernels.append(record.session_id)
         done.is_complete = len(claimed) == len(dead) and not stop.is_set()
         return done
@@ -190,7 +193,7 @@ class Reaper:
             for kernel in kernels
         }
         is_exclusive = self._engine.creds.is_embedded
-        fates = plan(tables, owners, {*own_jobs(), self._job_id}, is_exclusive=is_exclusive)
+        fates = plan(tables, owners, own_jobs(), is_exclusive=is_exclusive)
         if is_exclusive:
             return fates  # nobody can share them
         asked = {fate.table.name for fate in fates if fate.is_removed}
