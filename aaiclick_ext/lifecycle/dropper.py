@@ -7,16 +7,17 @@ must delay no claim and no registry row.
 from __future__ import annotations
 
 import contextlib
-import logging
 import queue
 import threading
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.logs import logger_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-logger = logging.getLogger("aaiclick_ext.lifecycle")
+logger = logger_of("lifecycle")
 
 DROP_BATCH = 100
 """Tables named in one DROP statement."""

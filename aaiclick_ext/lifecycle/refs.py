@@ -16,7 +16,6 @@ How it stays right, whatever comes in between:
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from aaiclick_ext.errors import RefCountError, StaleRefError
 from aaiclick_ext.lifecycle.object_ref import ObjectRef, RefKind, refs_in
 from aaiclick_ext.lifecycle.ref_counts import RefCounts, Slot, Within
+from aaiclick_ext.logs import logger_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Hashable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectRef", "RefKind", "RefRegistry"]
 
-logger = logging.getLogger("aaiclick_ext.lifecycle")
+logger = logger_of("lifecycle")
 
 
 class _Here(threading.local):

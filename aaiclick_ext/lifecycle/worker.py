@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import queue
 import threading
 import time
@@ -31,11 +30,12 @@ from aaiclick_ext.errors import DroppedTableError, RefCountError, StaleRefError
 from aaiclick_ext.lifecycle.dropper import Dropper
 from aaiclick_ext.lifecycle.object_ref import ObjectRef, RefKind
 from aaiclick_ext.lifecycle.refs import RefRegistry
+from aaiclick_ext.logs import logger_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
-logger = logging.getLogger("aaiclick_ext.lifecycle")
+logger = logger_of("lifecycle")
 
 BATCH = 500
 """Messages taken from the queue at a time."""
