@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         read_csv,
         read_json,
         read_parquet,
+        session,
         sql,
         table,
         view,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import ClickHouseCreds, get_ch_client, get_creds_from_env
     from aaiclick_ext.errors import AaiclickError
     from aaiclick_ext.lifecycle import Scope
+    from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Object, ObjectInfo, View
     from aaiclick_ext.oplog import OperationEvent, OplogGraph
     from aaiclick_ext.settings import Settings
@@ -51,6 +53,7 @@ __all__ = [
     "OperationEvent",
     "OplogGraph",
     "Scope",
+    "SessionManager",
     "Settings",
     "View",
     "backward_oplog",
@@ -70,6 +73,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "read_parquet",
+    "session",
     "sql",
     "table",
     "unload_ipython_extension",
@@ -85,6 +89,7 @@ _HOMES = {
     "OperationEvent": "oplog",
     "OplogGraph": "oplog",
     "Scope": "lifecycle",
+    "SessionManager": "lifecycle.sessions",
     "Settings": "settings",
     "View": "objects",
     "context": "context",
@@ -101,7 +106,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'aaiclick_ext' has no attribute {name!r}")
     home = _HOMES.get(name, "api")
-    if home in _HEAVY:
+    if home.partition(".")[0] in _HEAVY:
         from aaiclick_ext.context import wait_for_imports
 
         wait_for_imports()

@@ -6,15 +6,16 @@ import atexit
 import os
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from aaiclick_ext.errors import ContextError
+from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.object_making import ObjectMaking
 from aaiclick_ext.opening import Opened, close_parts, open_parts
 from aaiclick_ext.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     import ibis.expr.types as ir
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import ClickHouseCreds, Engine
     from aaiclick_ext.ids import Snowflake
     from aaiclick_ext.lifecycle.lease import Lease
+    from aaiclick_ext.lifecycle.roots import Namer
+    from aaiclick_ext.lifecycle.session import Session
+    from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Backend, Object, ObjectInfo, View
     from aaiclick_ext.oplog import OperationEvent, OplogCollector, OplogGraph, Task
 
@@ -133,6 +137,8 @@ class DataContext(ObjectMaking):
         atexit.unregister(self.close)
         if self in _entered:
             _entered.remove(self)
+        if self._get_sessions in session_scopes.contexts:
+            session_scopes.contexts.remove(self._get_sessions)
         self._opener.join()
         if self._future.exception() is None:
             close_parts(self._future.result())
@@ -152,6 +158,7 @@ class DataContext(ObjectMaking):
         if self.closed:
             raise ContextError("this DataContext was closed; open another")
         _entered.append(self)
+        session_scopes.contexts.append(self._get_sessions)
         return self
 
     def __exit__(
@@ -227,6 +234,60 @@ class DataContext(ObjectMaking):
     def backend(self) -> Backend:
         """The Ibis backend of this context's expressions; waits until the engine is open."""
         return self._opened.backend
+
+    @property
+    def sessions(self) -> SessionManager:
+        """The sessions inside this kernel; waits until the engine is open."""
+        return self._opened.services.sessions
+
+    def _get_sessions(self) -> SessionManager:
+        return self.sessions
+
+    def session(
+        self,
+        *,
+        tags: Mapping[str, Any] | Iterable[str] = (),
+        max_refs: int = 10_000,
+        max_bytes: int | None = None,
+        ttl_seconds: float = 3600,
+    ) -> Session:
+        """Return a session, to be entered by ``with``: temp objects made inside go at its end.
+
+        Their tables are dropped also where variables still reach them, except what ``keep(x)`` was
+        called with; using such an object raises `ReleasedError`. Sessions nest. In place of
+        ``with``, one cell may call ``open()`` and a later one ``close()``. Objects with a name are
+        not the session's: ``scope="session"`` means the kernel's session, as it does outside.
+
+        Parameters
+        ----------
+        tags
+            Names, or names with values that JSON can hold, by which
+            ``aai.context().sessions.list(tags)`` finds it.
+        max_refs
+            How many tables it may hold at a time; one more is refused before it is made.
+        max_bytes
+            How many bytes of data, before compression, it may hold. What is known to be too large
+            is not begun, a statement that writes too much is killed, and nothing of it stays.
+        ttl_seconds
+            How long it is kept while it is not entered and owns no table.
+
+        Raises
+        ------
+        SettingsError
+            If a value cannot be used.
+
+        Examples
+        --------
+        >>> with DataContext() as ctx:
+        ...     with ctx.session(tags=["scratch"]) as s:
+        ...         big = ctx.create_object_from_value(range(1000))
+        ...         top = s.keep(big.filter(big > 996).copy())
+        ...     top.data()
+        [997, 998, 999]
+        """
+        return self.sessions.session(
+            tags=tags, max_refs=max_refs, max_bytes=max_bytes, ttl_seconds=ttl_seconds
+        )
 
     # Reaching what is there.
 

@@ -55,6 +55,10 @@ class Settings:
     memory_table_bytes: int = _setting(
         1 << 20, "MEMORY_TABLE_BYTES", "a temp table up to this many bytes has engine Memory"
     )
+    max_refs: int = _setting(10_000, "MAX_REFS", "tables that a kernel may hold at a time")
+    max_bytes: int | None = _setting(
+        None, "MAX_BYTES", "bytes of data, before compression, that a kernel may hold"
+    )
     displayed_results: int = _setting(
         3, "DISPLAYED_RESULTS", "displayed results that output history keeps alive"
     )

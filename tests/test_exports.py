@@ -17,6 +17,9 @@ EXPORTS = {
     "context",
     "get_ch_client",
     "get_creds_from_env",
+    # sessions inside a kernel
+    "SessionManager",
+    "session",
     # objects
     "Object",
     "ObjectInfo",

@@ -20,7 +20,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aaiclick_ext.lifecycle.session import Session
+    from aaiclick_ext.lifecycle.sessions import SessionManager
+
+contexts: list[Callable[[], SessionManager]] = []
+"""What gives the manager of each context that is current, the innermost last; may wait for it."""
 
 _inherited: ContextVar[tuple[Session, ...]] = ContextVar("aai_sessions", default=())
 

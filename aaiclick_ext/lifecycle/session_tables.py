@@ -54,8 +54,13 @@ class SessionTables:
         held = self._held.copy().values()
         return sum(session in entry.session.chain for entry in held)
 
-    def admit(self, session: Session, row: TableRow) -> bool:
+    def admit(self, session: Session, row: TableRow, *, is_part: bool = False) -> bool:
         """Count a table that is about to be made; say no if the session has just ended.
+
+        Parameters
+        ----------
+        is_part
+            Whether it is there for a moment, for the rows of another; then there is always room.
 
         Raises
         ------
@@ -65,7 +70,7 @@ class SessionTables:
         with self._lock:
             if session.is_ended:
                 return False
-            for each in session.chain:
+            for each in () if is_part else session.chain:
                 # That there are few in all says that each has few, without counting.
                 if len(self._held) >= each.max_refs and self.count(each) >= each.max_refs:
                     raise SessionLimitError(
@@ -105,6 +110,13 @@ class SessionTables:
                 self._held[table] = entry
                 raise self.too_large(entry.session, size_bytes, room)
             self._held[table] = replace(entry, size_bytes=size_bytes)
+
+    def note_size(self, table: str, size_bytes: int) -> None:
+        """Note the size of a table whatever it is: its rows are in it."""
+        with self._lock:
+            entry = self._held.get(table)
+            if entry is not None:
+                self._held[table] = replace(entry, size_bytes=size_bytes)
 
     def too_large(self, session: Session, size_bytes: int, room_bytes: int) -> SessionLimitError:
         """Return the error of a table that is, or would become, larger than there is room for."""
@@ -150,14 +162,17 @@ class SessionTables:
                 if not is_live(table):
                     self._released.pop(table, None)
 
+    @property
+    def has_released(self) -> bool:
+        """Whether something reaches a table that went with its session."""
+        return bool(self._released)
+
     def released_by(self, table: str) -> Session | None:
         """Return the session whose end took a table that something still reaches, or None."""
         return self._released.get(table)
 
     def check(self, tables: Iterable[str]) -> None:
         """Raise ReleasedError where a table went with its session."""
-        if not self._released:
-            return
         for table in tables:
             session = self._released.get(table)
             if session is not None:

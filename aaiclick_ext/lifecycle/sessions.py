@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from dataclasses import replace
@@ -17,6 +16,7 @@ from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.lifecycle.session import DEFAULT_MAX_REFS, DEFAULT_TTL_SECONDS, Session
 from aaiclick_ext.lifecycle.session_options import check_number, check_seconds, stored_tags
 from aaiclick_ext.lifecycle.session_tables import SessionTables, check_open, row_id
+from aaiclick_ext.logs import logger_of
 from aaiclick_ext.registry.session_store import SessionStore, taken
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.registry import Registry, TableRow
     from aaiclick_ext.registry.session_store import SessionInfo
 
-logger = logging.getLogger("aaiclick_ext.lifecycle")
+logger = logger_of("lifecycle")
 
 
 class _Worker(Protocol):
@@ -56,8 +56,6 @@ class SessionManager:
     max_refs, max_bytes
         Limits of the kernel's own session.
     """
-
-    _of_contexts: list[Callable[[], SessionManager]] = []  # noqa: RUF012  shared on purpose
 
     def __init__(
         self,
@@ -92,7 +90,7 @@ class SessionManager:
         That is the innermost one entered, the kernel's own where none is, and None where no
         `DataContext` is open. Waits for a context that is opening; runs no query.
         """
-        found = SessionManager._of_contexts[-1:]
+        found = session_scopes.contexts[-1:]
         return found[0]().innermost if found else None
 
     @property
@@ -100,17 +98,6 @@ class SessionManager:
         """The session of this kernel that objects made here and now belong to."""
         mine = [s for s in session_scopes.entered() if s.manager is self]
         return mine[-1] if mine else self.own
-
-    @classmethod
-    def activate(cls, manager: Callable[[], SessionManager]) -> None:
-        """Let `current` ask this context's manager, until `deactivate`."""
-        cls._of_contexts.append(manager)
-
-    @classmethod
-    def deactivate(cls, manager: Callable[[], SessionManager]) -> None:
-        """End what `activate` began; again is fine."""
-        if manager in cls._of_contexts:
-            cls._of_contexts.remove(manager)
 
     # The registry's.
 
@@ -271,7 +258,7 @@ class SessionManager:
             if beside is not None:
                 owner = self.tables.owner(beside) or self.own
             row = replace(row, session_id=row_id(owner))
-            if self.tables.admit(owner, row):
+            if self.tables.admit(owner, row, is_part=beside is not None):
                 return row
 
     def end_expired(self) -> tuple[int, ...]:

@@ -296,6 +296,8 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
             and database == self.current_database
         ):
             database = None
+        if database is None:
+            self.services.sessions.tables.check([name])
         return DatabaseTable(
             name=name,
             schema=self.services.schemas.get(name, database).ibis,

@@ -28,6 +28,7 @@ from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_store import object_columns
 from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.provenance import numbered_roles
+from aaiclick_ext.objects.session_limits import note_growth
 from aaiclick_ext.objects.values import Columnar, conform, to_columnar
 from aaiclick_ext.schema import POSITION, Shape, TableSchema
 from aaiclick_ext.schema.python_objects import PythonObject, objects_in
@@ -45,6 +46,7 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
     backend = target._backend  # noqa: SLF001
     services = backend.services
     table = target.table_name
+    services.sessions.tables.check([table])
     schema = services.schemas.get(table)
     if schema.shape is Shape.SCALAR:
         raise SchemaError("a scalar holds one value; make an array to insert into")
@@ -68,6 +70,7 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
         "params": params,
         "result_schema": schema.types,
     }
+    services.notes.used([table])
     try:
         with services.inserting.lock(table):  # positions and engine are read, then written
             added = _append(backend, table, schema, given)
@@ -83,7 +86,7 @@ def _append(
     """Stage the rows of every source and move them over; return how many."""
     services = backend.services
     spec = TableSpec(schema.types, schema.comments, schema.shape)
-    with new_table(backend, spec) as staging:
+    with new_table(backend, spec, beside=table) as staging:
         _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)}")
         services.schemas.put(staging, replace(schema, rows=0))
         start, engine = _state(backend, table)
@@ -96,8 +99,9 @@ def _append(
                 check_rows(backend, staging, before + source.data.num_rows, target=table)
         added = count_rows(backend, staging)
         services.schemas.set_rows(table, None)  # Ctrl-C may come after the move was done
-        with _held_objects(backend, table, staging, schema):
+        with _held_objects(backend, table, staging, schema), services.engine.limited(None):
             engine = _move(backend, table, staging, schema, engine)
+    note_growth(services, table)
     services.schemas.set_rows(table, start + added, engine)
     return added
 
@@ -222,7 +226,7 @@ def _outgrow_memory(
 ) -> None:
     """Rebuild the table as MergeTree with the staged rows in it, and swap the two."""
     spec = TableSpec(schema.types, schema.comments, schema.shape)
-    with new_table(backend, spec) as built:
+    with new_table(backend, spec, beside=table) as built, backend.services.engine.limited(None):
         _run(backend, spec.ddl(built, MERGE_TREE))
         _run(
             backend,

@@ -44,6 +44,7 @@ class Object(View):
     @property
     def shape(self) -> tuple[int, ...]:
         """``(rows, columns)``; ``(rows,)`` of an array, ``()`` of a scalar. Runs no query here."""
+        self._backend.services.sessions.tables.check([self.table_name])
         rows = self._backend.services.schemas.get(self.table_name).rows
         rows = len(self) if rows is None else rows
         kind = leaf_shape(self.op())

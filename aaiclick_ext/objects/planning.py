@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
+from aaiclick_ext.objects.leaf import owned_tables
 from aaiclick_ext.objects.object_columns import check_uses
 from aaiclick_ext.objects.object_store import object_columns
 from aaiclick_ext.objects.ordering import ordered
@@ -39,6 +40,8 @@ class Plan:
         Where, inside which columns, Ibis says binary, and boolean for ClickHouse's UInt8.
     pairs
         Lengths of the arrays that it joins by position.
+    tables
+        Tables of ours that it reads.
     objects
         Column to Ibis type, for those that refer to Python objects.
     """
@@ -49,6 +52,7 @@ class Plan:
     binary: frozenset[Path]
     booleans: frozenset[Path]
     pairs: tuple[tuple[Length, Length], ...] = ()
+    tables: tuple[str, ...] = ()
     objects: Mapping[str, dt.DataType] = field(default_factory=dict)
 
 
@@ -80,13 +84,19 @@ class Planner:
         ------
         LengthError
             If arrays that it joins by position are of different lengths by now.
+        ReleasedError
+            If it reads a table that went with its session.
         UnsupportedTypeError
             If it computes with a column of Python objects.
         """
+        sessions = self._backend.services.sessions
+        if sessions.tables.has_released:
+            sessions.tables.check(owned_tables(op))
         if params:
             plan = self._make(op, params)
         else:
             plan = self._cache.get(op, lambda: self._make(op, None))
+        self._backend.services.notes.used(plan.tables)
         for left, right in plan.pairs:
             check_lengths(self._backend, left, right)
         return plan
@@ -100,4 +110,5 @@ class Planner:
         binary, booleans = binary_paths(schema), boolean_paths(schema, types)
         pairs, objects = pairs_in(self._backend, expression.op()), object_columns(schema)
         fetch_sql = wrap_fetch(sql, types)
-        return Plan(sql, fetch_sql, types, binary, booleans, pairs, objects=objects)
+        tables = tuple(owned_tables(expression.op()))
+        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, objects)

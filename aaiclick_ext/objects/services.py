@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.ids import Snowflake
     from aaiclick_ext.lifecycle.lease import Lease
     from aaiclick_ext.lifecycle.refs import RefRegistry
+    from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.oplog import OplogCollector
@@ -68,6 +69,7 @@ class Services:
     registry: Registry
     lease: Lease
     sharing: Sharing
+    sessions: SessionManager
     snowflake: Snowflake
     node_id: int
     job_id: int
@@ -129,6 +131,7 @@ class Services:
             return
         self.schemas.forget(tables)
         self.notes.forget(tables)
+        self.sessions.tables.dropped(tables, self.worker.is_live)
         held = self.sharing.give_up(tables)
         gone = [table for table in tables if table not in held]
         if gone:

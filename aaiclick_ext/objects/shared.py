@@ -16,6 +16,7 @@ def share_object(shared: Object, expires_s: float) -> str:
     """Return a token for an object's table."""
     services = shared._backend.services  # noqa: SLF001
     services.check_open()
+    services.sessions.tables.check([shared.table_name])
     if shared.scope is Scope.GLOBAL:
         raise ShareError(
             f"{shared.name!r} is global: any kernel on this database opens it with "

@@ -300,12 +300,15 @@ def test_what_is_kept_goes_to_the_session_around_with_its_row(kernel):
 
 def test_a_part_of_another_table_belongs_where_that_does(local):
     outside = local.make("outside")
-    with local.sessions.session(max_refs=0) as session:
+    with local.sessions.session(max_refs=1) as session:
+        inside = local.make("inside")
         staging = local.make("staging", beside="outside")
-        assert session.refs == []
+        assert session.refs == ["inside"]
+        other = local.make("other staging", beside="inside")  # max_refs does not keep from inserts
         with pytest.raises(SessionLimitError):
-            local.make("inside")
-    staging.release()
+            local.make("one more")
+    for hold in (inside, staging, other):
+        hold.release()
     outside.release()
 
 
