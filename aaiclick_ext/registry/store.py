@@ -18,6 +18,7 @@ from aaiclick_ext.registry.sqlite_file import BUSY_TIMEOUT_S, make_file, prepare
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
+_CONNECT_TIMEOUT_S = 10
 _LOCK_KEY = 0x6161_6963_6C69_636B
 """The PostgreSQL advisory lock under which one process migrates: ``aaiclick`` in ASCII."""
 
@@ -43,7 +44,9 @@ def open_store(address: URL) -> Engine:
                 "a registry in PostgreSQL needs the psycopg driver: "
                 "pip install 'aaiclick-ext[postgres]'"
             )
-        engine = create_engine(address, pool_pre_ping=True)
+        is_set = "connect_timeout" in address.query
+        patience = {} if is_set else {"connect_timeout": _CONNECT_TIMEOUT_S}
+        engine = create_engine(address, pool_pre_ping=True, connect_args=patience)
     try:
         _bring_up_to_date(engine, address)
     except BaseException:
