@@ -31,14 +31,16 @@ if TYPE_CHECKING:
         session,
         sql,
         table,
+        tables,
         view,
+        why,
     )
     from aaiclick_ext.context import DataContext, context
     from aaiclick_ext.engine import ClickHouseCreds, get_ch_client, get_creds_from_env
     from aaiclick_ext.errors import AaiclickError
     from aaiclick_ext.lifecycle import Scope
     from aaiclick_ext.lifecycle.sessions import SessionManager
-    from aaiclick_ext.objects import Object, ObjectInfo, View
+    from aaiclick_ext.objects import Object, ObjectInfo, TableInfo, View, Why
     from aaiclick_ext.oplog import OperationEvent, OplogGraph
     from aaiclick_ext.settings import Settings
 
@@ -55,7 +57,9 @@ __all__ = [
     "Scope",
     "SessionManager",
     "Settings",
+    "TableInfo",
     "View",
+    "Why",
     "backward_oplog",
     "concat",
     "context",
@@ -76,8 +80,10 @@ __all__ = [
     "session",
     "sql",
     "table",
+    "tables",
     "unload_ipython_extension",
     "view",
+    "why",
 ]
 
 _HOMES = {
@@ -91,7 +97,9 @@ _HOMES = {
     "Scope": "lifecycle",
     "SessionManager": "lifecycle.sessions",
     "Settings": "settings",
+    "TableInfo": "objects",
     "View": "objects",
+    "Why": "objects",
     "context": "context",
     "get_ch_client": "engine",
     "get_creds_from_env": "engine",

@@ -67,7 +67,10 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         self.provenance = Provenance(services)
         self.python_objects = ObjectStore(services)
         self.ingest: Callable[[pa.Table], ops.DatabaseTable] | None = None
-        self._ingested: dict[int, tuple[weakref.ref[Any], ops.DatabaseTable]] = {}
+        self.ingested: dict[int, tuple[weakref.ref[Any], ops.DatabaseTable]] = {}
+        self.readers: weakref.WeakKeyDictionary[pa.RecordBatchReader, weakref.ref[Any]] = (
+            weakref.WeakKeyDictionary()
+        )
         _open_backends[services.job_id, services.run_id] = self
         add_owner(services)
 
@@ -159,13 +162,13 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         return op.replace({memtable: self._ingested_leaf(memtable) for memtable in found})
 
     def _ingested_leaf(self, memtable: ops.InMemoryTable) -> ops.DatabaseTable:
-        known = self._ingested.get(id(memtable))
+        known = self.ingested.get(id(memtable))
         if known is not None and known[0]() is memtable:
             return known[1]
         assert self.ingest is not None
         leaf = self.ingest(memtable.data.to_pyarrow(memtable.schema))
         self.provenance.record_ingested(memtable, leaf.name)
-        key, table = id(memtable), self._ingested
+        key, table = id(memtable), self.ingested
         table[key] = (weakref.ref(memtable, lambda _: table.pop(key, None)), leaf)
         return leaf
 
@@ -204,7 +207,9 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
             expr, params=params, limit=_row_limit(limit), chunk_size=chunk_size
         )
         self.record_fetch("to_pyarrow_batches", self.relation_of(expr), plan, started)
-        return pa.RecordBatchReader.from_batches(schema, batches)
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
+        self.readers[reader] = weakref.ref(batches)
+        return reader
 
     def stream(
         self,
