@@ -47,15 +47,17 @@ def accounts():
     is remembered of schemas.
     """
     import aaiclick_ext as aai
+    from aaiclick_ext.lifecycle.object_ref import RefKind
 
     context, existing = aai.context(), tables()
     services = context.backend.services
     worker = services.worker
-    claims = {table: len(found) for table, found in worker._claims.items()}
+    claims = {table: len(worker.claims_of(table)) for table in worker.live_tables()}
+    counted = sorted(worker.refs.payload(ref) for ref in worker.refs.refs(RefKind.TABLE))
     registered = [row.table_name for row in services.registry.tables(context.engine.identity)]
     remembered = {table for _, table in services.schemas._schemas if table.startswith('aai_')}
     assert sorted(worker.live_tables()) == existing, (sorted(worker.live_tables()), existing)
-    assert sorted(claims) == existing, (claims, existing)
+    assert counted == existing, (counted, existing)
     assert all(claims.values()), claims
     assert sorted(registered) == existing, (registered, existing)
     assert remembered <= set(existing), (remembered, existing)
