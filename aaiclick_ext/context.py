@@ -12,6 +12,7 @@ from aaiclick_ext.errors import ContextError
 from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.object_making import ObjectMaking
 from aaiclick_ext.opening import Opened, close_parts, open_parts
+from aaiclick_ext.seeing import Seeing
 from aaiclick_ext.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _entered: list[DataContext] = []
 contains ``await`` is gone in the next cell."""
 
 
-class DataContext(ObjectMaking):
+class DataContext(ObjectMaking, Seeing):
     """One engine with everything that objects need, for the life of a kernel or a ``with`` block.
 
     Returns at once: the engine opens in a background thread. The first use waits for it, and a
@@ -56,6 +57,8 @@ class DataContext(ObjectMaking):
         Set once the thread that opens has imported what is heavy. Two threads that import parts of
         Ibis at once, which imports in circles, can find each other's modules half made; who is
         about to run code of others waits for this.
+    roots
+        Says what a shell calls what it holds, for `why`; the notebook sets it.
 
     Examples
     --------
@@ -80,6 +83,7 @@ class DataContext(ObjectMaking):
         self._task_lock = threading.Lock()
         self._future: Future[Opened] = Future()
         self.imported = threading.Event()
+        self.roots: Callable[[], Mapping[int, Namer]] = dict
         self._opener = threading.Thread(target=self._open, name="aai-context", daemon=True)
         self._opener.start()
         atexit.register(self.close)
