@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 
@@ -64,6 +65,18 @@ class Snowflake:
 def node_of(snowflake: int) -> int:
     """Return the node id that made an id."""
     return snowflake >> SEQUENCE_BITS & MAX_NODE
+
+
+def time_of(snowflake: int) -> dt.datetime:
+    """Return when an id was made, to the millisecond, in UTC.
+
+    Examples
+    --------
+    >>> time_of(0).isoformat()
+    '2024-01-01T00:00:00+00:00'
+    """
+    milliseconds = (snowflake >> (NODE_BITS + SEQUENCE_BITS)) + EPOCH_MS
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
 
 
 def to_base36(number: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from aaiclick_ext.logs import logger_of
 from aaiclick_ext.widgets.table_list import (
     COLUMNS,
     NUMERIC,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.objects import TableInfo
 
-_log = logging.getLogger(__name__)
+_log = logger_of("widgets")
 _STATIC = Path(__file__).parent / "static"
 _LOGGED_COLUMNS = 200
 
