@@ -7,8 +7,10 @@ must delay no claim and no registry row.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import queue
 import threading
+import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -42,13 +44,21 @@ class Dropper:
         self._queue: queue.SimpleQueue[str | tuple[_Mark, threading.Event | None]] = (
             queue.SimpleQueue()
         )
-        self._undropped: list[str] = []  # the thread's alone
+        self._undropped: list[str] = []  # the thread's alone, as is what waits
+        self._waiting: list[tuple[float, str]] = []
         self.thread = threading.Thread(target=self._work, name="aai-drops", daemon=True)
         self.thread.start()
 
     def put(self, table: str) -> None:
         """Have a table dropped soon."""
         self._queue.put(table)
+
+    def put_later(self, table: str, delay_s: float) -> None:
+        """Have a table dropped after a while; `stop` forgets it.
+
+        To be called by `drop` alone, in its thread.
+        """
+        heapq.heappush(self._waiting, (time.monotonic() + delay_s, table))
 
     def flush(self, done: threading.Event | None) -> None:
         """Set the event once everything put before is dropped, or has failed again."""
@@ -65,10 +75,13 @@ class Dropper:
 
     def _work(self) -> None:
         while True:
-            entries = [self._queue.get()]
+            entries = []
             with contextlib.suppress(queue.Empty):
+                entries.append(self._queue.get(timeout=self._until_due_s()))
                 while len(entries) < DROP_BATCH:
                     entries.append(self._queue.get_nowait())
+            while self._until_due_s() == 0:
+                entries.append(heapq.heappop(self._waiting)[1])
             names = [entry for entry in entries if isinstance(entry, str)]
             marks = [entry for entry in entries if not isinstance(entry, str)]
             if names or (marks and self._undropped):
@@ -78,6 +91,10 @@ class Dropper:
                     done.set()
                 if mark is _Mark.STOP:
                     return
+
+    def _until_due_s(self) -> float | None:
+        """Return the seconds until the next of those that wait; None: nothing waits."""
+        return max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None
 
     def _drop_all(self, names: list[str]) -> None:
         try:

@@ -73,18 +73,19 @@ class Sharing:
         self._note(table)
         return table
 
-    def give_up(self, tables: Sequence[str]) -> frozenset[str]:
-        """Give up this kernel's claims on tables; return those that others still hold.
+    def give_up(self, tables: Sequence[str]) -> Mapping[str, Holding]:
+        """Give up this kernel's claims on tables; return those that are still held, and by whom.
 
-        Writes to the registry where any of them was shared.
+        Writes to the registry where any of them was shared. What only tokens hold is to be given
+        up again when they have expired.
         """
         with self._lock:
             shared = [table for table in tables if table in self._shared]
         if not shared or self._store is None:
-            return frozenset()
+            return {}
         held = self._store.give_up(shared)
         with self._lock:
-            self._shared -= set(shared)
+            self._shared -= {t for t in shared if t not in held or held[t].sessions}
         return held
 
     def holding(self) -> Mapping[str, Holding]:

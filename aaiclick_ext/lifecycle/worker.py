@@ -5,8 +5,9 @@ the release in the object's finalizer are one `queue.SimpleQueue.put`, which is 
 may happen in any thread, inside any lock and in the middle of a query or a collection. The worker
 thread takes them to the `RefRegistry`, where a table is a ref and each claim one of its holders.
 
-The finalizer is there before the claim is put, and both carry the claim's own number: wherever
-Ctrl-C comes in between, a release without a claim is ignored, and no claim is left without one.
+The release is there before the claim is put, and both carry the claim's own number: wherever Ctrl-C
+comes in between, a release without a claim is ignored, and no claim is left without one. It is no
+Python code: Ctrl-C inside a finalizer in Python ends it, and Python forgets both.
 
 A table whose count falls to zero is first marked as dying; the queue is then read once more. A
 claim that was put before the mark is found there and cancels the drop. A claim that comes after the
@@ -24,6 +25,7 @@ import time
 import weakref
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import DroppedTableError, RefCountError, StaleRefError
@@ -115,6 +117,7 @@ class TableWorker:
         self._record_rows = record
         self._queue: queue.SimpleQueue[TableMessage] = queue.SimpleQueue()
         self._claimed: dict[Claim, ObjectRef] = {}  # the worker thread's alone
+        self._ends: dict[int, weakref.ref[Any]] = {}  # references whose callbacks release
         self._numbers = itertools.count(1)
         self._live: dict[str, ObjectRef] = {}
         self._dying: set[str] = set()
@@ -156,10 +159,10 @@ class TableWorker:
             drop cancels it.
         """
         claim = Claim(next(self._numbers))
-        self._release_at_end(owner, claim)
+        release = self._release_at_end(owner, claim)
         ref = self._live.get(table)
         if ref is None or not self._claim(ref, table, claim):
-            self._release(claim)
+            release()
             raise DroppedTableError(
                 f"table {table} has been dropped: nothing in this kernel claimed it any more"
             )
@@ -181,13 +184,11 @@ class TableWorker:
         return self._live.get(table) is ref and table not in self._dying
 
     def _release_at_end(self, owner: object, claim: Claim) -> Callable[[], object]:
-        finalizer = weakref.finalize(owner, self._release, claim)
-        finalizer.atexit = False
-        return finalizer
-
-    def _release(self, claim: Claim) -> None:
-        """Give a claim back. Safe in a finalizer: it only enqueues."""
-        self._queue.put(TableMessage(TableOp.DECREF, claim=claim))
+        """Have a claim given back when its owner is gone; return what gives it back before."""
+        release = partial(self._queue.put, TableMessage(TableOp.DECREF, claim=claim))
+        # The reference, which is the callback's argument, becomes the `block` of `put`: ignored.
+        self._ends[claim.number] = weakref.ref(owner, release)
+        return release
 
     def ref_of(self, table: str) -> ObjectRef:
         """Return the ref that a table is counted under.
@@ -281,6 +282,13 @@ class TableWorker:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not (self._worker.is_alive() or self._dropper.thread.is_alive())
 
+    def drop_later(self, table: str, delay_s: float) -> None:
+        """Try again to drop a table that somebody else holds for a while; closing forgets it.
+
+        To be called by `drop` alone, in its thread.
+        """
+        self._dropper.put_later(table, delay_s)
+
     @property
     def undropped(self) -> tuple[str, ...]:
         """Tables that could not be dropped so far; each flush tries again."""
@@ -359,6 +367,7 @@ class TableWorker:
                 self.refs.expire_all()
 
     def _give_back(self, claim: Claim) -> None:
+        self._ends.pop(claim.number, None)
         ref = self._claimed.pop(claim, None)
         if ref is None:  # Ctrl-C came before the claim, or it was given back before
             self.refs.expire(claim)

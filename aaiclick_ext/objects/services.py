@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from aaiclick_ext.settings import Settings
 
 
+_CLOCK_SLACK_S = 0.1  # a timer may be early by the clock of the registry
+
+
 class TableLocks:
     """One lock per table, for as long as somebody uses it."""
 
@@ -133,6 +136,9 @@ class Services:
         self.notes.forget(tables)
         self.sessions.tables.dropped(tables, self.worker.is_live)
         held = self.sharing.give_up(tables)
+        for table, holding in held.items():
+            if holding.expires_in_s is not None and not holding.sessions:
+                self.worker.drop_later(table, holding.expires_in_s + _CLOCK_SLACK_S)
         gone = [table for table in tables if table not in held]
         if gone:
             names = ", ".join(quote_identifier(table) for table in gone)

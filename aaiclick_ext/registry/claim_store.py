@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import ShareError
@@ -31,10 +31,13 @@ class Holding:
         The sessions that claim it, by id.
     tokens
         How many tokens for it can still be redeemed.
+    expires_in_s
+        When the last of them expires, in seconds from now; None where there is none.
     """
 
     sessions: tuple[int, ...] = ()
     tokens: int = 0
+    expires_in_s: float | None = field(default=None, compare=False)
 
 
 class ClaimStore:
@@ -105,8 +108,8 @@ class ClaimStore:
             self._claim(connection, found["table_name"], now)
             return str(found["table_name"])
 
-    def give_up(self, tables: Sequence[str]) -> frozenset[str]:
-        """Give up this session's claims on tables; return those that somebody else still holds."""
+    def give_up(self, tables: Sequence[str]) -> dict[str, Holding]:
+        """Give up this session's claims on tables; return those that are still held."""
         from sqlalchemy import delete
 
         from aaiclick_ext.registry.models import TableClaim
@@ -120,7 +123,7 @@ class ClaimStore:
                     TableClaim.table_name.in_(tables),
                 )
             )
-            return frozenset(self._held(connection, tables, now))
+            return self._held(connection, tables, now)
 
     def holding(self, tables: Sequence[str]) -> dict[str, Holding]:
         """Return who holds these tables; those that nobody shares are missing."""
@@ -154,19 +157,22 @@ class ClaimStore:
             .where(TableClaim.database_identity == self._database, TableClaim.table_name.in_(names))
             .order_by(TableClaim.claimed_at, TableClaim.session_id)
         ).all()
-        tokens = connection.scalars(
-            select(ShareToken.table_name).where(
+        tokens = connection.execute(
+            select(ShareToken.table_name, ShareToken.expires_at).where(
                 ShareToken.database_identity == self._database,
                 ShareToken.table_name.in_(names),
                 ShareToken.expires_at > now,
             )
         ).all()
-        return {
-            name: Holding(
-                tuple(session for table, session in claims if table == name), tokens.count(name)
+        held = {}
+        for name in sorted({table for table, _ in (*claims, *tokens)}):
+            expiries = [expires_at for table, expires_at in tokens if table == name]
+            held[name] = Holding(
+                tuple(session for table, session in claims if table == name),
+                len(expiries),
+                (max(expiries) - now).total_seconds() if expiries else None,
             )
-            for name in {*(table for table, _ in claims), *tokens}
-        }
+        return held
 
 
 def _alone(connection: Connection) -> dt.datetime:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture
-def connected(start_kernel, server_url, tmp_path):
-    """Start kernels on one server with one registry."""
+def connected(start_kernel, server_url, settings):
+    """Start kernels on one server with the registry of all tests that use it."""
 
     def start():
         kernel = start_kernel(
-            AAICLICK_STATE_DIR=str(tmp_path / "state"), AAICLICK_CH_URL=server_url
+            AAICLICK_STATE_DIR=str(settings.state_dir), AAICLICK_CH_URL=server_url
         )
         kernel.load()
         return kernel
@@ -59,6 +61,23 @@ def test_a_token_is_good_once_and_holds_the_table_until_then(connected):
     assert token not in str(sources)
     two.check("del y")
     assert not exists(two, table)
+
+
+def test_an_expired_token_holds_nothing(connected):
+    one = connected()
+    one.check("x = aai.create_object_from_value([1])\ntable = x.table_name")
+    one.check("short, long = x.share(expires_s=2), x.share(expires_s=60)\ndel x")
+    table, long = one.value("table"), one.value("long")
+    two = connected()
+    two.check(f"y = aai.open_ref({long!r})\nshort = y.share(expires_s=3)\ndel y")
+    assert exists(two, table)
+    deadline = time.monotonic() + 30
+    while exists(two, table) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not exists(two, table)
+    error = one.run("aai.open_ref(short)").error
+    assert error is not None
+    assert "has expired" in error.evalue
 
 
 def test_the_giver_may_end_first(connected):

@@ -37,8 +37,8 @@ def test_a_token_moves_a_claim_once(sessions):
         three.redeem("secret")
     with pytest.raises(ShareError, match="redeemed before"):
         three.redeem("never given")
-    assert one.give_up(["t"]) == {"t"}
-    assert two.give_up(["t"]) == frozenset()
+    assert one.give_up(["t"]) == {"t": Holding((2,), 0)}
+    assert two.give_up(["t"]) == {}
     assert one.holding(["t"]) == {}
 
 
@@ -46,7 +46,10 @@ def test_a_token_holds_until_it_expires(sessions):
     one, two = sessions(1), sessions(2)
     one.give_token("t", "short", 0.000001)
     one.give_token("u", "long", 60)
-    assert one.give_up(["t", "u", "never shared"]) == {"u"}
+    held = one.give_up(["t", "u", "never shared"])
+    assert held == {"u": Holding((), 1)}
+    assert held["u"].expires_in_s is not None
+    assert 30 < held["u"].expires_in_s <= 60
     with pytest.raises(ShareError, match="has expired"):
         two.redeem("short")
     assert two.redeem("long") == "u"
@@ -72,7 +75,7 @@ def test_claiming_twice_is_one_claim(sessions):
     one.give_token("t", "a", 60)
     assert one.redeem("a") == "t"
     assert one.holding(["t"]) == {"t": Holding((1,), 0)}
-    assert one.give_up(["t"]) == frozenset()
+    assert one.give_up(["t"]) == {}
 
 
 def at_once(*tasks):
