@@ -159,10 +159,10 @@ class TableWorker:
             drop cancels it.
         """
         claim = Claim(next(self._numbers))
-        release = self._release_at_end(owner, claim)
+        self._release_at_end(owner, claim)
         ref = self._live.get(table)
         if ref is None or not self._claim(ref, table, claim):
-            release()
+            self._release(claim)
             raise DroppedTableError(
                 f"table {table} has been dropped: nothing in this kernel claimed it any more"
             )
@@ -189,6 +189,9 @@ class TableWorker:
         # The reference, which is the callback's argument, becomes the `block` of `put`: ignored.
         self._ends[claim.number] = weakref.ref(owner, release)
         return release
+
+    def _release(self, claim: Claim) -> None:
+        self._queue.put(TableMessage(TableOp.DECREF, claim=claim))
 
     def ref_of(self, table: str) -> ObjectRef:
         """Return the ref that a table is counted under.
