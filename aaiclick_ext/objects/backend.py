@@ -11,7 +11,6 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import ibis
 import ibis.expr.operations as ops
 import ibis.expr.schema as sch
 import ibis.expr.types as ir
@@ -31,7 +30,7 @@ from aaiclick_ext.objects.pandas_frames import to_pandas_frame
 from aaiclick_ext.objects.planning import Plan, Planner
 from aaiclick_ext.objects.provenance import Provenance, recorded_as_one
 from aaiclick_ext.objects.python_values import to_python
-from aaiclick_ext.objects.results import refuse_objects, restored_batches, unpack
+from aaiclick_ext.objects.results import refuse_objects, restored_batches, row_limit, unpack
 from aaiclick_ext.objects.sql_methods import SQLMethods
 from aaiclick_ext.objects.sql_text import check_select
 from aaiclick_ext.objects.text_schema import schema_of_text
@@ -184,7 +183,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         **_: Any,
     ) -> pa.Table | pa.ChunkedArray | pa.Scalar:
         """Run an expression; a table gives an Arrow table, a column an array, a scalar a scalar."""
-        data, _plan = self.fetch(expr, "to_pyarrow", params=params, limit=_row_limit(limit))
+        data, _plan = self.fetch(expr, "to_pyarrow", params=params, limit=row_limit(limit))
         return unpack(expr, data)
 
     def to_pyarrow_batches(
@@ -204,7 +203,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         """
         started = time.perf_counter()
         schema, batches, plan = self.stream(
-            expr, params=params, limit=_row_limit(limit), chunk_size=chunk_size
+            expr, params=params, limit=row_limit(limit), chunk_size=chunk_size
         )
         self.record_fetch("to_pyarrow_batches", self.relation_of(expr), plan, started)
         reader = pa.RecordBatchReader.from_batches(schema, batches)
@@ -242,7 +241,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
     ) -> pd.DataFrame | pd.Series[Any] | Any:
         """Run an expression; a table gives a DataFrame, a column a Series, a scalar a value."""
         data, plan = self.fetch(
-            expr, "execute", params=params, limit=_row_limit(limit), with_objects=True
+            expr, "execute", params=params, limit=row_limit(limit), with_objects=True
         )
         objects = self.python_columns(data.select(list(plan.objects)), plan)
         if isinstance(expr, ir.Scalar):
@@ -267,7 +266,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         import polars as pl
 
         data, plan = self.fetch(
-            expr, "to_polars", params=params, limit=_row_limit(limit), with_objects=True
+            expr, "to_polars", params=params, limit=row_limit(limit), with_objects=True
         )
         objects = self.python_columns(data.select(list(plan.objects)), plan)
         if isinstance(expr, ir.Scalar):
@@ -397,10 +396,3 @@ def backend_of(op: ops.Node) -> Backend | None:
     """Return our backend below an operation, or None."""
     leaf = leaf_of(op)
     return leaf.source if leaf is not None and isinstance(leaf.source, Backend) else None
-
-
-def _row_limit(limit: int | str | None) -> int | None:
-    """Return Ibis's limit argument as a number; its "default" is the user's Ibis option."""
-    if limit == "default":
-        limit = ibis.options.sql.default_limit
-    return None if limit is None else int(limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from aaiclick_ext.objects.planning import Plan
+
+
+def row_limit(limit: int | str | None) -> int | None:
+    """Return Ibis's limit argument as a number; its "default" is the user's Ibis option."""
+    if limit == "default":
+        limit = ibis.options.sql.default_limit
+    return None if limit is None else int(limit)
 
 
 def unpack(expr: ir.Expr, data: pa.Table, objects: Mapping[str, list[Any]] | None = None) -> Any:
