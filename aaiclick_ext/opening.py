@@ -126,6 +126,8 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     backend = Backend(services)
     backend.ingest = functools.partial(leaf_from_memtable, backend)
     engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
+    services.sessions.write_limits()
+    services.lease.call_at_beat(services.sessions.end_expired)
     oplog.start()
     reaping.start()
     return Opened(services, backend, Catalog(backend), reaping)
@@ -169,6 +171,7 @@ def close_parts(opened: Opened) -> None:
             services.drop(left[start : start + _DROP_BATCH])
         except Exception as error:  # noqa: BLE001  closing goes on; the reaper takes the rest
             logger.warning("tables could not be dropped at close: %s", error)
+    services.lease.call_no_more(services.sessions.end_expired)
     services.sessions.close()
     services.refs.clear()
     services.registry.close()

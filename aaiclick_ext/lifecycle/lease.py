@@ -64,6 +64,7 @@ class Lease:
         self._confirmed = _clocks()
         self._away_s = 0.0
         self._is_silent = False  # the registry could not be reached
+        self._at_beat: list[Callable[[], object]] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="aai-heartbeat", daemon=True)
 
@@ -131,6 +132,15 @@ class Lease:
         self._lose()
         return False
 
+    def call_at_beat(self, work: Callable[[], object]) -> None:
+        """Let the heartbeat's thread do something small after each beat; an error is logged."""
+        self._at_beat.append(work)
+
+    def call_no_more(self, work: Callable[[], object]) -> None:
+        """End what `call_at_beat` began; again is fine."""
+        if work in self._at_beat:
+            self._at_beat.remove(work)
+
     def end(self) -> None:
         """Give the node id back and end the heartbeat. Idempotent; never raises.
 
@@ -160,6 +170,14 @@ class Lease:
                 self._is_silent = True
             else:
                 self._is_silent = False
+                self._work_along()
+
+    def _work_along(self) -> None:
+        for work in tuple(self._at_beat):
+            try:
+                work()
+            except Exception:
+                logger.exception("what follows a heartbeat failed")
 
     def _lose(self) -> None:
         if self.is_lost or self._ending.is_set():

@@ -56,14 +56,17 @@ def entered() -> tuple[Session, ...]:
     return tuple(session for session in chain if not session.is_ended)
 
 
-def enter(session: Session) -> weakref.ref[Any]:
-    """Enter a session; return what it is entered by, for `is_running`."""
+def here() -> weakref.ref[Any]:
+    """Return the task or thread that enters what is entered now, for `is_running`."""
+    return weakref.ref(_current_task() if _is_task() else threading.current_thread())
+
+
+def enter(session: Session) -> None:
+    """Enter a session."""
     chain = (*entered(), session)
     _inherited.set(chain)
-    if _is_task():
-        return weakref.ref(_current_task())
-    _of_thread.entered = chain
-    return weakref.ref(threading.current_thread())
+    if not _is_task():
+        _of_thread.entered = chain
 
 
 def leave() -> None:

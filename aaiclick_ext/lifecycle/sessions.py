@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aaiclick_ext.errors import (
+    ContextError,
     RegistryError,
     SessionError,
     SessionExistsError,
@@ -77,6 +79,7 @@ class SessionManager:
         self._tables_of = tables_of
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()  # held for a few steps, never across a query
+        self._pid = os.getpid()
         self._to_drop: dict[str, None] = {}
         self._to_remove: dict[int, None] = {}
         self._is_closed = False
@@ -130,6 +133,7 @@ class SessionManager:
         SettingsError
             If a value cannot be used.
         """
+        self._check_process()
         session = self._new(session_id, tags, max_refs, max_bytes, ttl_seconds)
         self._register(session)
         return session
@@ -207,20 +211,27 @@ class SessionManager:
 
     def open(self, session: Session) -> None:
         """Register a session, unless it is, and enter it here."""
+        self._check_process()
         check_open(session)
         if session.entered_by is not None:
             raise SessionError(f"{session} is entered already; make another with aai.session()")
         try:
+            session.entered_by = session_scopes.here()
             if not session.is_registered:
                 session.parent = self.innermost
                 self._register(session)
-            session.entered_by = session_scopes.enter(session)
+            session_scopes.enter(session)
         except BaseException:
             self.close_session(session)
             raise
 
     def close_session(self, session: Session) -> None:
-        """End a session and those inside it; again is fine. Writes to the registry."""
+        """End a session and those inside it; again is fine. Writes to the registry.
+
+        Does nothing in a forked child: the session is its parent's.
+        """
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             ending = [s for s in self._sessions.values() if session in s.chain]
             self._to_remove.update(dict.fromkeys(s.session_id for s in ending))
@@ -280,6 +291,12 @@ class SessionManager:
         for session in expired:
             self.close_session(session)
         return tuple(session.session_id for session in expired)
+
+    def write_limits(self) -> None:
+        """Write the limits of the kernel's own session, whose row has the defaults."""
+        own = self.own
+        if (own.max_refs, own.max_bytes) != (DEFAULT_MAX_REFS, None):
+            self._store.set_limits(own.session_id, own.max_refs, own.max_bytes)
 
     def close(self) -> None:
         """Remove what is left of the kernel's sessions from the registry; their context ends."""
@@ -341,6 +358,13 @@ class SessionManager:
             self._sessions.pop(session.session_id, None)
             self._to_remove[session.session_id] = None
             raise
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise ContextError(
+                f"this process was forked from kernel {self._pid}, whose sessions they are. Use "
+                "them there, and open a DataContext in processes that are started with spawn."
+            )
 
     def _mine(self, session_id: int) -> Session | None:
         return self.own if session_id == self.own.session_id else self._sessions.get(session_id)

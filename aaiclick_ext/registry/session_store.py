@@ -140,6 +140,19 @@ class SessionStore:
         with self._registry.transaction() as connection:
             return list(connection.scalars(query))
 
+    def set_limits(self, session_id: int, max_refs: int, max_bytes: int | None) -> None:
+        """Change what a session may hold."""
+        from sqlalchemy import update
+
+        from aaiclick_ext.registry.models import SessionRecord
+
+        with self._registry.transaction() as connection:
+            connection.execute(
+                update(SessionRecord)
+                .where(SessionRecord.session_id == session_id)
+                .values(max_refs=max_refs, max_bytes=max_bytes)
+            )
+
     def remove(self, session_ids: Iterable[int]) -> None:
         """Remove sessions of this node; ids without a row are no error."""
         from sqlalchemy import delete

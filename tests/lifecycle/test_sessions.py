@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as dt
+import os
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaiclick_ext.errors import (
+    ContextError,
     ReleasedError,
     SessionError,
     SessionExistsError,
@@ -482,6 +484,28 @@ def test_who_died_inside_does_not_keep_a_session_from_expiring(local):
     asyncio.run(enter())
     age(*opened)
     assert len(local.sessions.end_expired()) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_ends_nothing_and_opens_nothing(local):
+    with local.sessions.session() as session:
+        hold = local.make("t")
+        child = os.fork()
+        if child == 0:
+            try:
+                session.close()
+                for use in (local.sessions.session().open, lambda: local.sessions.register(5)):
+                    with pytest.raises(ContextError, match="forked"):
+                        use()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert local.sessions.exists(session.session_id)
+        assert not local.sessions.exists(5)
+        assert set(local.rows()) == {"t"}
+    hold.release()
 
 
 # Where it is entered.

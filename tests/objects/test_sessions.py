@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 
 import pyarrow as pa
@@ -206,6 +207,8 @@ def test_files_are_held_to_the_limit(ctx, tables, tmp_path):
 def test_a_kernel_can_be_limited_by_a_setting(tmp_path):
     settings = Settings(state_dir=tmp_path, max_refs=2, max_bytes=100_000)
     with DataContext(settings=settings) as ctx:
+        info = ctx.sessions.get(ctx.job_id)
+        assert (info.max_refs, info.max_bytes) == (2, 100_000)
         with pytest.raises(SessionLimitError, match="AAICLICK_MAX_BYTES"):
             ctx.create_object_from_value(pa.table({"a": range(100_000)}))
         kept = [ctx.create_object_from_value([n]) for n in range(2)]
@@ -215,6 +218,17 @@ def test_a_kernel_can_be_limited_by_a_setting(tmp_path):
 
 
 # The end.
+
+
+def test_a_heartbeat_ends_what_has_expired(tmp_path):
+    settings = Settings(state_dir=tmp_path, heartbeat_s=0.05)
+    with DataContext(settings=settings) as ctx:
+        session = ctx.sessions.register(5, ttl_seconds=0.1)
+        deadline = time.monotonic() + 30
+        while not session.is_ended and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert session.is_ended
+        assert [info.session_id for info in ctx.sessions.list()] == [ctx.job_id]
 
 
 def test_the_end_does_not_wait_for_who_reads_a_table(ctx, tables):
