@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         read_json,
         read_parquet,
         session,
+        sessions,
         sql,
         table,
         tables,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import ClickHouseCreds, get_ch_client, get_creds_from_env
     from aaiclick_ext.errors import AaiclickError
     from aaiclick_ext.lifecycle import Scope
+    from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Object, ObjectInfo, TableInfo, View, Why
     from aaiclick_ext.oplog import OperationEvent, OplogGraph
@@ -50,6 +52,7 @@ __all__ = [
     "AaiclickError",
     "ClickHouseCreds",
     "DataContext",
+    "KernelInfo",
     "Object",
     "ObjectInfo",
     "OperationEvent",
@@ -78,6 +81,7 @@ __all__ = [
     "read_json",
     "read_parquet",
     "session",
+    "sessions",
     "sql",
     "table",
     "tables",
@@ -90,6 +94,7 @@ _HOMES = {
     "AaiclickError": "errors",
     "ClickHouseCreds": "engine",
     "DataContext": "context",
+    "KernelInfo": "lifecycle.kernel_list",
     "Object": "objects",
     "ObjectInfo": "objects",
     "OperationEvent": "oplog",

@@ -13,6 +13,7 @@ EXPORTS = {
     # the context and its connection
     "ClickHouseCreds",
     "DataContext",
+    "KernelInfo",
     "Settings",
     "context",
     "get_ch_client",
@@ -37,6 +38,7 @@ EXPORTS = {
     "read_csv",
     "read_json",
     "read_parquet",
+    "sessions",
     "sql",
     "table",
     "tables",

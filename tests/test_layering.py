@@ -26,7 +26,7 @@ LAYERS = (
     ("objects",),
     ("context", "opening", "object_making", "seeing", "api"),
     ("widgets",),
-    ("notebook",),
+    ("notebook", "cli"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

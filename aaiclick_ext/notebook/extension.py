@@ -21,6 +21,7 @@ from aaiclick_ext.notebook.magics import LineageMagic
 from aaiclick_ext.notebook.output_history import OutputHistory
 from aaiclick_ext.notebook.releasing import Releaser
 from aaiclick_ext.notebook.roots import notebook_roots
+from aaiclick_ext.notebook.sessions_magic import SessionsMagic
 from aaiclick_ext.notebook.tables_magic import TablesMagic
 from aaiclick_ext.notebook.why_magic import WhyMagic
 
@@ -66,6 +67,7 @@ class Extension:
             releaser = Releaser(ip, self.context, outputs, last_error)
             undo.callback(WhyMagic(ip, self.context, releaser).close)
             undo.callback(TablesMagic(ip, self.context, releaser).close)
+            undo.callback(SessionsMagic(ip, self.context).close)
             hooks = CellHooks(ip, self.context, outputs, last_error, idle)
             undo.callback(hooks.unregister)
             hooks.register()

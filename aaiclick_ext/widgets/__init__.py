@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aaiclick_ext.widgets.kernel_table import kernels_html, kernels_text
     from aaiclick_ext.widgets.lineage import LineageWidget, close_all, lineage_bundle
     from aaiclick_ext.widgets.picture import lineage_dot, lineage_svg
     from aaiclick_ext.widgets.table_list import size_text, tables_text
@@ -21,6 +22,8 @@ __all__ = [
     "TablesWidget",
     "close_all",
     "close_tables",
+    "kernels_html",
+    "kernels_text",
     "lineage_bundle",
     "lineage_dot",
     "lineage_svg",
@@ -35,6 +38,8 @@ _HOME = {
     "TablesWidget": "tables",
     "close_all": "lineage",
     "close_tables": "tables",
+    "kernels_html": "kernel_table",
+    "kernels_text": "kernel_table",
     "lineage_bundle": "lineage",
     "lineage_dot": "picture",
     "lineage_svg": "picture",
