@@ -37,7 +37,8 @@ class SessionTables:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # held for a few steps, never across a query
         self._held: dict[str, _Held] = {}  # all that is counted: Ctrl-C can leave no half of it
-        self._released: dict[str, Session] = {}
+        self._released: dict[str, Session] = {}  # that something still reaches
+        self._gone: set[str] = set()  # of these, whose tables are dropped, or another kernel's now
 
     def of(self, session: Session) -> list[str]:
         """Return the tables that belong to a session itself, oldest first."""
@@ -161,6 +162,18 @@ class SessionTables:
                     _touch(entry.session)
                 if not is_live(table):
                     self._released.pop(table, None)
+                    self._gone.discard(table)
+                elif table in self._released:
+                    self._gone.add(table)
+
+    def still_there(self, tables: Iterable[str], is_live: Callable[[str], bool]) -> Sequence[str]:
+        """Return which of the tables to drop have not gone with their session already.
+
+        Another kernel may hold one that went: what was let go of once is nobody's here any more.
+        """
+        gone = [table for table in tables if table in self._gone]
+        self.dropped(gone, is_live)
+        return [table for table in tables if table not in gone]
 
     @property
     def has_released(self) -> bool:

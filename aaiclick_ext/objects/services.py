@@ -132,15 +132,21 @@ class Services:
             self.lease.verify()
         except LeaseLostError:
             return
+        tables = self.sessions.tables.still_there(tables, self.worker.is_live)
         self.schemas.forget(tables)
         self.notes.forget(tables)
-        self.sessions.tables.dropped(tables, self.worker.is_live)
         held = self.sharing.give_up(tables)
-        for table, holding in held.items():
-            if holding.expires_in_s is not None and not holding.sessions:
-                self.worker.drop_later(table, holding.expires_in_s + _CLOCK_SLACK_S)
+        later = {
+            table: holding.expires_in_s + _CLOCK_SLACK_S
+            for table, holding in held.items()
+            if holding.expires_in_s is not None and not holding.sessions
+        }
+        for table, delay_s in later.items():
+            self.worker.drop_later(table, delay_s)
         gone = [table for table in tables if table not in held]
         if gone:
             names = ", ".join(quote_identifier(table) for table in gone)
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
             self.registry.forget_tables(self.engine.identity, gone)
+        done = [table for table in tables if table not in later]
+        self.sessions.tables.dropped(done, self.worker.is_live)

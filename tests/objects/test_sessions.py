@@ -17,6 +17,7 @@ from aaiclick_ext.errors import (
     UnsupportedTypeError,
 )
 from aaiclick_ext.lifecycle.sessions import SessionManager
+from aaiclick_ext.registry.claim_store import ClaimStore
 from aaiclick_ext.settings import Settings
 
 MILLION = "SELECT number AS n, cityHash64(number) AS h FROM numbers({n})"
@@ -218,6 +219,35 @@ def test_a_kernel_can_be_limited_by_a_setting(tmp_path):
 
 
 # The end.
+
+
+@pytest.mark.parametrize("ctx", ["server"], indirect=True)
+@pytest.mark.parametrize("is_redeemed", [True, False])
+def test_what_another_kernel_holds_survives_both_the_session_and_the_variable(
+    ctx, tables, is_redeemed
+):
+    services = ctx.backend.services
+    elsewhere = ClaimStore(services.registry, ctx.engine.identity, 12345)
+    with ctx.session():
+        x = ctx.create_object_from_value([1, 2, 3])
+        token = x.share(expires_s=60 if is_redeemed else 2)
+        if is_redeemed:
+            elsewhere.redeem(token)
+    name = x.table_name
+    assert tables() == {name}
+    with pytest.raises(ReleasedError):
+        x.data()
+    del x
+    assert tables() == {name}
+    if is_redeemed:
+        assert not elsewhere.give_up([name])
+        ctx.engine.command(f"DROP TABLE {name} SYNC")
+        services.registry.forget_tables(ctx.engine.identity, [name])
+    deadline = time.monotonic() + 30
+    while tables() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert tables() == set()
+    assert not services.sessions.tables.has_released
 
 
 def test_a_heartbeat_ends_what_has_expired(tmp_path):
