@@ -350,3 +350,32 @@ def test_a_survey_changes_nothing(server, shared, leave):
     )
     assert [(k.record.session_id, k.verdict) for k in survey.kernels] == [(job, "dead")]
     assert (tables(server), shared.rows("SELECT * FROM sessions"), shared.leases()) == before
+
+
+@on_sqlite
+def test_a_table_that_a_server_still_makes_for_a_dead_kernel_does_not_come_late(
+    server, shared, leave
+):
+    """A server goes on with a statement when its client is gone."""
+    dead, job = leave()
+    name = TableName.parse(of(job, tables(server))[0])
+    late = str(TableName(Scope.TEMP, name.node_id, job, name.id + 1))
+    ended = []
+
+    def make():
+        try:
+            server.command(
+                f"CREATE TABLE `{late}` ENGINE = Memory AS SELECT sleepEachRow(0.5) AS a "
+                "FROM numbers(1200) SETTINGS max_block_size = 1"
+            )
+        except aai.AaiclickError as error:
+            ended.append(error.code)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    dead.kill()
+    done = reaped(server, shared)
+    thread.join(30)
+    assert ended == [394]  # QUERY_WAS_CANCELLED
+    assert (done.is_complete, done.kernels) == (True, [job])
+    assert len(of(job, tables(server))) == 1
