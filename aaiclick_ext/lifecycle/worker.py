@@ -309,11 +309,20 @@ class TableWorker:
                 if message.op is TableOp.FLUSH:
                     self._dropper.flush(message.done)
                 elif message.op is TableOp.DROP:
+                    self._hold_nothing(message.table)
                     self._dropper.put(message.table)
                 stop |= message.op is TableOp.SHUTDOWN
             if stop:
                 self._dropper.stop()
                 return
+
+    def _hold_nothing(self, table: str) -> None:
+        """Let go of what a table holds that is dropped though it is claimed."""
+        ref = self._live.get(table)
+        if ref is not None:
+            with contextlib.suppress(StaleRefError):
+                self.refs.exchange(ref, ())
+            self.refs.sweep()
 
     def _take(self, most: int) -> list[TableMessage]:
         taken: list[TableMessage] = []

@@ -201,6 +201,21 @@ def test_limits_say_what_to_do(kernel):
     assert kernel.tables() == []
 
 
+def test_what_a_killed_kernel_leaves_goes_with_the_next(start_kernel, kernel):
+    first = start_kernel("first")
+    first.load()
+    first.check("s = aai.session().open()\nx = aai.create_object_from_value([1])")
+    session = first.value("s.session_id")
+    first.kill()
+    second = start_kernel("first")
+    second.load()
+    deadline = time.monotonic() + 60
+    while second.value(f"aai.context().sessions.exists({session})"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert second.accounts() == {}
+
+
 def test_sessions_end_with_their_kernel(start_kernel, kernel):
     first = start_kernel("first")
     first.load()

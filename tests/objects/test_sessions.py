@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import warnings
+import weakref
 
 import pyarrow as pa
 import pytest
@@ -95,6 +97,27 @@ def test_what_is_kept_stays(ctx, tables):
     assert view.count().execute() == 2
     del made, view, grouped
     assert tables() == set()
+
+
+def test_python_objects_go_with_the_session_too(ctx):
+    class Model:
+        """Something that ClickHouse has no type for."""
+
+    with ctx.session():
+        models = [Model(), Model()]
+        x = ctx.create_object_from_value({"model": models})
+        kept = ctx.create_object_from_value({"model": models[:1]})
+        assert x.model.to_pandas().tolist() == models
+        ctx.sessions.innermost.keep(kept)
+    first, second = (weakref.ref(model) for model in models)
+    del models
+    ctx.flush()
+    gc.collect()
+    assert first() is not None
+    assert second() is None
+    with pytest.raises(ReleasedError):
+        x.data()
+    assert kept.data()["model"] == [first()]
 
 
 def test_what_nothing_reaches_goes_before_the_end(ctx, tables):
