@@ -17,7 +17,7 @@ from aaiclick_ext.lifecycle.reap_plan import Fate, TableFound, maker_of
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.lifecycle.kernels import JudgedKernel
@@ -117,28 +117,42 @@ class Leftovers:
             self._store.forget(gone)
         return done
 
+    def forget_stale(self, living: Collection[int]) -> None:
+        """Forget the registry's rows of tables that are not in the database. Runs one query.
+
+        Whoever drops a table, also one that another kernel made, may be killed before it forgets
+        it.
+
+        Parameters
+        ----------
+        living
+            Kernels that may be about to make a table whose row is there already.
+        """
+        recorded = self._store.tables_in(self._engine.identity)  # before the tables are looked at
+        there = {table.name for table in self.tables()}
+        stale = [name for job, name in recorded if name not in there and job not in living]
+        if stale:
+            self._store.forget(stale)
+
     def emptied(self, kernel: KernelRecord, *, here: bool) -> list[str]:
-        """Return the databases in which nothing of a kernel is left, and forget its tables there.
+        """Return the databases in which nothing of a kernel is left.
+
+        What the registry has of directories that are gone is forgotten.
 
         Parameters
         ----------
         here
             Whether nothing is left in this one.
         """
-        own = self._engine.identity
-        places = [place for place in kernel.databases if _is_vanished(kernel, place)]
-        if here:
-            places.append(own)
-        if places:
-            there = {table.name for table in self.tables()} if here else set()
-            stale = [
-                name
-                for _, place, name in self._store.tables_of([kernel.session_id])
-                if place in places and not (place == own and name in there)
-            ]
-            if stale:
-                self._store.forget(stale)
-        return places
+        gone = [place for place in kernel.databases if _is_vanished(kernel, place)]
+        stale = [
+            name
+            for _, place, name in (self._store.tables_of([kernel.session_id]) if gone else ())
+            if place in gone
+        ]
+        if stale:
+            self._store.forget(stale)
+        return [*gone, self._engine.identity] if here else gone
 
     def _quarantine(self, fate: Fate) -> tuple[str | None, str | None]:
         """Rename a table; return its new name, None where it is gone, or what went wrong."""

@@ -160,6 +160,7 @@ class Reaper:
                 fates = self._fates(kernels, claimed, tables)
                 done.fates = self._leftovers.remove(fates, stop)
                 if not stop.is_set():
+                    self._leftovers.forget_stale(_living_among(kernels))
                     left = {fate.job_id for fate in done.fates if not fate.is_removed}
                     emptied = {kernel.record.session_id for kernel in claimed} - left
         finally:  # whatever failed, the next reaper need not wait for this process to end
@@ -200,6 +201,13 @@ class Reaper:
         dead = {session for kernel in mine for session in kernel.record.sessions}
         unheld = self._store.unheld(self._engine.identity, asked, dead, is_dry=is_dry)
         return with_unclaimed(keep_held(fates, unheld.held), unheld.free)
+
+
+def _living_among(kernels: Sequence[JudgedKernel]) -> frozenset[int]:
+    """Return the kernels that live, or may."""
+    return frozenset(
+        kernel.record.session_id for kernel in kernels if kernel.verdict is not Verdict.DEAD
+    )
 
 
 def _dead_among(kernels: Sequence[JudgedKernel]) -> Callable[[int], bool]:

@@ -196,6 +196,15 @@ class ReapStore:
             for name in ("table_registry", "table_claims", "share_tokens"):
                 _change_in(statements, f"DELETE FROM {name} WHERE table_name IN ({{}})", tables)
 
+    def tables_in(self, database_identity: str) -> list[tuple[int, str]]:
+        """Return kernel and name of the tables that the registry has of a database."""
+        with self._registry.statements() as statements:
+            found = statements.rows(
+                "SELECT job_id, table_name FROM table_registry WHERE database_identity = :identity",
+                identity=database_identity,
+            )
+        return [(int(job), str(name)) for job, name in found]
+
     def tables_of(self, session_ids: Collection[int]) -> list[tuple[int, str, str]]:
         """Return kernel, database and name of the tables that the registry has of some kernels."""
         with self._registry.statements() as statements:

@@ -301,6 +301,21 @@ def test_a_replaced_global_table_goes_with_the_kernel_that_held_it(server, share
 
 
 @on_sqlite
+def test_the_row_of_a_table_that_somebody_else_dropped_goes(server, shared, leave):
+    """Who replaces a global object of an earlier kernel was killed before it forgot the old one."""
+    dead, job = leave()
+    dead.kill()
+    reaped(server, shared)
+    (left,) = of(job, tables(server))
+    assert [row.table_name for row in shared.rows("SELECT * FROM table_registry")] == [left]
+    reaped(server, shared)
+    assert len(shared.rows("SELECT * FROM table_registry")) == 1
+    server.command(f"DROP TABLE `{left}` SYNC")
+    reaped(server, shared)
+    assert shared.rows("SELECT * FROM table_registry") == []
+
+
+@on_sqlite
 def test_a_table_that_cannot_be_dropped_keeps_no_other(server, shared, leave):
     dead, job = leave()
     first = of(job, tables(server))[-1]
