@@ -152,7 +152,11 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except KeyboardInterrupt:
+            self.close()  # what the press came in between of
+            raise
 
     async def __aenter__(self) -> Self:
         return self.open()
@@ -163,4 +167,4 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self.__exit__(kind, error, traceback)

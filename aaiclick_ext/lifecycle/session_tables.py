@@ -144,14 +144,14 @@ class SessionTables:
                 moved.append(row)
         return moved
 
-    def release(self, sessions: Sequence[Session]) -> list[str]:
-        """Take all tables from sessions that end; they are unusable from now on."""
+    def release(self, sessions: Sequence[Session], to_drop: dict[str, None]) -> None:
+        """Take all tables from sessions that end into `to_drop`; they cannot be used any more."""
         with self._lock:
             taken = [table for table, e in self._held.items() if e.session in sessions]
             for table in taken:
+                to_drop[table] = None
                 self._released[table] = self._held[table].session
                 del self._held[table]
-        return taken
 
     def dropped(self, tables: Iterable[str], is_live: Callable[[str], bool]) -> None:
         """Forget tables that are gone; one that something reaches stays known as released."""

@@ -8,12 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aaiclick_ext.errors import (
-    ContextError,
-    RegistryError,
-    SessionError,
-    SessionExistsError,
-)
+from aaiclick_ext.errors import ContextError, RegistryError, SessionError, SessionExistsError
 from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.lifecycle.session import DEFAULT_MAX_REFS, DEFAULT_TTL_SECONDS, Session
 from aaiclick_ext.lifecycle.session_options import check_number, check_seconds, stored_tags
@@ -232,14 +227,7 @@ class SessionManager:
         """
         if os.getpid() != self._pid:
             return
-        with self._lock:
-            ending = [s for s in self._sessions.values() if session in s.chain]
-            self._to_remove.update(dict.fromkeys(s.session_id for s in ending))
-            for each in (*ending, session):
-                each.is_ended = True
-            self._to_drop.update(dict.fromkeys(self.tables.release(ending)))
-            for each in ending:
-                self._sessions.pop(each.session_id, None)
+        session.is_ended = True
         session_scopes.leave()
         self._settle()
 
@@ -380,11 +368,22 @@ class SessionManager:
         """Do what the end of sessions asks for, also of an end that was interrupted."""
         if self._is_closed:
             return
+        self._release_ended()
         tables = list(self._to_drop)
         self._worker.drop_early(tables)
         for table in tables:
             self._to_drop.pop(table, None)
         self._remove_rows()
+
+    def _release_ended(self) -> None:
+        with self._lock:
+            ended = [s for s in self._sessions.values() if any(e.is_ended for e in s.chain)]
+            for session in ended:
+                session.is_ended = True
+                self._to_remove[session.session_id] = None
+            self.tables.release(ended, self._to_drop)
+            for session in ended:  # last: until then all is done again, should Ctrl-C come
+                self._sessions.pop(session.session_id, None)
 
     def _remove_rows(self) -> None:
         ids = list(self._to_remove)

@@ -24,6 +24,7 @@ from aaiclick_ext.errors import (
     UnknownSessionError,
 )
 from aaiclick_ext.ids import Snowflake
+from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.lifecycle.session_scopes import begin_cell
 from aaiclick_ext.lifecycle.sessions import SessionManager
 from aaiclick_ext.lifecycle.worker import TableWorker
@@ -426,6 +427,37 @@ def test_it_ends_whatever_is_raised(local, error):
     assert local.sessions.list() == []
     assert local.rows() == {}
     hold.release()
+
+
+@pytest.mark.parametrize("step", ["release", "drop_early", "remove", "leave"])
+def test_an_end_that_is_interrupted_is_ended(local, monkeypatch, step):
+    target = {
+        "release": local.sessions.tables,
+        "drop_early": local.worker,
+        "remove": local.sessions._store,
+        "leave": session_scopes,
+    }[step]
+    real, presses = getattr(target, step), []
+
+    def press_once(*arguments):
+        if not presses:
+            presses.append(1)
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    def work():
+        with local.sessions.session():
+            holds.append(local.make("t"))
+            monkeypatch.setattr(target, step, press_once)
+
+    holds = []
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert local.sessions.innermost is local.sessions.own
+    assert local.sessions.list() == []
+    assert local.rows() == {}
+    assert local.dropped == ["t"]
+    holds.pop().release()
 
 
 def test_a_registry_that_fails_at_the_end_is_tried_again(local, monkeypatch, caplog):
