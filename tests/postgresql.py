@@ -24,7 +24,7 @@ OPTIONS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "log_min_messages": "fatal",
+    "log_min_messages": "panic",
 }
 START_TIMEOUT_S = 30
 

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from aaiclick_ext.registry.statements import Statements
 
 _ROWS_PER_STATEMENT = 500
+_COLUMNS = tuple(TableRow.__dataclass_fields__)
+_KEY = ("database_identity", "table_name")
+_NEW = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _KEY)
+_UPSERT = (
+    f"INSERT INTO table_registry ({', '.join(_COLUMNS)}) "
+    f"VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) ON CONFLICT ({', '.join(_KEY)}) "
+    f"DO UPDATE SET {_NEW}"
+)
 _CLOSED = "the registry was closed with its DataContext; open another"
 
 
@@ -79,25 +87,27 @@ class Registry:
         """Add the rows of new tables in one transaction."""
         if not rows:
             return
-        with self.transaction() as connection:
-            _upsert(connection, rows)
+        with self.statements() as statements:
+            values = [_values(row) for row in rows]
+            for value in values:
+                value["created_at"] = statements.time(value["created_at"])
+            statements.change_all(_UPSERT, values)
 
     def forget_tables(self, database_identity: str, names: Sequence[str]) -> None:
         """Delete the rows of dropped tables; names without a row are no error."""
-        from sqlalchemy import delete
-
-        from aaiclick_ext.registry.models import TableRecord
-
         if not names:
             return
-        with self.transaction() as connection:
+        with self.statements() as statements:
             for start in range(0, len(names), _ROWS_PER_STATEMENT):
-                part = list(names[start : start + _ROWS_PER_STATEMENT])
-                connection.execute(
-                    delete(TableRecord).where(
-                        TableRecord.database_identity == database_identity,
-                        TableRecord.table_name.in_(part),
-                    )
+                part = {
+                    f"name_{number}": name
+                    for number, name in enumerate(names[start : start + _ROWS_PER_STATEMENT])
+                }
+                statements.change(
+                    "DELETE FROM table_registry WHERE database_identity = :identity "
+                    f"AND table_name IN ({', '.join(f':{key}' for key in part)})",
+                    identity=database_identity,
+                    **part,
                 )
 
     def tables(self, database_identity: str | None = None) -> list[TableRow]:
@@ -199,21 +209,5 @@ def _unusable(where: str, reason: str) -> RegistryError:
     )
 
 
-def _upsert(connection: Connection, rows: Sequence[TableRow]) -> None:
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    from aaiclick_ext.registry.models import TableRecord
-
-    is_sqlite = connection.dialect.name == "sqlite"
-    insert = sqlite.insert if is_sqlite else postgresql.insert
-    statement = insert(TableRecord)
-    changed = ("job_id", "task_id", "run_id", "created_at", "session_id")
-    statement = statement.on_conflict_do_update(
-        index_elements=["database_identity", "table_name"],
-        set_={name: statement.excluded[name] for name in changed},
-    )
-    connection.execute(statement, [_values(row) for row in rows])
-
-
-def _values(row: TableRow) -> dict[str, object]:
+def _values(row: TableRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in TableRow.__dataclass_fields__}

@@ -155,20 +155,21 @@ class SessionStore:
 
     def remove(self, session_ids: Iterable[int]) -> None:
         """Remove sessions of this node; ids without a row are no error."""
+        ids = list(session_ids)
+        if not ids:
+            return
         from sqlalchemy import delete
 
         from aaiclick_ext.registry.models import SessionRecord
 
-        ids = list(session_ids)
-        if ids:
-            with self._registry.transaction() as connection:
-                connection.execute(
-                    delete(SessionRecord).where(
-                        SessionRecord.session_id.in_(ids),
-                        SessionRecord.node_id == self._node_id,
-                        SessionRecord.parent_id.is_not(None),
-                    )
+        with self._registry.transaction() as connection:
+            connection.execute(
+                delete(SessionRecord).where(
+                    SessionRecord.session_id.in_(ids),
+                    SessionRecord.node_id == self._node_id,
+                    SessionRecord.parent_id.is_not(None),
                 )
+            )
 
     def _select(self, session_id: int | None) -> Sequence[SessionInfo]:
         from sqlalchemy import select

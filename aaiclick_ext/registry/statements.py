@@ -1,15 +1,20 @@
-"""SQL text for the registry: what a kernel needs before its first id, without SQLAlchemy.
+"""SQL text for the registry: what every kernel needs, without SQLAlchemy.
 
 Importing SQLAlchemy takes 0.2 s, and no object can be made before its kernel has a node id. So
-what leases one is written as SQL that both databases understand, with ``:name`` for parameters.
+what leases one, and what notes each table, is written as SQL that both databases understand, with
+``:name`` for parameters.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Protocol
+
+from aaiclick_ext.errors import RegistryError
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -26,8 +31,20 @@ class Statements(Protocol):
     def change(self, sql: str, **parameters: Any) -> int:
         """Run a statement and return how many rows it changed."""
 
+    def change_all(self, sql: str, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement once for each set of parameters."""
+
+    def time(self, value: dt.datetime) -> Any:
+        """Return a point in time as a parameter."""
+
     def age_s(self, column: str) -> str:
         """Return SQL for the seconds that have passed since a column's time."""
+
+
+def _in_utc(value: dt.datetime) -> dt.datetime:
+    if value.tzinfo is None:
+        raise RegistryError(f"a time without a zone cannot be recorded: {value}")
+    return value.astimezone(dt.UTC)
 
 
 class SQLiteStatements:
@@ -46,6 +63,14 @@ class SQLiteStatements:
     def change(self, sql: str, **parameters: Any) -> int:
         """Run a statement and return how many rows it changed."""
         return self._connection.execute(sql, parameters).rowcount
+
+    def change_all(self, sql: str, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement once for each set of parameters."""
+        self._connection.executemany(sql, parameters)
+
+    def time(self, value: dt.datetime) -> str:
+        """Return a point in time as a parameter."""
+        return _in_utc(value).strftime("%Y-%m-%d %H:%M:%S.%f")
 
     def age_s(self, column: str) -> str:
         """Return SQL for the seconds that have passed since a column's time."""
@@ -71,6 +96,16 @@ class SQLAlchemyStatements:
         from sqlalchemy import text
 
         return self._connection.execute(text(sql), parameters).rowcount
+
+    def change_all(self, sql: str, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement once for each set of parameters."""
+        from sqlalchemy import text
+
+        self._connection.execute(text(sql), parameters)
+
+    def time(self, value: dt.datetime) -> dt.datetime:
+        """Return a point in time as a parameter."""
+        return _in_utc(value)
 
     def age_s(self, column: str) -> str:
         """Return SQL for the seconds that have passed since a column's time."""

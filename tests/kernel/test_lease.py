@@ -73,3 +73,13 @@ def test_unloading_gives_the_node_id_back(start_kernel):
     assert kernel.value("leases()") == 1
     kernel.check("%unload_ext aaiclick_ext")
     assert kernel.value("leases()") == 0
+
+
+def test_plain_use_never_waits_for_sqlalchemy(start_kernel):
+    """It takes 0.2 s to import; the registry in its default file needs none."""
+    kernel = start_kernel()
+    kernel.load()
+    kernel.check("import sys\nx = aai.create_object_from_value([1]); y = x.copy(); del x")
+    kernel.check("aai.context().flush()\naai.context().backend.services.lease.beat()")
+    kernel.check("%unload_ext aaiclick_ext")
+    assert kernel.value("[name for name in ('sqlalchemy', 'alembic') if name in sys.modules]") == []
