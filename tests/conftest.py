@@ -53,7 +53,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory):
         port = int(server.stdout.readline())
         yield f"clickhouse://alice:{quote('s3cret/@w:rd', safe='')}@127.0.0.1:{port}/default"
         server.stdin.close()
-        server.wait(10)
+        server.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +69,7 @@ def postgresql():
             (pytest.fail if os.environ.get("CI") else pytest.skip)(said)
         yield folder
         server.stdin.close()
-        server.wait(30)
+        server.wait(60)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -73,7 +73,7 @@ def main() -> None:
             sys.stdin.read()
         finally:
             server.send_signal(signal.SIGQUIT)  # at once: nothing is kept
-            server.wait(10)
+            server.wait(60)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -27,7 +27,7 @@ def server(tmp_path):
         port = int(process.stdout.readline())
         yield f"clickhouse://alice:secret@127.0.0.1:{port}/default"
         process.stdin.close()
-        process.wait(10)
+        process.wait(60)
 
 
 def test_the_kernels_of_one_registry_share_a_server_and_others_are_refused(
