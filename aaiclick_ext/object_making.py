@@ -63,10 +63,10 @@ class ObjectMaking(ABC):
         -----
         Python objects stay in the kernel, and the column refers to them. Fetching (`data`,
         `to_pandas`, `to_polars`) gives the same objects back; filters, joins, sorts by other
-        columns, unions, `copy`, `concat` and `insert` carry them; ``==``, groups and joins on such
-        a column compare which object it is. They are let go with the last table that refers to
-        them; one that itself refers to that table keeps both until the context closes. They end
-        with the kernel, and cannot be exported or computed with: that raises.
+        columns, unions, `copy`, `concat` and `insert` carry them; ``x.m == model``, groups and
+        joins on such a column compare which object it is. They are let go with the last table that
+        refers to them; one that itself refers to that table keeps both until the context closes.
+        They end with the kernel, and cannot be exported or computed with: that raises.
 
         Raises
         ------

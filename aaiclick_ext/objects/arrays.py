@@ -10,6 +10,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.errors import UnsupportedTypeError, ValueRangeError
+from aaiclick_ext.objects.object_columns import has_objects
 from aaiclick_ext.objects.ordering import (
     POS,
     hide_position,
@@ -61,7 +62,8 @@ def elementwise(
     if isinstance(operand, View):
         roles["right"] = provenance.name_of(operand.op())
     else:
-        params["right"] = describe_argument(operand)
+        is_of_objects = has_objects(left.op())
+        params["right"] = type(operand).__name__ if is_of_objects else describe_argument(operand)
     if reflected:
         other = {"left": "right", "right": "left"}
         roles = {other[role]: table for role, table in roles.items()}
@@ -79,9 +81,14 @@ def _operand(left: View, right: Any) -> Any:
             f"a {type(right).__name__} has no row order of its own; combine columns of one table "
             "with x.mutate(…), or use one-column arrays"
         )
+    is_of_objects = has_objects(left.op())
+    if is_of_objects and not isinstance(right, (list, tuple)):
+        return right
     if hasattr(right, "__array__") or isinstance(right, (list, tuple, range)):
         from aaiclick_ext.objects.making import object_from_value
 
+        if is_of_objects:
+            return object_from_value(left._backend, right, objects=[VALUE])  # noqa: SLF001
         return object_from_value(left._backend, right)  # noqa: SLF001
     if isinstance(right, int) and not -(2**63) <= right < 2**63:
         return _large(right)

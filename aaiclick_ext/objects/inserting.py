@@ -25,13 +25,12 @@ from aaiclick_ext.objects.creation import (
     with_position,
 )
 from aaiclick_ext.objects.object_columns import refuse_operation
-from aaiclick_ext.objects.object_store import object_columns
 from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.session_limits import note_growth
 from aaiclick_ext.objects.values import Columnar, conform, to_columnar
 from aaiclick_ext.schema import POSITION, Shape, TableSchema
-from aaiclick_ext.schema.python_objects import PythonObject, objects_in
+from aaiclick_ext.schema.python_objects import PythonObject, object_columns, objects_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -130,12 +129,10 @@ def _stage_value(
             refuse_operation(
                 name, "insert", f"They are inside {dtype}; insert a view that has such"
             )
-    store = backend.python_objects
-    with store.kept(columnar) as kept:
-        store.hold(staging, kept.refs)
-        given = replace(columnar, data=kept.data, comments=kept.comments)
-        data = conform(given, schema.types, schema.comments)
-        backend.services.engine.insert_arrow(staging, with_position(data, schema.shape, start))
+    kept = backend.python_objects.keep(staging, columnar)
+    given = replace(columnar, data=kept.data, comments=kept.comments)
+    data = conform(given, schema.types, schema.comments)
+    backend.services.engine.insert_arrow(staging, with_position(data, schema.shape, start))
 
 
 def _stage_view(

@@ -77,9 +77,8 @@ def make_from_columnar(
     params: Mapping[str, str],
 ) -> Object:
     """Make the table and the Object, and record the operation."""
-    store = backend.python_objects
-    with new_table(backend, spec) as table, store.kept(columnar) as kept:
-        store.hold(table, kept.refs)
+    with new_table(backend, spec) as table:
+        kept = backend.python_objects.keep(table, columnar)
         spec = replace(spec, comments=kept.comments)
         made = make_object(create_table(backend, spec, kept.data, table=table))
         backend.services.oplog.record(

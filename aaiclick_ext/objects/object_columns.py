@@ -13,7 +13,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 
 from aaiclick_ext.errors import UnsupportedTypeError
-from aaiclick_ext.schema.python_objects import PythonObject, objects_in
+from aaiclick_ext.schema.python_objects import PythonObject, object_columns, objects_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ _CARRYING = (
 )  # fmt: skip
 
 
-def check_uses(root: ops.Node) -> None:
+def check_uses(root: ops.Relation) -> None:
     """Refuse an expression that does more with a column of objects than to carry it.
 
     Raises
@@ -42,6 +42,9 @@ def check_uses(root: ops.Node) -> None:
     UnsupportedTypeError
         If there is one; it names the column and the operation.
     """
+    sources = root.find((ops.DatabaseTable, ops.SQLQueryResult, ops.SQLStringView))
+    if not any(map(has_objects, [root, *sources])):
+        return
     for op in root.find((ops.Value, ops.FillNull)):
         if isinstance(op, ops.FillNull):
             _check_fill(op)
@@ -49,11 +52,16 @@ def check_uses(root: ops.Node) -> None:
             _check_value(op)
 
 
+def has_objects(op: ops.Relation) -> bool:
+    """Say whether a relation has a column that refers to objects."""
+    return bool(object_columns(op.schema))
+
+
 def refuse_operation(column: str, operation: str, remedy: str = "") -> NoReturn:
     """Raise UnsupportedTypeError for an operation on a column of objects."""
     remedy = remedy or (
-        "They can be selected, filtered by other columns, grouped, joined and compared with each "
-        "other by identity; for more, fetch them: x.data() or x.to_pandas()"
+        "They can be selected, filtered by other columns, and compared (==), grouped and joined by "
+        "which object it is; for more, fetch them: x.data() or x.to_pandas()"
     )
     raise UnsupportedTypeError(
         f"{operation}: column {column!r} holds Python objects, which are in this kernel and not in "

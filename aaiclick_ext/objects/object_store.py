@@ -7,20 +7,20 @@ once, however many tables refer to it, so that equal numbers mean the same objec
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
-from aaiclick_ext.errors import RefCountError, StaleRefError
+from aaiclick_ext.errors import StaleRefError
 from aaiclick_ext.ids import to_base36
 from aaiclick_ext.lifecycle.refs import ObjectRef, RefKind
 from aaiclick_ext.schema.python_objects import (
     PythonObject,
+    object_columns,
     object_comment,
     objects_in,
 )
@@ -38,93 +38,75 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Values whose objects are claimed until the block ends that keeps them.
-
-    Attributes
-    ----------
-    data, comments
-        The values' columns, with numbers in place of objects, and what says so.
-    refs
-        Of the objects, each once.
-    """
+    """The columns of a value, with numbers in place of objects, and the comments that say so."""
 
     data: pa.Table
     comments: dict[str, str]
-    refs: list[ObjectRef] = field(default_factory=list)
 
 
 class ObjectStore:
-    """Gives objects their numbers, and numbers their objects back. Thread-safe."""
+    """Gives objects their numbers, and numbers their objects back. Thread-safe.
+
+    Attributes
+    ----------
+    kernel
+        Whose objects these are: the session and run of the context, as comments have it.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self.kernel = f"{to_base36(services.job_id)}.{to_base36(services.run_id)}"
         self._by_object: dict[int, ObjectRef] = {}  # id(object): it lives as long as its ref
         self._by_number: dict[int, ObjectRef] = {}
         self._lock = threading.RLock()  # a collection within it may run code of an object
-        self._holders = itertools.count(1)
-
-    @property
-    def kernel(self) -> str:
-        """Whose objects these are: the session and run of this context, as comments have it."""
-        return f"{to_base36(self._services.job_id)}.{to_base36(self._services.run_id)}"
+        self._cells = itertools.count(1)
 
     # From objects to numbers.
 
-    @contextlib.contextmanager
-    def kept(self, columnar: Columnar) -> Iterator[Kept]:
-        """Keep the objects of a value while its table is made.
+    def keep(self, table: str, columnar: Columnar) -> Kept:
+        """Let a table hold the objects of a value, which is about to be put into it.
 
-        By the end of the block the table holds them, or nothing does and they are let go.
+        Runs no query. Where the table then fails to be made, they go with it.
         """
         if not columnar.objects:
-            yield Kept(columnar.data, columnar.comments)
-            return
-        refs, holder = self._services.refs, f"values being stored, {next(self._holders)}"
-        claimed: list[ObjectRef] = []
-        try:
-            yield self._numbered(columnar, claimed, holder)
-        finally:
-            for ref in claimed:
-                with contextlib.suppress(RefCountError, StaleRefError):  # Ctrl-C before the claim
-                    refs.release(ref, holder)
-            refs.end_cell(holder)  # and with it what Ctrl-C left between the two
-
-    def _numbered(self, columnar: Columnar, claimed: list[ObjectRef], holder: str) -> Kept:
+            return Kept(columnar.data, columnar.comments)
         kind = RefKind.SCALAR if columnar.shape is Shape.SCALAR else RefKind.OBJECT
+        values = {
+            id(value): value
+            for column in columnar.objects.values()
+            for value in column
+            if value is not None
+        }
+        refs = self._held(table, values, kind)
         data, comments = columnar.data, dict(columnar.comments)
-        distinct: dict[int, int] = {}
-        for name, values in columnar.objects.items():
-            numbers: list[int | None] = []
-            for value in values:
-                number = None if value is None else distinct.get(id(value))
-                if value is not None and number is None:
-                    number = distinct[id(value)] = self._number(value, kind, claimed, holder)
-                numbers.append(number)
-            column = pa.array(numbers, pa.uint64())
-            data = data.set_column(data.column_names.index(name), name, column)
+        for name, column in columnar.objects.items():
+            numbers = [None if value is None else number_of(refs[id(value)]) for value in column]
+            place = data.column_names.index(name)
+            data = data.set_column(place, name, pa.array(numbers, pa.uint64()))
             comments[name] = object_comment(self.kernel, [(name,)])
-        return Kept(data, comments, claimed)
+        return Kept(data, comments)
 
-    def _number(self, value: Any, kind: RefKind, claimed: list[ObjectRef], holder: str) -> int:
-        """Return the number of an object's ref, claimed for the holder."""
-        with self._lock:
-            known = self._by_object.get(id(value))
-            if known is not None and self._claimed(known, claimed, holder):
-                return number_of(known)
-            ref = self._registered(value, kind, holder)
-            self._claimed(ref, claimed, holder)
-            return number_of(ref)
-
-    def _claimed(self, ref: ObjectRef, claimed: list[ObjectRef], holder: str) -> bool:
-        claimed.append(ref)
+    def _held(self, table: str, values: Mapping[int, Any], kind: RefKind) -> dict[int, ObjectRef]:
+        """Return the refs of values by their ids, once the table holds them."""
+        cell = f"values of {table}, {next(self._cells)}"
         try:
-            self._services.refs.claim(ref, holder)
-        except StaleRefError:  # freed, and not yet told to us
-            claimed.pop()
-            return False
-        return True
+            with self._lock:
+                while True:
+                    found = {key: self._ref_of(value, kind, cell) for key, value in values.items()}
+                    try:
+                        self.hold(table, list(found.values()))
+                    except StaleRefError:  # one was freed by now: the next round makes it anew
+                        if all(map(self._services.refs.is_live, found.values())):
+                            raise
+                    else:
+                        return found
+        finally:
+            self._services.refs.end_cell(cell)  # what Ctrl-C left registered and not held
 
-    def _registered(self, value: Any, kind: RefKind, holder: str) -> ObjectRef:
+    def _ref_of(self, value: Any, kind: RefKind, cell: str) -> ObjectRef:
+        known = self._by_object.get(id(value))
+        if known is not None and self._services.refs.is_live(known):
+            return known
         own: list[ObjectRef] = []
 
         def forget(payload: Any) -> None:
@@ -133,7 +115,7 @@ class ObjectStore:
                 if self._by_object.get(id(payload)) == ref:
                     del self._by_object[id(payload)]
 
-        ref = self._services.refs.register(kind, value, cell=holder, freed=forget)
+        ref = self._services.refs.register(kind, value, cell=cell, freed=forget)
         own.append(ref)
         self._by_number[number_of(ref)] = ref
         self._by_object[id(value)] = ref
@@ -143,8 +125,6 @@ class ObjectStore:
 
     def hold(self, table: str, refs: Sequence[ObjectRef]) -> None:
         """Let a table hold these objects besides those that it has. Runs no query."""
-        if not refs:
-            return
         owner = self._services.worker.ref_of(table)
         before = self._services.refs.holds(owner)
         self._services.refs.exchange(owner, [*before, *refs])
@@ -256,11 +236,6 @@ def number_of(ref: ObjectRef) -> int:
     True
     """
     return ref.generation << 32 | ref.id
-
-
-def object_columns(schema: sch.Schema) -> dict[str, dt.DataType]:
-    """Return the columns of a schema that refer to objects, anywhere inside, with their types."""
-    return {name: dtype for name, dtype in schema.items() if objects_in((), dtype)}
 
 
 def _references(value: str, dtype: dt.DataType) -> Iterator[str]:

@@ -9,10 +9,10 @@ from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
 from aaiclick_ext.objects.leaf import owned_tables
 from aaiclick_ext.objects.object_columns import check_uses
-from aaiclick_ext.objects.object_store import object_columns
 from aaiclick_ext.objects.ordering import ordered
 from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
 from aaiclick_ext.schema.ibis_types import binary_paths, boolean_paths
+from aaiclick_ext.schema.python_objects import object_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

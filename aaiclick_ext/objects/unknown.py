@@ -76,11 +76,25 @@ class ObjectColumn(UnsupportedColumn):
         return self._compared(other, "ne")
 
     def _compared(self, other: object, name: str) -> Any:
-        if not (isinstance(other, ir.Value) and isinstance(other.type(), PythonObject)):
+        value = other if isinstance(other, ir.Value) else _scalar_of(self, other)
+        if not isinstance(value.type(), PythonObject):
             _refuse(self, name)
-        return getattr(ir.UnknownColumn, f"__{name}__")(self, other)
+        return getattr(ir.UnknownColumn, f"__{name}__")(self, value)
 
     __hash__ = ir.UnknownColumn.__hash__
+
+
+def _scalar_of(column: ObjectColumn, value: object) -> ir.Scalar:
+    """Return an object as a scalar to compare with. Runs two statements: it becomes a table."""
+    from aaiclick_ext.objects.backend import backend_of
+    from aaiclick_ext.objects.making import object_from_value
+
+    backend = backend_of(column.op())
+    if value is None or backend is None:
+        remedy = f"Ask for null with x[{column.get_name()!r}].isnull()"
+        refuse_operation(column.get_name(), "a comparison with None", remedy)
+    table = object_from_value(backend, {"value": [value]}, objects=["value"])
+    return ir.Table(table.op()).as_scalar()
 
 
 def adopt_column(column: Any) -> Any:

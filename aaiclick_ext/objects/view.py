@@ -104,7 +104,8 @@ class View(ir.Table):  # type: ignore[misc]
         SettingsError
             If the extension is of no format.
         UnsupportedTypeError
-            If the format has no place for a column: lists in CSV, bytes in CSV and JSON.
+            If the format has no place for a column: lists in CSV, bytes in CSV and JSON, Python
+            objects anywhere.
         FileError
             If the file cannot be written.
         """

@@ -17,6 +17,8 @@ from aaiclick_ext.schema.shape import OBJECT_COMMENT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import ibis.expr.schema as sch
+
     from aaiclick_ext.engine.type_paths import Path
 
 
@@ -30,6 +32,18 @@ class PythonObject(dt.Unknown):  # type: ignore[misc]
     """
 
     kernel: str = ""
+
+
+_CONTAINERS = (dt.Array, dt.Map, dt.Struct)
+
+
+def object_columns(schema: sch.Schema) -> dict[str, dt.DataType]:
+    """Return the columns of a schema that refer to objects, anywhere inside, with their types."""
+    return {
+        name: dtype
+        for name, dtype in schema.items()
+        if isinstance(dtype, (PythonObject, *_CONTAINERS)) and objects_in((), dtype)
+    }
 
 
 def object_comment(kernel: str, paths: Iterable[Path]) -> str:
@@ -119,6 +133,8 @@ def objects_in(path: Path, dtype: dt.DataType) -> dict[Path, str]:
     """
     if isinstance(dtype, PythonObject):
         return {path: dtype.kernel}
+    if not isinstance(dtype, _CONTAINERS):
+        return {}
     if dtype.is_array():
         return objects_in((*path, "[]"), dtype.value_type)
     if dtype.is_map():

@@ -6,6 +6,7 @@ import enum
 import gc
 import weakref
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import ibis
@@ -268,6 +269,22 @@ class TestCarried:
         assert table.filter(table.m.isin(other.m)).k.execute().tolist() == [2]
         assert same(ctx.create_object_from_value([a, b, a]).unique().data(), [a, b])
 
+    def test_one_object_is_found(self, ctx, table, models):
+        a, b, _, d = models
+        before = kept(ctx)
+        assert table.filter(table.m == a).k.execute().tolist() == [1, 4]
+        assert table.filter(table.m != a).k.execute().tolist() == [2]
+        assert table.filter(ibis._.m == b).k.execute().tolist() == [2]
+        late = table.filter(table.m == d)
+        assert late.data()["k"] == []
+        table.insert({"k": [5], "m": [d], "n": [d]})
+        assert late.data()["k"] == [5]  # the filter, too, keeps the object that it asks for
+        del late
+        assert kept(ctx) == before + 1
+        array = ctx.create_object_from_value([a, b, a])
+        assert (array == a).data() == [True, False, True]
+        assert (array != [a, a, a]).data() == [False, True, False]
+
     def test_by_copies_unions_and_concat(self, ctx, table, models):
         a, b, _, _ = models
         assert same(table.copy().order_by("k").data()["m"], [a, b, None, a])
@@ -314,7 +331,9 @@ def table_z(table):
 REFUSED = {
     "add": lambda t: t.m + 1,
     "radd": lambda t: 1 + t.m,
-    "equals a value": lambda t: t.m == Model(),
+    "equals a number": lambda t: t.m == t.k,
+    "equals None": lambda t: t.m == None,  # noqa: E711
+    "less": lambda t: t.m < t.n,
     "sum": lambda t: t.m.sum(),
     "upper": lambda t: t.m.upper(),
     "max": lambda t: t.m.max().execute(),
@@ -338,7 +357,8 @@ def test_nothing_computes_with_them(table, compute):
 
 
 @pytest.mark.parametrize("compute", [
-    lambda a: a + 1, lambda a: a == 1, lambda a: a.max().data(), lambda a: a.sum().data(),
+    lambda a: a + 1, lambda a: a < 1, lambda a: a == None,  # noqa: E711
+    lambda a: a.max().data(), lambda a: a.sum().data(),
 ])  # fmt: skip
 def test_nor_with_arrays_of_them(ctx, models, compute):
     with pytest.raises(UnsupportedTypeError, match="Python object"):
@@ -424,6 +444,21 @@ class TestLettingGo:
         assert kept(ctx) == before
         assert ctx.create_object_from_value([a]).data()[0] is a
 
+    def test_threads_that_share_objects(self, ctx, models):
+        before = kept(ctx)
+
+        def churn(seed):
+            for step in range(8):
+                chosen = [models[(seed + step + n) % 4] for n in range(2)]
+                made = ctx.create_object_from_value({"k": [0, 1], "m": chosen})
+                frozen = made.filter(made.k == 1).copy()
+                del made
+                assert frozen.data()["m"][0] is chosen[1]
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(churn, range(4)))
+        assert kept(ctx) == before
+
     def test_a_failed_creation_leaves_none(self, ctx):
         before, a = kept(ctx), Model()
         with pytest.raises(EngineError):  # parts of one Nested, of unequal lengths
@@ -505,7 +540,9 @@ class TestAnotherKernel:
     def test_says_where_the_objects_were(self, reopened, fetch):
         # Numbers of this context that would be taken for those of the other.
         own = reopened.create_object_from_value([Model("own")])
-        with pytest.raises(StaleRefError, match=r"column 'm'.*lived in kernel session.*x\.drop\('m'\)"):
+        with pytest.raises(
+            StaleRefError, match=r"column 'm'.*lived in kernel session.*x\.drop\('m'\)"
+        ):
             fetch(reopened.open_object("models"))
         assert repr(own.data()) == "[Model(own)]"
 
