@@ -80,9 +80,7 @@ class ObjectMaking(ABC):
             name,
             scope,
             if_exists,
-            lambda s, n: object_from_value(
-                opened.backend, value, scope=s, name=n, objects=objects
-            ),
+            lambda s, n: object_from_value(opened.backend, value, scope=s, name=n, objects=objects),
         )
 
     def create_object(
