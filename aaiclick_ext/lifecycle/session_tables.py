@@ -75,7 +75,7 @@ class SessionTables:
                 # That there are few in all says that each has few, without counting.
                 if len(self._held) >= each.max_refs and self.count(each) >= each.max_refs:
                     raise SessionLimitError(
-                        f"{each} may hold {each.max_refs:,} tables at a time (max_refs) and holds "
+                        f"{each} may hold {_tables(each.max_refs)} at a time (max_refs) and holds "
                         f"{self.count(each):,}; no table was made. {_advice(each, 'max_refs')}"
                     )
             self._held[row.table_name] = _Held(session, row)
@@ -126,10 +126,15 @@ class SessionTables:
         return SessionLimitError(
             f"{limiting} may hold {_bytes(limiting.max_bytes or 0)} (max_bytes, of data before "
             f"compression). It holds {_bytes(self.size_bytes(limiting))} in "
-            f"{self.count(limiting):,} tables, so that {_bytes(room_bytes)} are left, and this "
+            f"{_tables(self._measured(limiting))}, so that {_bytes(room_bytes)} are left, and this "
             f"needs {_bytes(size_bytes)} or more. Nothing of it stays. "
             f"{_advice(limiting, 'max_bytes')}"
         )
+
+    def _measured(self, session: Session) -> int:
+        """Return how many tables of a session have a size: not those that are being made."""
+        held = self._held.copy().values()
+        return sum(entry.size_bytes > 0 and session in entry.session.chain for entry in held)
 
     def move(self, tables: Iterable[str], source: Session, target: Session) -> list[TableRow]:
         """Give tables of a session, or of one inside it, to another; return their rows."""
@@ -217,6 +222,10 @@ def _advice(session: Session, limit: str) -> str:
     if session.parent is None:
         return f"{let_go}, or raise AAICLICK_{limit.upper()} before the kernel starts."
     return f"{let_go}, or open the session with a larger {limit}."
+
+
+def _tables(count: int) -> str:
+    return f"{count:,} table" if count == 1 else f"{count:,} tables"
 
 
 def _bytes(size: int) -> str:

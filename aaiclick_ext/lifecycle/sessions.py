@@ -259,6 +259,7 @@ class SessionManager:
             row = replace(row, session_id=row_id(owner))
             if self.tables.admit(owner, row, is_part=beside is not None):
                 return row
+            self._release_ended()  # it has just ended, perhaps not to the last step
 
     def end_expired(self) -> tuple[int, ...]:
         """End the sessions that are idle beyond their time, not entered, and own no table.

@@ -192,7 +192,7 @@ def test_limits_say_what_to_do(kernel):
         "with aai.session(max_refs=1):\n    a = aai.create_object_from_value([1])\n    b = a.copy()"
     ).error
     assert error.ename == "SessionLimitError"
-    assert "may hold 1 tables" in error.evalue
+    assert "may hold 1 table at a time" in error.evalue
     assert len(error.text.splitlines()) < 5
     kernel.check("big = aai.sql('SELECT number AS a FROM numbers(1000000000)')")
     error = kernel.run("with aai.session(max_bytes=10_000_000):\n    big.copy()").error

@@ -429,6 +429,18 @@ def test_it_ends_whatever_is_raised(local, error):
     hold.release()
 
 
+def test_a_part_of_a_table_whose_session_has_just_ended_belongs_to_the_kernel(local):
+    session = local.sessions.session().open()
+    holds = [local.make("t")]
+    session.is_ended = True  # as if the rest of its end was still to come
+    holds.append(local.make("staging", beside="t"))
+    session.close()
+    assert local.sessions.own.refs == ["staging"]
+    assert set(local.rows()) == {"staging"}
+    for hold in holds:
+        hold.release()
+
+
 @pytest.mark.parametrize("step", ["release", "drop_early", "remove", "leave"])
 def test_an_end_that_is_interrupted_is_ended(local, monkeypatch, step):
     target = {
