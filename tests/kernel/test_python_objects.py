@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 pytestmark = pytest.mark.kernel
@@ -102,3 +104,28 @@ def test_after_a_restart_the_rest_is_there_and_the_reason(start_kernel, tmp_path
     assert kernel.value("len(table)") == 1
     kernel.check("aai.delete_object('models')\ndel table\n%reset -f out\nNone")
     assert kernel.tables() == []
+
+
+def test_interrupted_at_any_moment_nothing_is_left(kernel):
+    kernel.check(MODELS.replace("table = ", "").split("models = ")[0])
+    kernel.check("alive = []")
+    for number in range(6):
+        request = kernel.start(
+            "while True:\n"
+            "    models = [Model(n) for n in range(50)]\n"
+            "    alive += map(weakref.ref, models)\n"
+            "    table = aai.create_object_from_value({'k': list(range(50)), 'm': models})\n"
+            "    table.insert({'k': [50], 'm': [Model(50)]})\n"
+            "    copied = table.filter(table.k > 25).copy()"
+        )
+        time.sleep(0.1 + 0.07 * number)
+        kernel.interrupt()
+        error = kernel.finish(request).error
+        assert error is not None
+        assert error.ename == "KeyboardInterrupt"
+        kernel.run("table = copied = models = None\n1 / 0")  # the last error is another now
+    kernel.check("gc.collect()")
+    assert kernel.tables() == []
+    kernel.check("gc.collect()")
+    assert kernel.value("sum(ref() is not None for ref in alive)") == 0
+    assert kernel.value("aai.context().backend.python_objects._by_number") == {}

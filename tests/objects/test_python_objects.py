@@ -561,6 +561,24 @@ class TestAnotherKernel:
             table.join(own, "m").drop("m").data()
 
 
+def test_on_a_server_others_have_everything_but_the_objects(server_url, tmp_path, models):
+    url, settings = server_url, Settings(state_dir=tmp_path)
+    with DataContext(url, settings=settings) as ours, DataContext(url, settings=settings) as theirs:
+        table = ours.create_object_from_value({"k": [1, 2], "m": models[:2]}, name="shared_models")
+        table.insert({"k": [3], "m": ["text"]})
+        assert same(table.order_by("k").copy().order_by("k").data()["m"], [*models[:2], "text"])
+        text = f"SELECT m FROM {table.table_name} WHERE k = 2"
+        assert same(ours.sql(text).data()["m"], [models[1]])
+        opened = theirs.open_object("shared_models")
+        assert opened.drop("m").order_by("k").data() == {"k": [1, 2, 3]}
+        with pytest.raises(StaleRefError, match="kernel session"):
+            opened.data()
+        with pytest.raises(StaleRefError, match="kernel session"):
+            theirs.sql(text).data()
+        ours.delete_object("shared_models")
+        del table, opened
+
+
 class TestDisplay:
     def test_shows_a_repr_cut_and_escaped(self, ctx):
         class Loud:
