@@ -98,7 +98,12 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         claims = ClaimStore(registry, engine.identity, context.job_id)
     reaping = _begin_reaping(context, engine, registry)
     refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
-    worker = TableWorker(lambda tables: services.drop(tables), registry.record_tables, refs)
+    worker = TableWorker(
+        lambda tables: services.drop(tables),
+        registry.record_tables,
+        refs,
+        forget=lambda: services.forget_dropped(),
+    )
     services = Services(
         settings=settings,
         engine=engine,
@@ -169,6 +174,7 @@ def close_parts(opened: Opened) -> None:
     for start in range(0, len(left), _DROP_BATCH):
         try:
             services.drop(left[start : start + _DROP_BATCH])
+            services.forget_dropped()
         except Exception as error:  # noqa: BLE001  closing goes on; the reaper takes the rest
             logger.warning("tables could not be dropped at close: %s", error)
     services.lease.call_no_more(services.sessions.end_expired)

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 logger = logger_of("lifecycle")
 
 DROP_BATCH = 100
-"""Tables named in one DROP statement."""
+"""Tables named in one DROP statement.
+
+Of 50, 100, 200, 300, 500 and 1,000 the one that takes the engine least for 1,000 small tables; for
+tables on disk 50 to 300 are alike, and more in a statement take longer again (measured on chdb 4).
+"""
+
+FORGET_AT = 1000
+"""Dropped tables of which the registry is told at the latest."""
 
 
 class _Mark(Enum):
@@ -37,10 +44,17 @@ class Dropper:
     ----------
     drop
         Drops the named tables; may wait, may raise.
+    forget
+        Called when there is nothing more to drop, to end what `drop` has left; may raise. One
+        transaction for many batches: on a busy disk one takes longer than a batch.
     """
 
-    def __init__(self, drop: Callable[[Sequence[str]], None]) -> None:
+    def __init__(
+        self, drop: Callable[[Sequence[str]], None], forget: Callable[[], None] = lambda: None
+    ) -> None:
         self._drop_tables = drop
+        self._forget = forget
+        self._unforgotten = 0
         self._queue: queue.SimpleQueue[str | tuple[_Mark, threading.Event | None]] = (
             queue.SimpleQueue()
         )
@@ -85,7 +99,10 @@ class Dropper:
             names = [entry for entry in entries if isinstance(entry, str)]
             marks = [entry for entry in entries if not isinstance(entry, str)]
             if names or (marks and self._undropped):
+                self._unforgotten += len(names) + len(self._undropped)
                 self._drop_all(names + self._undropped)
+            if marks or self._queue.empty() or self._unforgotten >= FORGET_AT:
+                self._forget_dropped()
             for mark, done in marks:
                 if done is not None:
                     done.set()
@@ -95,6 +112,15 @@ class Dropper:
     def _until_due_s(self) -> float | None:
         """Return the seconds until the next of those that wait; None: nothing waits."""
         return max(0.0, self._waiting[0][0] - time.monotonic()) if self._waiting else None
+
+    def _forget_dropped(self) -> None:
+        if not self._unforgotten:
+            return
+        try:
+            self._forget()
+            self._unforgotten = 0
+        except Exception:
+            logger.exception("the registry rows of dropped tables could not be deleted")
 
     def _drop_all(self, names: list[str]) -> None:
         try:

@@ -105,6 +105,9 @@ class TableWorker:
         any of those tables is dropped.
     refs
         Where it counts; tables must be among the kinds that wait there. By default one of its own.
+    forget
+        Forgets the registry rows of what was dropped; may raise. Called on the drop thread, once
+        nothing more is to be dropped.
     """
 
     def __init__(
@@ -112,6 +115,8 @@ class TableWorker:
         drop: Callable[[Sequence[str]], None],
         record: Callable[[Sequence[Any]], None],
         refs: RefRegistry | None = None,
+        *,
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
         self.refs = RefRegistry(waiting=[RefKind.TABLE]) if refs is None else refs
         self._record_rows = record
@@ -124,7 +129,7 @@ class TableWorker:
         self._settled = threading.Condition()
         self._closed = False
         self._worker = threading.Thread(target=self._work, name="aai-worker", daemon=True)
-        self._dropper = Dropper(drop)
+        self._dropper = Dropper(drop, forget)
         self._worker.start()
 
     # What any thread may call.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -83,6 +84,7 @@ class Services:
     notes: TableNotes = field(default_factory=TableNotes)
     inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
+    _dropped: deque[str] = field(default_factory=deque)
 
     def check_open(self) -> None:
         """Raise where this process may not use its tables.
@@ -120,7 +122,7 @@ class Services:
         return TableName(scope, self.node_id, self.job_id, self.snowflake.next(), name)
 
     def drop(self, tables: Sequence[str]) -> None:
-        """Drop tables, wait until their files are gone, and forget their registry rows.
+        """Drop tables and wait until their files are gone; `forget_dropped` ends it.
 
         What another kernel holds stays, for the last one to drop. Runs one statement on the
         worker's client. Called by `TableWorker` on its drop thread. A kernel that lost its lease
@@ -147,6 +149,13 @@ class Services:
         if gone:
             names = ", ".join(quote_identifier(table) for table in gone)
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
-            self.registry.forget_tables(self.engine.identity, gone)
+            self._dropped.extend(gone)
         done = [table for table in tables if table not in later]
         self.sessions.tables.dropped(done, self.worker.is_live)
+
+    def forget_dropped(self) -> None:
+        """Delete the registry rows of the tables that were dropped: one transaction for all."""
+        gone = list(self._dropped)
+        self.registry.forget_tables(self.engine.identity, gone)
+        for _ in gone:
+            self._dropped.popleft()
