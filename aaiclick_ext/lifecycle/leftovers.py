@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.engine import Role, quote_identifier, quote_literal
 from aaiclick_ext.errors import EngineError, UnknownTableError
 from aaiclick_ext.ids import to_base36
+from aaiclick_ext.lifecycle.deletion import deleted_by
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.lifecycle.quarantine import QuarantineName
@@ -33,11 +34,13 @@ _EMBEDDED = "chdb://"
 def tables_of(engine: Engine) -> list[TableFound]:
     """Return the tables of a database that may be ours. Runs one query as `Role.WORKER`."""
     rows = engine.query_rows(
-        "SELECT name, total_rows, total_bytes FROM system.tables "
+        "SELECT name, total_rows, total_bytes, comment FROM system.tables "
         "WHERE database = currentDatabase() AND startsWith(name, 'aai_')",
         role=Role.WORKER,
     )
-    return [TableFound(*row) for row in rows]
+    return [
+        TableFound(name, count, size, deleted_by(comment)) for name, count, size, comment in rows
+    ]
 
 
 class Leftovers:

@@ -25,11 +25,18 @@ _LATER_THAN = 1 << (NODE_BITS + SEQUENCE_BITS)
 
 @dataclass(frozen=True, slots=True)
 class TableFound:
-    """A table that is in the database."""
+    """A table that is in the database.
+
+    Attributes
+    ----------
+    deleted_by
+        The kernel that deleted it and may not have dropped it yet, of a global table.
+    """
 
     name: str
     rows: int | None = None
     bytes: int | None = None
+    deleted_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class Fate:
     reason
         Why, in words.
     job_id
-        The kernel that made it.
+        The kernel whose life decides: the one that made, replaced or deleted it.
     has_failed
         Whether it was to go and is still there.
     """
@@ -105,7 +112,9 @@ def plan(
         name = TableName.parse(table.name)
         if name is None or not _is_plausible(name):
             continue
-        if name.scope is Scope.GLOBAL:
+        if table.deleted_by is not None and name.scope is Scope.GLOBAL:
+            fates += deciding.of_deleted(table, name, table.deleted_by)
+        elif name.scope is Scope.GLOBAL:
             named[name.name or ""].append((name, table))
         else:
             fates.append(Fate(table, *deciding.of_kernel(name.job_id), name.job_id))
@@ -188,14 +197,20 @@ class _Deciding:
             return False, f"{label} lives"
         return False, f"whether {label} lives cannot be told from here"
 
+    def of_deleted(self, table: TableFound, name: TableName, job_id: int) -> list[Fate]:
+        """Return the fate of a global table that a kernel deleted, if it goes."""
+        goes, why = self.of_kernel(job_id)
+        reason = f"{name.name!r} was deleted, and {why}"
+        return [Fate(table, True, reason, job_id)] if goes else []
+
     def of_replaced(self, same: Sequence[tuple[TableName, TableFound]]) -> list[Fate]:
         """Return the older tables of a global name whose replacer died before it dropped them."""
         fates = []
-        for (name, table), (newer, _) in itertools.pairwise(same):
+        for (_, table), (newer, _) in itertools.pairwise(same):
             goes, why = self.of_kernel(newer.job_id)
             if goes:
                 reason = f"{newer.name!r} was replaced, and {why}"
-                fates.append(Fate(table, True, reason, name.job_id))
+                fates.append(Fate(table, True, reason, newer.job_id))
         return fates
 
 

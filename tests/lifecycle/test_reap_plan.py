@@ -105,6 +105,18 @@ def test_a_replaced_table_goes_with_the_kernel_that_replaced_it(newer, goes):
     assert set(decided(*reversed(tables), other)) == ({tables[0]} if goes else set())
 
 
+@pytest.mark.parametrize(
+    ("deleter", "goes"), [(DEAD, True), (ALIVE, False), (UNKNOWN, False), (OWN, False)]
+)
+def test_a_deleted_table_goes_with_the_kernel_that_deleted_it(deleter, goes):
+    """A kernel that deletes a name drops the table later, when no variable reaches it."""
+    table = TableFound(named(ALIVE, Scope.GLOBAL, "best"), deleted_by=deleter)
+    newer = TableFound(named(ALIVE, Scope.GLOBAL, "best"))
+    fates = plan([newer, table], OWNERS, {OWN}, is_exclusive=False)
+    assert [(fate.table, fate.is_removed) for fate in fates] == ([(table, True)] if goes else [])
+    assert [fate.job_id for fate in fates] == ([deleter] if goes else [])
+
+
 def test_of_many_replaced_tables_the_newest_stays():
     tables = [named(DEAD, Scope.GLOBAL, "best") for _ in range(4)]
     assert set(decided(*tables)) == set(tables[:3])

@@ -301,6 +301,23 @@ def test_a_replaced_global_table_goes_with_the_kernel_that_held_it(server, share
 
 
 @on_sqlite
+def test_a_deleted_name_does_not_come_back(server, shared, leave):
+    """A variable still reached the table when its kernel was killed."""
+    again = 'context.delete_object("best"); context.flush(); say(made[-1].to_pyarrow().num_rows)'
+    dead, job = leave(more=again)
+    assert dead.line() == "1"
+    assert len(of(job, tables(server))) == 5
+    with aai.DataContext(server.url, settings=shared.settings()) as context:
+        assert context.list_objects() == []
+        context.create_object_from_value({"a": [2]}, name="best")
+        dead.kill()
+    reaped(server, shared)
+    assert of(job, tables(server)) == []
+    with aai.DataContext(server.url, settings=shared.settings()) as context:
+        assert context.open_object("best").to_pyarrow()["a"].to_pylist() == [2]
+
+
+@on_sqlite
 def test_the_row_of_a_table_that_somebody_else_dropped_goes(server, shared, leave):
     """Who replaces a global object of an earlier kernel was killed before it forgot the old one."""
     dead, job = leave()
