@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.engine import ClickHouseCreds, Engine
     from aaiclick_ext.ids import Snowflake
-    from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.lease import Lease
     from aaiclick_ext.lifecycle.roots import Namer
     from aaiclick_ext.lifecycle.session import Session
@@ -353,23 +352,6 @@ class DataContext(ObjectMaking, Seeing):
     def delete_object(self, name: str) -> None:
         """Take a name away; its table goes once no variable can reach it."""
         self._opened.catalog.delete(name)
-
-    def kernels(self) -> list[KernelInfo]:
-        """Return the kernels of the registry, alive and dead, oldest first, with what they hold.
-
-        Runs one query and reads the registry. What dead kernels left goes in the background after a
-        context opened.
-        """
-        services = self._opened.services  # waits for what is imported below
-        from aaiclick_ext.lifecycle.kernel_list import list_kernels
-        from aaiclick_ext.lifecycle.leftovers import tables_of
-
-        return list_kernels(
-            services.registry,
-            tables_of(services.engine),
-            job_id=services.job_id,
-            grace_s=services.settings.lease_grace_s,
-        )
 
     # Lineage.
 

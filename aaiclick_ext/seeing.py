@@ -1,4 +1,4 @@
-"""The methods of a `DataContext` that show its tables and what keeps them."""
+"""The methods of a `DataContext` that show tables, what keeps them, and other kernels."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
 
+    from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.roots import Namer
     from aaiclick_ext.objects import TableInfo, Why
     from aaiclick_ext.opening import Opened
 
 
 class Seeing(ABC):
-    """What `DataContext` can tell about its tables."""
+    """What `DataContext` can tell about its tables and about other kernels."""
 
     roots: Callable[[], Mapping[int, Namer]]
 
@@ -38,6 +39,23 @@ class Seeing(ABC):
     def live_tables(self) -> frozenset[str]:
         """Return the names of the tables that this kernel keeps. Runs no query."""
         return self._opened.services.worker.live_tables()
+
+    def kernels(self) -> list[KernelInfo]:
+        """Return the kernels of the registry, alive and dead, oldest first, with what they hold.
+
+        Runs one query and reads the registry. What dead kernels left goes in the background after a
+        context opened.
+        """
+        services = self._opened.services  # waits for what is imported below
+        from aaiclick_ext.lifecycle.kernel_list import list_kernels
+        from aaiclick_ext.lifecycle.leftovers import tables_of
+
+        return list_kernels(
+            services.registry,
+            tables_of(services.engine),
+            job_id=services.job_id,
+            grace_s=services.settings.lease_grace_s,
+        )
 
     def why(self, what: ir.Expr | str) -> Why:
         """Return what keeps the tables of an expression, or of an object's or a table's name.

@@ -77,6 +77,7 @@ def places(tmp_path):
         server = subprocess.Popen(
             [sys.executable, str(ROOT / "tests/gateway.py"), str(tmp_path / "server"), "a", "b"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stderr=subprocess.DEVNULL,  # of connections that killed kernels have reset
         )  # fmt: skip
         servers.append(server)
         return f"clickhouse://a:{quote('b')}@127.0.0.1:{int(server.stdout.readline())}/default"
