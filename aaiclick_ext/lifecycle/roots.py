@@ -36,7 +36,10 @@ class HolderKind(StrEnum):
     MODULE = "module"
     OUTPUT = "output"
     ERROR = "error"
+    OBJECT_COLUMN = "object column"
     NAME = "name"
+    KERNEL = "kernel"
+    SHARED = "shared"
     GARBAGE = "garbage"
     UNSEEN = "unseen"
 

@@ -83,6 +83,10 @@ _STAYING = {
 }  # fmt: skip
 
 
+_WHOLE = {HolderKind.THREAD, HolderKind.OBJECT_COLUMN}
+"""Kinds of roots of which no part can be let go of."""
+
+
 def follow(named: Named, way: list[Any]) -> Way:
     """Return how a way down is written that starts at a root's entry."""
     so_far = Way(
@@ -91,7 +95,7 @@ def follow(named: Named, way: list[Any]) -> Way:
     )  # fmt: skip
     is_namespace = named.names_attributes
     steps = collections.deque(way)
-    so_far.ended = named.kind is HolderKind.THREAD  # its arguments, wherever it keeps them
+    so_far.ended = named.kind in _WHOLE
     while len(steps) > 1 and not so_far.ended:
         is_namespace = _step(so_far, steps, is_namespace=is_namespace)
     return so_far

@@ -12,6 +12,7 @@ Nothing that the walk looks at is changed, called or kept.
 from __future__ import annotations
 
 import gc
+import itertools
 import sys
 import time
 import types
@@ -32,6 +33,7 @@ _FEW = 64
 """Up to this many objects, `gc.get_referrers`, which compares each with each, is the faster."""
 
 _MAX_ARRAY_ITEMS = 200_000
+_MAX_NESTING = 4
 
 
 class Walk:
@@ -82,18 +84,16 @@ class Walk:
         self._starts = len(objects)
         self._inside = inside
         self._roots = roots or {}
-        self._beyond = beyond or {}
+        self._beyond = {key: list(holders) for key, holders in (beyond or {}).items()}
         self._places = {id(value): place for place, value in enumerate(objects)}
         self._seen_references = [0] * len(objects)
         self._alive: set[int] = set()
         self._covered: set[int] = set()
         self._running = running_locals()
         self._ignored = {id(objects), id(self.__dict__), id(self), id(self._beyond)}
-        self._ignored.update(id(holders) for holders in self._beyond.values())
         self._deadline = time.monotonic() + MAX_SECONDS
         self._climb(list(range(len(objects))))
-        if any(count > 0 for count in self._unexplained()):
-            self._climb(self._object_arrays())
+        self._climb(self._object_arrays())
         self._conclude()
 
     # Climbing.
@@ -116,6 +116,7 @@ class Walk:
             del found
 
     def _referrers(self, level: list[int]) -> list[Any]:
+        self._ignored.update(map(id, self._beyond.values()))
         if len(level) <= _FEW:
             targets = [self.objects[place] for place in level]
             return [value for value in gc.get_referrers(*targets) if value is not targets]
@@ -182,15 +183,15 @@ class Walk:
     def _object_arrays(self) -> list[int]:
         """Take note of NumPy arrays of objects that hold what has unexplained references."""
         numpy = sys.modules.get("numpy")
-        if numpy is None or not self.complete:
-            return []
         missing = {
             id(self.objects[place]): place
             for place, count in enumerate(self._unexplained())
-            if count > 0
+            if count > 0 and not _is_in_flight(self.objects[place])
         }
+        if numpy is None or not missing or not self.complete:
+            return []
         added: list[int] = []
-        for array in _arrays_of_objects(numpy.ndarray):
+        for array in _arrays_of_objects(numpy.ndarray, self._beyond):
             for item in array.flat:
                 place = missing.get(id(item))
                 if place is not None:
@@ -244,15 +245,39 @@ class Walk:
         return ways
 
 
-def _arrays_of_objects(kind: type) -> list[Any]:
-    """Return NumPy's arrays of objects that something which Python tracks refers to."""
-    arrays = {
-        id(item): item
-        for value in gc.get_objects()
-        for item in gc.get_referents(value)
-        if isinstance(item, kind) and item.dtype == object and item.size <= _MAX_ARRAY_ITEMS  # type: ignore[attr-defined]
-    }
+def _arrays_of_objects(kind: type, beyond: dict[int, list[Any]]) -> list[Any]:
+    """Return NumPy's arrays of objects that something which Python tracks refers to.
+
+    Python does not track a dict or a tuple, either, of nothing but what it does not track; such a
+    one is added to `beyond`, as the holder of what is in it.
+    """
+    arrays: dict[int, Any] = {}
+    kinds = (kind, dict, tuple)
+    for value in gc.get_objects():
+        for found in gc.get_referents(value):
+            if not isinstance(found, kinds) or gc.is_tracked(found):
+                continue
+            todo: list[tuple[Any, ...]] = [(found,)]
+            while todo:
+                way = todo.pop()  # what was come to last, and what it is in
+                item = way[0]
+                if isinstance(item, kind):
+                    if item.dtype == object and item.size <= _MAX_ARRAY_ITEMS:  # type: ignore[attr-defined]
+                        arrays[id(item)] = item
+                        for part, holder in itertools.pairwise(way):
+                            _add(beyond.setdefault(id(part), []), holder)
+                elif _is_untracked(item) and len(way) < _MAX_NESTING:
+                    todo += [(inner, *way) for inner in gc.get_referents(item)]
     return list(arrays.values())
+
+
+def _add(holders: list[Any], holder: Any) -> None:
+    if all(known is not holder for known in holders):
+        holders.append(holder)
+
+
+def _is_untracked(item: object) -> bool:
+    return type(item) in (dict, tuple) and not gc.is_tracked(item)
 
 
 def _is_in_flight(value: object) -> bool:

@@ -14,10 +14,11 @@ from aaiclick_ext.lifecycle.steps import follow
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
 
+    from aaiclick_ext.lifecycle.roots import Named
     from aaiclick_ext.lifecycle.walk import Walk
 
 MAX_PER_HOLDER = 20
-"""Things of one container that are listed."""
+"""Things of one container that are listed; how many there are besides is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,23 @@ def chains_of(
     found: dict[str, list[Chain]] = collections.defaultdict(list)
     aliases: dict[tuple[str, Hashable], list[str]] = collections.defaultdict(list)
     for place, named in walk.entries:
-        for number, way in enumerate(walk.paths(place)):
-            if number >= MAX_PER_HOLDER:
-                break
+        counts: collections.Counter[str] = collections.Counter()
+        for way in walk.paths(place):
+            tables = list(belongs(way[-1]))
+            counts.update(tables)
+            if max((counts[table] for table in tables), default=0) > MAX_PER_HOLDER:
+                continue
             end = follow(named, way)
             chain = Chain(
                 end.kind, end.text, describe(way[-1]), end.command, end.automatic, named.group
             )
-            for table in belongs(way[-1]):
+            for table in tables:
                 found[table].append(chain)
                 if named.alias:
                     aliases[table, chain.group].append(named.alias)
+        for table, count in counts.items():
+            if count > MAX_PER_HOLDER:
+                found[table].append(_more(named, count - MAX_PER_HOLDER))
     for place in walk.unseen:
         for way in itertools.islice(walk.paths(place), MAX_PER_HOLDER):
             chain = _unseen(way, describe(way[-1]))
@@ -92,6 +99,12 @@ _GARBAGE = Chain(
     "import gc; gc.collect()",
     automatic=True,
 )
+
+
+def _more(named: Named, count: int) -> Chain:
+    """Return what stands for the rest of a container with many things that keep a table."""
+    where = ", ".join(filter(None, (*named.heads, named.place)))
+    return Chain(HolderKind.ITEM, f"in {where}, {count:,} more", "", named.command)
 
 
 def _merged(chains: list[Chain], aliases: Mapping[Hashable, list[str]]) -> list[Chain]:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from ibis.expr.types.groupby import GroupedTable
 
+from aaiclick_ext.errors import StaleRefError
+from aaiclick_ext.ids import to_base36
 from aaiclick_ext.lifecycle.names import Scope, TableName
-from aaiclick_ext.lifecycle.roots import HolderKind, module_roots
+from aaiclick_ext.lifecycle.refs import ObjectRef, RefKind
+from aaiclick_ext.lifecycle.roots import HolderKind, Named, module_roots
 from aaiclick_ext.lifecycle.walk import Walk
 from aaiclick_ext.lifecycle.why import Chain, chains_of
 from aaiclick_ext.objects.leaf import DatabaseTable, inputs_of, services_of_source
 from aaiclick_ext.objects.object import Object
 from aaiclick_ext.objects.view import View
+from aaiclick_ext.registry.kernel_store import KernelStore
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from aaiclick_ext.lifecycle.refs import RefRegistry
     from aaiclick_ext.lifecycle.roots import Namer
     from aaiclick_ext.objects.backend import Backend
 
@@ -44,13 +51,19 @@ def find_chains(
     walk = Walk(
         objects,
         inside=inside,
-        roots={**module_roots(), id(backend.ingested): lambda _: [], **roots},
+        roots={
+            **module_roots(),
+            id(backend.ingested): lambda _: [],
+            **_objects_in_columns(backend),
+            **roots,
+        },
         beyond=_readers(backend),
     )
     chains = chains_of(walk, describe, lambda value: kept_by.get(id(value), ()))
     found = {table: chains.get(table, [])[:MAX_CHAINS] for table in tables}
-    for table, names in _names(backend, tables).items():
-        found[table] = [*found[table], *names]
+    for kept in (_names(backend, tables), shared_with(backend, tables)):
+        for table, more in kept.items():
+            found[table] = [*found[table], *more]
     return found, walk.complete
 
 
@@ -130,6 +143,61 @@ def _names(backend: Backend, tables: Collection[str]) -> dict[str, list[Chain]]:
             command = f"aai.delete_object({parts.name!r})"
             text = f"{parts.scope} name {parts.name!r}"
             found[table] = [Chain(HolderKind.NAME, text, "Object", command)]
+    return found
+
+
+def shared_with(backend: Backend, tables: Collection[str]) -> dict[str, list[Chain]]:
+    """Return the other kernels, and tokens, that hold tables. Reads the registry if any does."""
+    services = backend.services
+    holding = {table: held for table, held in services.sharing.holding().items() if table in tables}
+    if not holding:
+        return {}
+    kernels = {row.job_id: row.identity for row in KernelStore(services.registry).holders()}
+    found: defaultdict[str, list[Chain]] = defaultdict(list)
+    for table, held in holding.items():
+        for session in held.sessions:
+            if session == services.job_id:
+                continue
+            who = kernels.get(session, {})
+            text = f"kernel {to_base36(session)}"
+            if who.get("host_name"):
+                text += f" on host {who['host_name']}, process {who.get('pid')}"
+            command = f"%why --release {table}   in that kernel"
+            found[table].append(Chain(HolderKind.KERNEL, text, "Object", command))
+        if held.tokens:
+            text = "1 token" if held.tokens == 1 else f"{held.tokens} tokens"
+            text += " of share() that may still be redeemed"
+            found[table].append(Chain(HolderKind.SHARED, text, "Object", "let it expire"))
+    return found
+
+
+def _objects_in_columns(backend: Backend) -> dict[int, Namer]:
+    """Return a root for each Python object that columns refer to: tables hold such objects."""
+    refs = backend.services.refs
+    slots = refs._counts.slots.copy().values()  # noqa: SLF001  what refers to the objects
+    return {
+        id(slot): partial(_in_columns, refs, slot.ref)
+        for slot in slots
+        if slot.ref.kind is RefKind.OBJECT
+    }
+
+
+def _in_columns(refs: RefRegistry, ref: ObjectRef, _: object) -> list[Named]:
+    """Return which tables hold an object."""
+    found = []
+    with contextlib.suppress(StaleRefError):
+        for holder in refs.holders(ref):
+            if isinstance(holder, ObjectRef) and holder.kind is RefKind.TABLE:
+                table = refs.payload(holder)
+                head = f"table {table}"
+                found.append(
+                    Named(
+                        HolderKind.OBJECT_COLUMN,
+                        "an object in a column",
+                        heads=(head,),
+                        command=f"%why --release {table}",
+                    )
+                )
     return found
 
 

@@ -31,8 +31,9 @@ _STYLE = """<style>
 .aaiclick-why {font-size: 13px; color: var(--jp-ui-font-color1, inherit);
   overflow-x: auto; max-width: 100%;}
 .aaiclick-why h4 {margin: 4px 0; font-size: 13px; font-weight: 600;}
-.aaiclick-why table {border-collapse: collapse;}
-.aaiclick-why table th, .aaiclick-why table td {padding: 2px 12px 2px 0; text-align: left;
+.aaiclick-why table.aaiclick-held {border-collapse: collapse;}
+.aaiclick-why table.aaiclick-held th,
+.aaiclick-why table.aaiclick-held td {padding: 2px 12px 2px 0; text-align: left;
   vertical-align: top; border: 0; max-width: 40em; overflow-wrap: anywhere;
   border-bottom: 1px solid var(--jp-border-color2, rgba(128, 128, 128, .35));}
 .aaiclick-why code {font-family: var(--jp-code-font-family, monospace);}
@@ -140,7 +141,10 @@ def _table_html(kept: KeptTable) -> str:
         f"<td><code>{html.escape(command)}</code></td></tr>"
         for holder, what, command in map(_cells, kept.chains)
     )
-    return f"{head}<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
+    return (
+        f'{head}<table class="aaiclick-held"><thead><tr>{titles}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
 
 
 def tables_of(backend: Backend, catalog: Catalog, value: Any) -> tuple[str, ...]:

@@ -26,11 +26,13 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 _STYLE = """<style>
 .aaiclick-tables {overflow-x: auto; max-width: 100%;}
-.aaiclick-tables table {border-collapse: collapse; font-variant-numeric: tabular-nums;
+.aaiclick-tables table.aaiclick-list {border-collapse: collapse;
+  font-variant-numeric: tabular-nums;
   color: var(--jp-ui-font-color1, inherit);}
-.aaiclick-tables table th, .aaiclick-tables table td {padding: 2px 10px; text-align: left;
+.aaiclick-tables table.aaiclick-list th,
+.aaiclick-tables table.aaiclick-list td {padding: 2px 10px; text-align: left;
   border: 0; border-bottom: 1px solid var(--jp-border-color2, rgba(128, 128, 128, .35));}
-.aaiclick-tables table .aaiclick-number {text-align: right; white-space: nowrap;}
+.aaiclick-tables table.aaiclick-list .aaiclick-number {text-align: right; white-space: nowrap;}
 </style>"""
 
 
@@ -98,8 +100,8 @@ def tables_html(infos: Sequence[TableInfo], now: dt.datetime) -> str:
         for row in table_rows(infos, now)
     )
     return (
-        f'{_STYLE}<div class="aaiclick-tables"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table><p>{html.escape(summary(infos))}</p></div>"
+        f'{_STYLE}<div class="aaiclick-tables"><table class="aaiclick-list">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(summary(infos))}</p></div>"
     )
 
 

@@ -237,6 +237,16 @@ def test_a_name_of_an_object(kernel):
     assert kernel.tables() == []
 
 
+def test_an_object_in_a_column(df):
+    df.check("rows = aai.create_object_from_value({'model': [{1, 2}, {df}], 'n': [1, 2]})")
+    df.check("del df")
+    text = f"table {df.value('rows.table_name')}, an object in a column"
+    assert holders(df) == {text: f"%why --release {df.value('rows.table_name')}"}
+    df.check(holders(df)[text])
+    df.check("gc.collect()\nNone")
+    assert df.tables() == []
+
+
 def test_several_holders_and_several_tables(df):
     df.check("other = aai.create_object_from_value({'a': [1], 'b': [2]})")
     df.check("both = df.join(other, 'a')\nframes = [df, df.a]")
