@@ -209,9 +209,9 @@ def register_at_once(start, shared, count):
     assert len({node_id for node_id, _ in got}) == count
     assert len({job_id for _, job_id in got}) == count
     assert shared.leases() == dict(got)
-    for process in processes:
+    for process in processes:  # one after another: only the beginning has to be at once
         process.tell()
-    assert [process.end() for process in processes] == [(0, "", "")] * count
+        assert process.end() == (0, "", "")
     assert shared.leases() == {}
 
 
