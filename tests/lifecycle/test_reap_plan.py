@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
-from aaiclick_ext.ids import Snowflake, to_base36
+from aaiclick_ext.ids import to_base36
 from aaiclick_ext.lifecycle.liveness import Verdict
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.lifecycle.quarantine import QuarantineName
@@ -17,8 +19,9 @@ from aaiclick_ext.lifecycle.reap_plan import (
     with_unclaimed,
 )
 
-IDS = Snowflake(7)
-OWN, DEAD, ALIVE, UNKNOWN, REAPED, NOBODY = (IDS.next() for _ in range(6))
+# Ids of node 7, the same in every process: they are parts of the names of tests.
+IDS = itertools.count(60_000_000_000 << 22 | 7 << 12)
+OWN, DEAD, ALIVE, UNKNOWN, REAPED, NOBODY = itertools.islice(IDS, 6)
 OWNERS = {
     OWN: Owner(Verdict.ALIVE, "this one"),
     DEAD: Owner(Verdict.DEAD, "process 1", may_remove=True),
@@ -29,7 +32,7 @@ OWNERS = {
 
 
 def named(job, scope=Scope.TEMP, name=None):
-    return str(TableName(scope, 7, job, IDS.next(), name))
+    return str(TableName(scope, 7, job, next(IDS), name))
 
 
 def decided(*names, is_exclusive=False):
@@ -88,15 +91,19 @@ def test_global_tables_stay():
 
 
 @pytest.mark.parametrize("is_exclusive", [True, False])
-@pytest.mark.parametrize("job", [DEAD, UNKNOWN, NOBODY, OWN])
+@pytest.mark.parametrize(
+    "job", [DEAD, UNKNOWN, NOBODY, OWN], ids=["dead", "unknown", "nobody", "own"]
+)
 def test_a_removal_that_was_begun_is_finished(job, is_exclusive):
-    name = str(QuarantineName(7, job, IDS.next()))
+    name = str(QuarantineName(7, job, next(IDS)))
     assert decided(name, is_exclusive=is_exclusive)[name][0]
     assert maker_of(name) == job
 
 
 @pytest.mark.parametrize(
-    ("newer", "goes"), [(DEAD, True), (ALIVE, False), (UNKNOWN, False), (NOBODY, False)]
+    ("newer", "goes"),
+    [(DEAD, True), (ALIVE, False), (UNKNOWN, False), (NOBODY, False)],
+    ids=["dead", "alive", "unknown", "nobody"],
 )
 def test_a_replaced_table_goes_with_the_kernel_that_replaced_it(newer, goes):
     """A kernel that replaces a global object drops the old table later, when it can."""
@@ -141,7 +148,7 @@ def test_a_shared_table_that_nobody_holds_goes_though_its_maker_lives():
 
 
 def test_the_name_in_quarantine_is_no_table_of_ours():
-    table = TableName(Scope.SESSION, 7, DEAD, IDS.next(), "best flights")
+    table = TableName(Scope.SESSION, 7, DEAD, next(IDS), "best flights")
     name = QuarantineName.of(table)
     assert TableName.parse(str(name)) is None
     assert QuarantineName.parse(str(name)) == name
