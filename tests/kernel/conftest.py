@@ -212,6 +212,14 @@ class Kernel:
         self.client.shell_channel.send(message)
         return str(message["header"]["msg_id"])
 
+    def begin(self, code: str) -> str:
+        """Start a cell and wait until it runs: an interrupt before that would be ipykernel's."""
+        request = self.start(f"print('running', flush=True)\n{code}")
+        deadline = time.monotonic() + TIMEOUT_S
+        while self._next(deadline, request)["msg_type"] != "stream":
+            pass
+        return request
+
     def finish(self, request: str, timeout_s: float = TIMEOUT_S) -> Result:
         """Wait until a cell has ended; return what came of it."""
         result, started = Result(), time.monotonic()

@@ -113,7 +113,7 @@ STOPPED = {
 
 @pytest.mark.parametrize("what", list(STOPPED))
 def test_a_stopped_cell(held, what):
-    request = held.start(STOPPED[what])
+    request = held.begin(STOPPED[what])
     time.sleep(0.7)
     held.interrupt()
     result = held.finish(request)

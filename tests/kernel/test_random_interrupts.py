@@ -48,15 +48,6 @@ PRESS_AGAIN_AFTER_S = 3
 """Long enough for what follows a cell: a press there ends nothing but ipykernel's reply."""
 
 
-def begin(kernel, code):
-    """Start a cell and wait until it runs: a press before would be ipykernel's."""
-    request = kernel.start(f"print('running', flush=True)\n{code}")
-    deadline = time.monotonic() + 60
-    while kernel._next(deadline, request)["msg_type"] != "stream":
-        pass
-    return request
-
-
 def press_until_it_ends(kernel, request):
     """Press stop, and again if need be; return what came, how long it took, and the presses.
 
@@ -111,7 +102,7 @@ def interrupt_often(kernel, times, seed):
     waited = []
     for number in range(times):
         name = chance.choice(list(OPERATIONS))
-        request = begin(kernel, f"while True:\n    {OPERATIONS[name]}")
+        request = kernel.begin(f"while True:\n    {OPERATIONS[name]}")
         time.sleep(chance.uniform(0.02, 0.6))
         result, waited_s, presses = press_until_it_ends(kernel, request)
         shown = f"{number}: {name}: {result.error and result.error.text}"
