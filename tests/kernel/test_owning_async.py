@@ -39,11 +39,6 @@ SETTLE = "await asyncio.sleep(0)"
         (LATER + "go = asyncio.Event()\nasync def wait(t): await go.wait()\n"
          f"k = asyncio.ensure_future(wait(x)); {SETTLE}",
          "k.get_coro().cr_frame.f_locals['t']", "go.set(); del k\nawait asyncio.sleep(0.05)"),
-        (LATER + "async def limited(t):\n    global limit\n"
-         "    async with asyncio.timeout(60) as limit: await later(t)\n"
-         f"k = asyncio.ensure_future(limited(x)); {SETTLE}",
-         "k.get_coro().cr_frame.f_locals['t']",
-         "limit.reschedule(0)\ntry: await k\nexcept TimeoutError: del k, limit\ngc.collect();"),
         (LATER + "k = asyncio.shield(asyncio.ensure_future(later(x, 0.01)))\n"
          "await asyncio.sleep(0.05)", "k.result()", "del k"),
         ("import asyncio\nk = asyncio.get_running_loop().create_future(); k.set_result(x)",
