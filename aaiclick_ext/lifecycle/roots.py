@@ -96,6 +96,15 @@ class Local:
     is_reference: bool
 
 
+def is_of(value: object, kinds: type | tuple[type, ...]) -> bool:
+    """Say whether an object is of a class, without asking the object.
+
+    `isinstance` asks for ``__class__``, which a proxy answers by what it stands for, and one whose
+    object is gone by raising.
+    """
+    return issubclass(type(value), kinds)
+
+
 def variable(name: str) -> Named:
     """Return what a variable of the user is called."""
     return Named(HolderKind.VARIABLE, "variable", name, name, f"del {name}", automatic=True)
@@ -147,11 +156,11 @@ def _module_root(module: str, namespace: Mapping[str, Any]) -> Namer:
 
 def implied_root(holder: Any) -> Namer | None:
     """Return what names what a class, a live thread or a pending task holds; else None."""
-    if isinstance(holder, type):
+    if is_of(holder, type):
         return lambda _: [_class_named(holder)]
-    if isinstance(holder, threading.Thread) and (holder.is_alive() or holder.ident is None):
+    if is_of(holder, threading.Thread) and (holder.is_alive() or holder.ident is None):
         return lambda _: [_thread_named(holder)]
-    if isinstance(holder, asyncio.Task) and not holder.done():
+    if is_of(holder, asyncio.Task) and not holder.done():
         return lambda _: [_task_named(holder)]
     return None
 

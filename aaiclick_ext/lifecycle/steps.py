@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aaiclick_ext.lifecycle.roots import HolderKind, Named, locals_of
+from aaiclick_ext.lifecycle.roots import HolderKind, Named, is_of, locals_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,28 +105,28 @@ def _step(way: Way, steps: collections.deque[Any], *, is_namespace: bool) -> boo
     """Take one step down; return whether what is reached is the namespace of an instance."""
     holder = steps.popleft()
     child = steps[0]
-    if isinstance(holder, dict):
+    if is_of(holder, dict):
         _into_dict(way, holder, child, is_namespace=is_namespace)
-    elif isinstance(holder, (list, collections.deque, tuple)):
+    elif is_of(holder, (list, collections.deque, tuple)):
         _into_sequence(way, holder, child)
-    elif isinstance(holder, (set, frozenset)):
+    elif is_of(holder, (set, frozenset)):
         way.into(f"in the {type(holder).__name__}", "", None, HolderKind.ITEM)
         way.code = None
-    elif isinstance(holder, _QUEUES):
+    elif is_of(holder, _QUEUES):
         way.past(
             f"queue {way.place}".strip(), "", "", HolderKind.QUEUE, _calls(way, "get_nowait", ";")
         )
         way.ended = True
-    elif isinstance(holder, types.FunctionType):
+    elif is_of(holder, types.FunctionType):
         return _into_function(way, holder, child, steps)
-    elif isinstance(holder, tuple(_SUSPENDABLE)):
+    elif is_of(holder, tuple(_SUSPENDABLE)):
         _into_suspended(way, holder, child)
-    elif isinstance(holder, types.FrameType):
+    elif is_of(holder, types.FrameType):
         _into_frame(way, holder, child, steps)
-    elif isinstance(holder, BaseException) and isinstance(child, types.TracebackType):
+    elif is_of(holder, BaseException) and is_of(child, types.TracebackType):
         if way.kind is not HolderKind.ERROR:
             way.past(f"traceback of {way.place}".strip(), "", "", HolderKind.VARIABLE)
-    elif isinstance(holder, (types.CellType, types.TracebackType)):
+    elif is_of(holder, (types.CellType, types.TracebackType)):
         pass  # what comes before or after says where
     elif type(holder).__name__ == "ndarray":
         _into_array(way, holder, child)
@@ -166,7 +166,7 @@ def _into_sequence(way: Way, holder: Any, child: object) -> None:
     numbered = enumerate(itertools.islice(holder, _MAX_ITEMS))
     number = next((number for number, item in numbered if item is child), "…")
     edit = None
-    if not isinstance(holder, tuple):
+    if not is_of(holder, tuple):
 
         def edit(code: str) -> str:
             return f"{code}[{number}] = None"
@@ -215,7 +215,7 @@ def _into_function(
 
 
 def _into_suspended(way: Way, holder: Any, child: object) -> None:
-    kind = next(kind for kind in _SUSPENDABLE if isinstance(holder, kind))
+    kind = next(kind for kind in _SUSPENDABLE if is_of(holder, kind))
     noun, frame_name, _ = _SUSPENDABLE[kind]
     frame = getattr(holder, frame_name)
     name = holder.__qualname__
@@ -229,13 +229,13 @@ def _into_suspended(way: Way, holder: Any, child: object) -> None:
 
 
 def _into_frame(
-    way: Way, holder: types.FrameType, child: object, steps: collections.deque[Any]
+    way: Way, holder: types.FrameType, child: Any, steps: collections.deque[Any]
 ) -> None:
-    if isinstance(child, types.FrameType):
+    if is_of(child, types.FrameType):
         return  # what called it
     name = holder.f_code.co_qualname
     local: str | None
-    if isinstance(child, dict) and len(steps) > 1:  # the copy of its locals that it keeps
+    if is_of(child, dict) and len(steps) > 1:  # the copy of its locals that it keeps
         local = next((str(key) for key, value in child.items() if value is steps[1]), None)
         steps.popleft()
     else:
@@ -243,9 +243,9 @@ def _into_frame(
     way.past(f"frame {name}", "local" if local else "", local or "", HolderKind.VARIABLE)
 
 
-def _local_name(frame: types.FrameType, child: object) -> str | None:
+def _local_name(frame: types.FrameType, child: Any) -> str | None:
     contents = child
-    if isinstance(child, types.CellType):
+    if is_of(child, types.CellType):
         try:
             contents = child.cell_contents
         except ValueError:
@@ -285,7 +285,7 @@ def _is_ours_to_change(holder: Any) -> bool:
     """Say whether the attributes of an object are the user's, and not a library's."""
     kind = type(holder)
     module = sys.modules.get(str(kind.__module__))
-    if isinstance(holder, types.SimpleNamespace) or kind.__module__ == "__main__":
+    if is_of(holder, types.SimpleNamespace) or kind.__module__ == "__main__":
         return True
     path = str(getattr(module, "__file__", None) or "")
     return bool(path) and not path.startswith(_LIBRARIES)

@@ -18,7 +18,7 @@ import time
 import types
 from typing import TYPE_CHECKING, Any
 
-from aaiclick_ext.lifecycle.roots import Named, implied_root, running_locals
+from aaiclick_ext.lifecycle.roots import Named, implied_root, is_of, running_locals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -255,14 +255,14 @@ def _arrays_of_objects(kind: type, beyond: dict[int, list[Any]]) -> list[Any]:
     kinds = (kind, dict, tuple)
     for value in gc.get_objects():
         for found in gc.get_referents(value):
-            if not isinstance(found, kinds) or gc.is_tracked(found):
+            if not is_of(found, kinds) or gc.is_tracked(found):
                 continue
             todo: list[tuple[Any, ...]] = [(found,)]
             while todo:
                 way = todo.pop()  # what was come to last, and what it is in
                 item = way[0]
-                if isinstance(item, kind):
-                    if item.dtype == object and item.size <= _MAX_ARRAY_ITEMS:  # type: ignore[attr-defined]
+                if is_of(item, kind):
+                    if item.dtype == object and item.size <= _MAX_ARRAY_ITEMS:
                         arrays[id(item)] = item
                         for part, holder in itertools.pairwise(way):
                             _add(beyond.setdefault(id(part), []), holder)
@@ -283,4 +283,4 @@ def _is_untracked(item: object) -> bool:
 def _is_in_flight(value: object) -> bool:
     """Say whether an object is of a kind that Python itself holds while it runs something."""
     name = type(value).__name__
-    return isinstance(value, (tuple, dict, types.CellType)) or name.endswith("iterator")
+    return is_of(value, (tuple, dict, types.CellType)) or name.endswith("iterator")

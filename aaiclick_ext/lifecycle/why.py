@@ -8,7 +8,7 @@ import types
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aaiclick_ext.lifecycle.roots import HolderKind
+from aaiclick_ext.lifecycle.roots import HolderKind, is_of
 from aaiclick_ext.lifecycle.steps import follow
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ _ORDER = list(HolderKind)
 
 def _unseen(way: list[Any], what: str) -> Chain:
     top = way[0]
-    if isinstance(top, types.GeneratorType) and _is_reader(top):
+    if is_of(top, types.GeneratorType) and _is_reader(top):
         text = "a stream of batches that is being read, by something that Python does not show"
         return Chain(HolderKind.READER, text, what, "close its reader, or read it to its end")
     name = type(top).__name__

@@ -16,7 +16,7 @@ from aaiclick_ext.errors import StaleRefError
 from aaiclick_ext.ids import to_base36
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.lifecycle.refs import ObjectRef, RefKind
-from aaiclick_ext.lifecycle.roots import HolderKind, Named, module_roots
+from aaiclick_ext.lifecycle.roots import HolderKind, Named, is_of, module_roots
 from aaiclick_ext.lifecycle.walk import Walk
 from aaiclick_ext.lifecycle.why import Chain, chains_of
 from aaiclick_ext.objects.leaf import DatabaseTable, inputs_of, services_of_source
@@ -78,9 +78,9 @@ def _expressions(
     """
     nodes, wrappers = [], []
     for value in gc.get_objects():
-        if isinstance(value, ops.Node):
+        if is_of(value, ops.Node):
             nodes.append(value)
-        elif isinstance(value, (ir.Expr, GroupedTable)):
+        elif is_of(value, (ir.Expr, GroupedTable)):
             wrappers.append(value)
     kept_by = _tables_below(backend, nodes, tables)
     objects: list[Any] = [node for node in nodes if id(node) in kept_by]

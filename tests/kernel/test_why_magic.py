@@ -329,3 +329,15 @@ def test_untrusted_keys_are_escaped(df):
     assert "<img" not in shown["text/html"]
     assert "\u202e" not in shown["text/html"]
     assert "\u202e" not in shown["text/plain"]
+
+
+def test_proxies_are_not_touched(df):
+    df.check(
+        "import weakref\nclass Thing: pass\n"
+        "thing = Thing()\ndead = weakref.proxy(thing)\ndel thing\n"
+        "class Lazy:\n    @property\n    def __class__(self): raise RuntimeError('looked at')\n"
+        "lazy = Lazy()\nvars(lazy)['held'] = df\nboth = [lazy, dead]"
+    )
+    found = holders(df)
+    assert set(found) == {"variable df", "attribute lazy.held", "attribute both[0].held"}
+    assert "lazy.held" in df.check("%tables").displays[0]["text/plain"]
