@@ -27,6 +27,7 @@ LAYERS = (
     ("context", "opening", "object_making", "seeing", "api"),
     ("widgets",),
     ("notebook", "cli"),
+    ("__main__",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
