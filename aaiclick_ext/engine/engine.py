@@ -111,12 +111,8 @@ class Engine(LimitedWriting):
     def belong_to(self, kernel_session: int, new_name: Callable[[], str]) -> None:
         """Say whose this is, so that what it leaves, should its process die, is known by that.
 
-        Parameters
-        ----------
-        kernel_session
-            Written down in a scratch database.
-        new_name
-            Gives names of tables; they are for what is made for a moment.
+        The kernel session is written down in a scratch database; `new_name` gives names of tables
+        for what is made for a moment.
         """
         self._new_name = new_name
         if self.creds.is_scratch:

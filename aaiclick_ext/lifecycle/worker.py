@@ -291,10 +291,7 @@ class TableWorker:
         return not (self._worker.is_alive() or self._dropper.thread.is_alive())
 
     def drop_later(self, table: str, delay_s: float) -> None:
-        """Try again to drop a table that somebody else holds for a while; closing forgets it.
-
-        To be called by `drop` alone, in its thread.
-        """
+        """Try again later to drop a table; closing forgets it. For `drop` alone, in its thread."""
         self._dropper.put_later(table, delay_s)
 
     @property
