@@ -6,6 +6,7 @@ until its standard input ends. The server listens nowhere else and keeps nothing
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -27,6 +28,8 @@ OPTIONS = {
     "log_min_messages": "panic",
 }
 START_TIMEOUT_S = 30
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
 
 def programs() -> Path | None:
@@ -65,6 +68,7 @@ def main() -> None:
             [binaries / "postgres", "-D", folder / "data", "-k", folder, *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=folder,
             start_new_session=True,  # Ctrl-C in a terminal is for the tests
+            preexec_fn=end_with_parent,
             **who,
         )  # fmt: skip
         try:
@@ -76,6 +80,12 @@ def main() -> None:
             server.wait(60)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_with_parent() -> None:
+    """Let Linux end the server when this process is killed; elsewhere it then stays."""
+    if sys.platform == "linux":
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def wait_ready(binaries: Path, folder: Path, server: subprocess.Popen[bytes]) -> None:
