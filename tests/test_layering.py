@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent.parent / "aaiclick_ext"
 
 LAYERS = (
-    ("errors", "settings", "ids", "logs"),
+    ("errors", "settings", "ids"),
     ("masking",),
     ("engine",),
     ("schema",),
     ("registry", "lifecycle"),
     ("oplog",),
     ("objects",),
-    ("context", "opening", "object_making", "seeing", "api"),
+    ("context", "opening", "object_making", "api"),
     ("widgets",),
-    ("notebook", "cli"),
-    ("__main__",),
+    ("notebook",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

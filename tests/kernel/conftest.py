@@ -40,43 +40,6 @@ def tables():
     return sorted(name for (name,) in found if name.startswith('aai_'))
 
 
-def accounts():
-    """How many claims each table of ours has, once all that is queued is done.
-
-    Checks that everyone who counts counts the same: ClickHouse, the claims, the registry, and what
-    is remembered of schemas.
-    """
-    import aaiclick_ext as aai
-    from aaiclick_ext.lifecycle.object_ref import RefKind
-
-    context, existing = aai.context(), tables()
-    services = context.backend.services
-    worker = services.worker
-    claims = {table: len(worker.claims_of(table)) for table in worker.live_tables()}
-    counted = sorted(worker.refs.payload(ref) for ref in worker.refs.refs(RefKind.TABLE))
-    registered = [row.table_name for row in services.registry.tables(context.engine.identity)]
-    remembered = {table for _, table in services.schemas._schemas if table.startswith('aai_')}
-    assert sorted(worker.live_tables()) == existing, (sorted(worker.live_tables()), existing)
-    assert counted == existing, (counted, existing)
-    assert all(claims.values()), claims
-    assert sorted(registered) == existing, (registered, existing)
-    assert remembered <= set(existing), (remembered, existing)
-    assert not worker.undropped, worker.undropped
-    return claims
-
-
-def total(found):
-    """The sum of column `a` of what a place holds: a table, a column or a number."""
-    import ibis
-    from ibis.expr.types.groupby import GroupedTable
-
-    if isinstance(found, GroupedTable):
-        found = found.agg(c=found.table.to_expr().a.sum()).c
-    if isinstance(found, ibis.Table):
-        found = found.a
-    return int(found.execute().sum() if isinstance(found, ibis.Column) else found.execute())
-
-
 def threads():
     return sorted(t.name for t in threading.enumerate())
 
@@ -212,14 +175,6 @@ class Kernel:
         self.client.shell_channel.send(message)
         return str(message["header"]["msg_id"])
 
-    def begin(self, code: str) -> str:
-        """Start a cell and wait until it runs: an interrupt before that would be ipykernel's."""
-        request = self.start(f"print('running', flush=True)\n{code}")
-        deadline = time.monotonic() + TIMEOUT_S
-        while self._next(deadline, request)["msg_type"] != "stream":
-            pass
-        return request
-
     def finish(self, request: str, timeout_s: float = TIMEOUT_S) -> Result:
         """Wait until a cell has ended; return what came of it."""
         result, started = Result(), time.monotonic()
@@ -263,11 +218,6 @@ class Kernel:
     def tables(self) -> list[str]:
         """Return the tables of ours that exist."""
         found: list[str] = self.value("probe.tables()")
-        return found
-
-    def accounts(self) -> dict[str, int]:
-        """Return the claims of each table of ours; all who count them must agree."""
-        found: dict[str, int] = self.value("__import__('kernel_probe').accounts()")
         return found
 
     def load(self) -> None:
@@ -387,49 +337,13 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         pass
 
 
-def _make_clean(kernel: Kernel) -> None:
-    kernel.check("%reset -f\n%reset -f out")
-    kernel.check("import aaiclick_ext as aai, kernel_probe as probe, gc, time\nNone")
-
-
 @pytest.fixture
-def kernel(shared_kernel: Kernel) -> Kernel:
+def kernel(shared_kernel: Kernel) -> Iterator[Kernel]:
     """The module's kernel, with no variables, output history or tables of another test."""
-    _make_clean(shared_kernel)
+    shared_kernel.check("%reset -f\n%reset -f out")
+    shared_kernel.check("import aaiclick_ext as aai, kernel_probe as probe, gc, time\nNone")
     assert shared_kernel.tables() == []
     return shared_kernel
-
-
-@pytest.fixture
-def used_kernel(shared_kernel: Kernel) -> Iterator[Kernel]:
-    """The module's kernel, with variables of other tests but no tables: quicker than `kernel`."""
-    shared_kernel.check("import aaiclick_ext as aai, kernel_probe as probe\nimport copy, gc, ibis")
-    yield shared_kernel
-    if shared_kernel.value("__import__('kernel_probe').tables()"):
-        _make_clean(shared_kernel)
-
-
-@pytest.fixture
-def owns(used_kernel: Kernel) -> Callable[..., None]:
-    """Check that a place owns what is put there: ``owns(hold, reach, let_go)``.
-
-    `hold` puts the table of the variable ``x``, whose column ``a`` adds up to 6, somewhere, and
-    ``x`` is deleted; `reach` is an expression that finds it there; after `let_go` there is none.
-    """
-    kernel = used_kernel
-
-    def check(hold: str, reach: str, let_go: str) -> None:
-        kernel.check("x = aai.create_object_from_value({'a': [1, 2, 3]})")
-        kernel.check(hold)
-        kernel.check("if 'x' in globals(): del x")
-        assert len(kernel.accounts()) == 1
-        for _ in range(2):
-            assert kernel.value(f"probe.total({reach})") == 6
-        assert len(kernel.accounts()) == 1
-        kernel.check(let_go)
-        assert kernel.accounts() == {}
-
-    return check
 
 
 @pytest.fixture
