@@ -11,7 +11,11 @@ Task = Callable[[], Any]
 
 
 class Contestant:
-    """One way of doing the cases; `step` is the number of the repeat."""
+    """One way of doing the cases; `step` is the number of the repeat.
+
+    A method named like a case prepares it and returns what is timed; a case without one is beyond
+    it.
+    """
 
     name: ClassVar[str]
     step: int
@@ -44,6 +48,33 @@ class Contestant:
 
     def close(self) -> None:
         """Release everything."""
+
+
+class TableContestant(Contestant):
+    """One that groups and joins; `facts` and `large` are its frames, or the names of its tables."""
+
+    facts: Any
+    large: Any
+
+    def group(self) -> Task:
+        return self._group(self.facts)
+
+    def group_large(self) -> Task:
+        return self._group(self.large)
+
+    def join(self) -> Task:
+        return self._join(self.facts)
+
+    def join_large(self) -> Task:
+        return self._join(self.large)
+
+    def _group(self, table: Any) -> Task:
+        """Prepare to sum and average x by k."""
+        raise NotImplementedError
+
+    def _join(self, table: Any) -> Task:
+        """Prepare to join with the keys, and sum by region."""
+        raise NotImplementedError
 
 
 def _column_sum(name: str) -> Callable[[Any], float]:

@@ -8,13 +8,14 @@ from typing import ClassVar
 import duckdb
 
 from benchmarks import data
-from benchmarks.contestants.contestant import Contestant, Task
+from benchmarks.contestants.contestant import TableContestant, Task
 
 
-class DuckDB(Contestant):
+class DuckDB(TableContestant):
     """DuckDB with SQL written by hand."""
 
     name: ClassVar[str] = "DuckDB"
+    facts = "facts"
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -49,18 +50,6 @@ class DuckDB(Contestant):
         self.connection.register("arrow_large", data.large(self.rows))
         self.connection.execute("CREATE TABLE large AS SELECT * FROM arrow_large").fetchall()
         return "large"
-
-    def group(self) -> Task:
-        return self._group("facts")
-
-    def group_large(self) -> Task:
-        return self._group(self.large)
-
-    def join(self) -> Task:
-        return self._join("facts")
-
-    def join_large(self) -> Task:
-        return self._join(self.large)
 
     def _group(self, table: str) -> Task:
         return self._fetch(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import aaiclick_ext as aai
 from benchmarks import data
-from benchmarks.contestants.contestant import Contestant, Task
+from benchmarks.contestants.contestant import TableContestant, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Ours(Contestant):
+class Ours(TableContestant):
     """The library under test, in a plain process."""
 
     name: ClassVar[str] = "aaiclick_ext"
@@ -46,18 +46,6 @@ class Ours(Contestant):
     @cached_property
     def large(self) -> aai.Object:
         return aai.concat(*[self.facts] * data.LARGE)
-
-    def group(self) -> Task:
-        return self._group(self.facts)
-
-    def group_large(self) -> Task:
-        return self._group(self.large)
-
-    def join(self) -> Task:
-        return self._join(self.facts)
-
-    def join_large(self) -> Task:
-        return self._join(self.large)
 
     def _group(self, t: aai.Object) -> Task:
         return lambda: (

@@ -9,10 +9,10 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks import data
-from benchmarks.contestants.contestant import Contestant, Task
+from benchmarks.contestants.contestant import TableContestant, Task
 
 
-class Pandas(Contestant):
+class Pandas(TableContestant):
     """pandas as people use it: NumPy-backed frames."""
 
     name: ClassVar[str] = "pandas"
@@ -40,18 +40,6 @@ class Pandas(Contestant):
     @cached_property
     def large(self) -> pd.DataFrame:
         return data.large(self.rows).to_pandas()
-
-    def group(self) -> Task:
-        return self._group(self.facts)
-
-    def group_large(self) -> Task:
-        return self._group(self.large)
-
-    def join(self) -> Task:
-        return self._join(self.facts)
-
-    def join_large(self) -> Task:
-        return self._join(self.large)
 
     def _group(self, t: pd.DataFrame) -> Task:
         def task() -> pa.Table:

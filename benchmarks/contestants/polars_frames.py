@@ -8,10 +8,10 @@ from typing import ClassVar
 import polars as pl
 
 from benchmarks import data
-from benchmarks.contestants.contestant import Contestant, Task
+from benchmarks.contestants.contestant import TableContestant, Task
 
 
-class Polars(Contestant):
+class Polars(TableContestant):
     """polars with its lazy API where it has one."""
 
     name: ClassVar[str] = "polars"
@@ -40,26 +40,14 @@ class Polars(Contestant):
     def large(self) -> pl.DataFrame:
         return pl.from_arrow(data.large(self.rows))
 
-    def group(self) -> Task:
-        return self._group(self.facts.lazy())
-
-    def group_large(self) -> Task:
-        return self._group(self.large.lazy())
-
-    def join(self) -> Task:
-        return self._join(self.facts.lazy())
-
-    def join_large(self) -> Task:
-        return self._join(self.large.lazy())
-
-    def _group(self, t: pl.LazyFrame) -> Task:
-        x = pl.col("x")
+    def _group(self, frame: pl.DataFrame) -> Task:
+        t, x = frame.lazy(), pl.col("x")
         return lambda: (
             t.group_by("k").agg(n=pl.len(), total=x.sum(), mean=x.mean()).collect().to_arrow()
         )
 
-    def _join(self, t: pl.LazyFrame) -> Task:
-        keys = self.keys.lazy()
+    def _join(self, frame: pl.DataFrame) -> Task:
+        t, keys = frame.lazy(), self.keys.lazy()
         return lambda: (
             t.join(keys, on="k").group_by("region").agg(total=pl.col("x").sum()).collect()
         ).to_arrow()

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 import clickhouse_connect
 
 from benchmarks import data
-from benchmarks.contestants.contestant import Contestant, Task
+from benchmarks.contestants.contestant import TableContestant, Task
 
 if TYPE_CHECKING:
     from benchmarks.contestants.ours import Ours
 
 
-class Raw(Contestant):
+class Raw(TableContestant):
     """The driver and nothing else."""
 
     name: ClassVar[str] = "raw engine"
@@ -48,17 +48,9 @@ class Raw(Contestant):
         sql = f"SELECT avg(pow(((value + 1) * 2 - 3) / 4, 2)) FROM {self.values}"
         return lambda: self.client.query_arrow(sql).column(0)[0].as_py()
 
-    def group(self) -> Task:
-        return self._group(self.facts)
-
-    def group_large(self) -> Task:
-        return self._group(self.ours.large.table_name)
-
-    def join(self) -> Task:
-        return self._join(self.facts)
-
-    def join_large(self) -> Task:
-        return self._join(self.ours.large.table_name)
+    @property
+    def large(self) -> str:
+        return self.ours.large.table_name
 
     def _group(self, table: str) -> Task:
         return self._fetch(
