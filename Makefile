@@ -14,7 +14,7 @@ export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo lab test notebooks check format bench clean browser
+.PHONY: help demo lab test soak notebooks check format bench clean browser postgresql
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,7 +25,7 @@ demo: $(STAMPS)/demo ## run the tour on real flight data, say what it did, write
 lab: $(STAMPS)/lab ## open the tour in JupyterLab
 	$(BIN)/jupyter lab notebooks/tour.ipynb
 
-test: $(STAMPS)/test $(STAMPS)/browser browser ## tests, doctests and notebooks
+test: $(STAMPS)/test $(STAMPS)/browser browser postgresql ## tests, doctests and notebooks
 	@mkdir -p out/test/ipython
 	AAICLICK_STATE_DIR=$(CURDIR)/out/test/state AAICLICK_SCRATCH_DIR=$(CURDIR)/out/test/scratch \
 	  IPYTHONDIR=$(CURDIR)/out/test/ipython \
@@ -33,6 +33,12 @@ test: $(STAMPS)/test $(STAMPS)/browser browser ## tests, doctests and notebooks
 	  --nbval --nbval-current-env --nbval-cell-timeout 120 \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	  aaiclick_ext tests $(NOTEBOOKS)
+
+soak: $(STAMPS)/test ## the long tests: tens of thousands of steps, kills and interrupts
+	@mkdir -p out/test/ipython
+	AAICLICK_STATE_DIR=$(CURDIR)/out/test/state AAICLICK_SCRATCH_DIR=$(CURDIR)/out/test/scratch \
+	  IPYTHONDIR=$(CURDIR)/out/test/ipython AAICLICK_SOAK=1 \
+	$(BIN)/python -m pytest -m soak -s --durations 0 tests
 
 notebooks: $(STAMPS)/demo ## run the notebooks and store their outputs
 	@$(BIN)/python notebooks/store_outputs.py $(NOTEBOOKS)
@@ -70,16 +76,25 @@ $(STAMPS)/%: pyproject.toml $(STAMPS)/venv
 	@$(BIN)/python -m pip install -qq --editable . --group $*
 	@touch $@
 
-# Debian's Chromium: Playwright's own is a download that CI and many offices do not allow.
+# Programs that tests start, of Debian's packages; $(call debian,what needs it,test for it,packages)
+define debian
+@if $(2); then :; \
+elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "installing Debian packages: $(3)"; \
+  export DEBIAN_FRONTEND=noninteractive; \
+  { apt-get update -qq && apt-get install -qq -y --no-install-recommends \
+    $(3); } >/dev/null || [ -z "$$CI" ]; \
+elif [ -n "$$CI" ]; then \
+  echo "$(1) needs $(firstword $(3)), and here is no root or no apt to install it" >&2; exit 1; \
+else \
+  echo "$(1) is skipped: no $(firstword $(3)), and no root or no apt to install it"; \
+fi
+endef
+
+# Playwright's own browser is a download that CI and many offices do not allow.
 browser:
-	@if command -v chromium >/dev/null; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "installing Debian packages: chromium fonts-dejavu-core"; \
-	  export DEBIAN_FRONTEND=noninteractive; \
-	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends \
-	    chromium fonts-dejavu-core; } >/dev/null || [ -z "$$CI" ]; \
-	elif [ -n "$$CI" ]; then \
-	  echo "the browser test needs chromium, and here is no root or no apt to install it" >&2; exit 1; \
-	else \
-	  echo "the browser test is skipped: no chromium, and no root or no apt to install it"; \
-	fi
+	$(call debian,the browser test,command -v chromium >/dev/null,chromium fonts-dejavu-core)
+
+postgresql:
+	$(call debian,the registry on PostgreSQL,\
+	  [ -n "$$(command -v initdb /usr/lib/postgresql/*/bin/initdb)" ],postgresql)

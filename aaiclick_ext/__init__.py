@@ -23,19 +23,26 @@ if TYPE_CHECKING:
         forward_oplog,
         list_objects,
         open_object,
+        open_ref,
         oplog_subgraph,
         read_csv,
         read_json,
         read_parquet,
+        session,
+        sessions,
         sql,
         table,
+        tables,
         view,
+        why,
     )
     from aaiclick_ext.context import DataContext, context
     from aaiclick_ext.engine import ClickHouseCreds, get_ch_client, get_creds_from_env
     from aaiclick_ext.errors import AaiclickError
     from aaiclick_ext.lifecycle import Scope
-    from aaiclick_ext.objects import Object, ObjectInfo, View
+    from aaiclick_ext.lifecycle.kernel_list import KernelInfo
+    from aaiclick_ext.lifecycle.sessions import SessionManager
+    from aaiclick_ext.objects import Object, ObjectInfo, TableInfo, View, Why
     from aaiclick_ext.oplog import OperationEvent, OplogGraph
     from aaiclick_ext.settings import Settings
 
@@ -45,13 +52,17 @@ __all__ = [
     "AaiclickError",
     "ClickHouseCreds",
     "DataContext",
+    "KernelInfo",
     "Object",
     "ObjectInfo",
     "OperationEvent",
     "OplogGraph",
     "Scope",
+    "SessionManager",
     "Settings",
+    "TableInfo",
     "View",
+    "Why",
     "backward_oplog",
     "concat",
     "context",
@@ -64,27 +75,36 @@ __all__ = [
     "list_objects",
     "load_ipython_extension",
     "open_object",
+    "open_ref",
     "oplog_subgraph",
     "read_csv",
     "read_json",
     "read_parquet",
+    "session",
+    "sessions",
     "sql",
     "table",
+    "tables",
     "unload_ipython_extension",
     "view",
+    "why",
 ]
 
 _HOMES = {
     "AaiclickError": "errors",
     "ClickHouseCreds": "engine",
     "DataContext": "context",
+    "KernelInfo": "lifecycle.kernel_list",
     "Object": "objects",
     "ObjectInfo": "objects",
     "OperationEvent": "oplog",
     "OplogGraph": "oplog",
     "Scope": "lifecycle",
+    "SessionManager": "lifecycle.sessions",
     "Settings": "settings",
+    "TableInfo": "objects",
     "View": "objects",
+    "Why": "objects",
     "context": "context",
     "get_ch_client": "engine",
     "get_creds_from_env": "engine",
@@ -99,7 +119,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'aaiclick_ext' has no attribute {name!r}")
     home = _HOMES.get(name, "api")
-    if home in _HEAVY:
+    if home.partition(".")[0] in _HEAVY:
         from aaiclick_ext.context import wait_for_imports
 
         wait_for_imports()

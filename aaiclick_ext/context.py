@@ -6,21 +6,27 @@ import atexit
 import os
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from aaiclick_ext.errors import ContextError
-from aaiclick_ext.ids import Snowflake
+from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.object_making import ObjectMaking
-from aaiclick_ext.opening import Opened, close_parts, open_parts, process_ids
+from aaiclick_ext.opening import Opened, close_parts, open_parts
+from aaiclick_ext.seeing import Seeing
 from aaiclick_ext.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     import ibis.expr.types as ir
 
     from aaiclick_ext.engine import ClickHouseCreds, Engine
+    from aaiclick_ext.ids import Snowflake
+    from aaiclick_ext.lifecycle.lease import Lease
+    from aaiclick_ext.lifecycle.roots import Namer
+    from aaiclick_ext.lifecycle.session import Session
+    from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Backend, Object, ObjectInfo, View
     from aaiclick_ext.oplog import OperationEvent, OplogCollector, OplogGraph, Task
 
@@ -31,7 +37,7 @@ _entered: list[DataContext] = []
 contains ``await`` is gone in the next cell."""
 
 
-class DataContext(ObjectMaking):
+class DataContext(ObjectMaking, Seeing):
     """One engine with everything that objects need, for the life of a kernel or a ``with`` block.
 
     Returns at once: the engine opens in a background thread. The first use waits for it, and a
@@ -51,6 +57,8 @@ class DataContext(ObjectMaking):
         Set once the thread that opens has imported what is heavy. Two threads that import parts of
         Ibis at once, which imports in circles, can find each other's modules half made; who is
         about to run code of others waits for this.
+    roots
+        Says what a shell calls what it holds, for `why`; the notebook sets it.
 
     Examples
     --------
@@ -67,16 +75,15 @@ class DataContext(ObjectMaking):
         settings: Settings | None = None,
     ) -> None:
         self.settings = Settings.from_env() if settings is None else settings
-        node_id, self.job_id = process_ids(os.getpid())
-        self.node_id = node_id if self.settings.node_id is None else self.settings.node_id
-        self.snowflake = Snowflake(self.node_id)
-        self.run_id = self.snowflake.next()
         self.closed = False
+        self._pid = os.getpid()
+        self._leased: Future[tuple[Lease, int]] = Future()
         self._creds = creds
         self._task: Task | None = None
         self._task_lock = threading.Lock()
         self._future: Future[Opened] = Future()
         self.imported = threading.Event()
+        self.roots: Callable[[], Mapping[int, Namer]] = dict
         self._opener = threading.Thread(target=self._open, name="aai-context", daemon=True)
         self._opener.start()
         atexit.register(self.close)
@@ -87,12 +94,15 @@ class DataContext(ObjectMaking):
         try:
             opened = self._build()
         except BaseException as error:  # noqa: BLE001  raised at the first use
+            if not self._leased.done():
+                self._leased.set_exception(error)
             self._future.set_exception(error)
             return
         finally:
             self.imported.set()
         with self._task_lock:
             if self._task is not None:
+                self._number(self._task)
                 opened.services.oplog.begin_task(self._task)
             opened.services.settings = self.settings
             self._future.set_result(opened)
@@ -125,15 +135,17 @@ class DataContext(ObjectMaking):
         Queries that still run are killed first. Objects of this context raise from now on;
         deleting them is silent.
         """
-        if self.closed:
+        if self.closed or os.getpid() != self._pid:  # a forked child owns none of this
             return
         self.closed = True
         atexit.unregister(self.close)
         if self in _entered:
             _entered.remove(self)
+        if self._get_sessions in session_scopes.contexts:
+            session_scopes.contexts.remove(self._get_sessions)
         self._opener.join()
         if self._future.exception() is None:
-            close_parts(self._future.result().services)
+            close_parts(self._future.result())
 
     def change_settings(self, settings: Settings) -> None:
         """Use other settings from now on, as far as they are read when used.
@@ -150,6 +162,7 @@ class DataContext(ObjectMaking):
         if self.closed:
             raise ContextError("this DataContext was closed; open another")
         _entered.append(self)
+        session_scopes.contexts.append(self._get_sessions)
         return self
 
     def __exit__(
@@ -162,7 +175,8 @@ class DataContext(ObjectMaking):
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self.is_open else "opening"
-        return f"<DataContext {state}, job {self.job_id}>"
+        is_leased = self._leased.done() and self._leased.exception() is None
+        return f"<DataContext {state}{f', job {self.job_id}' if is_leased else ''}>"
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Wait until everything queued before this call is done, drops and log included.
@@ -176,6 +190,37 @@ class DataContext(ObjectMaking):
         if not services.worker.flush(timeout_s):
             raise TimeoutError(f"the table worker was still busy after {timeout_s} s")
         services.oplog.flush()
+
+    # Whose it is.
+
+    def set_lease(self, lease: Lease) -> None:
+        """Let ids be made: the process has its node id. Called once, by the thread that opens."""
+        self._leased.set_result((lease, lease.snowflake.next()))
+
+    @property
+    def lease(self) -> Lease:
+        """The process's lease of a node id; waits until it has one, not for the engine."""
+        return self._leased.result()[0]
+
+    @property
+    def node_id(self) -> int:
+        """The node id, 0 to 1023; waits for the lease."""
+        return self.lease.node_id
+
+    @property
+    def job_id(self) -> int:
+        """The kernel session, shared by the process's contexts of one registry; waits."""
+        return self.lease.job_id
+
+    @property
+    def run_id(self) -> int:
+        """What happens between opening and closing this context; waits for the lease."""
+        return self._leased.result()[1]
+
+    @property
+    def snowflake(self) -> Snowflake:
+        """The process's source of ids; waits for the lease."""
+        return self.lease.snowflake
 
     # The parts.
 
@@ -193,6 +238,60 @@ class DataContext(ObjectMaking):
     def backend(self) -> Backend:
         """The Ibis backend of this context's expressions; waits until the engine is open."""
         return self._opened.backend
+
+    @property
+    def sessions(self) -> SessionManager:
+        """The sessions inside this kernel; waits until the engine is open."""
+        return self._opened.services.sessions
+
+    def _get_sessions(self) -> SessionManager:
+        return self.sessions
+
+    def session(
+        self,
+        *,
+        tags: Mapping[str, Any] | Iterable[str] = (),
+        max_refs: int = 10_000,
+        max_bytes: int | None = None,
+        ttl_seconds: float = 3600,
+    ) -> Session:
+        """Return a session, to be entered by ``with``: temp objects made inside go at its end.
+
+        Their tables are dropped also where variables still reach them, except what ``keep(x)`` was
+        called with; using such an object raises `ReleasedError`. Sessions nest. In place of
+        ``with``, one cell may call ``open()`` and a later one ``close()``. Objects with a name are
+        not the session's: ``scope="session"`` means the kernel's session, as it does outside.
+
+        Parameters
+        ----------
+        tags
+            Names, or names with values that JSON can hold, by which
+            ``aai.context().sessions.list(tags)`` finds it.
+        max_refs
+            How many tables it may hold at a time; one more is refused before it is made.
+        max_bytes
+            How many bytes of data, before compression, it may hold. What is known to be too large
+            is not begun, a statement that writes too much is killed, and nothing of it stays.
+        ttl_seconds
+            How long it is kept while it is not entered and owns no table.
+
+        Raises
+        ------
+        SettingsError
+            If a value cannot be used.
+
+        Examples
+        --------
+        >>> with DataContext() as ctx:
+        ...     with ctx.session(tags=["scratch"]) as s:
+        ...         big = ctx.create_object_from_value(range(1000))
+        ...         top = s.keep(big.filter(big > 996).copy())
+        ...     top.data()
+        [997, 998, 999]
+        """
+        return self.sessions.session(
+            tags=tags, max_refs=max_refs, max_bytes=max_bytes, ttl_seconds=ttl_seconds
+        )
 
     # Reaching what is there.
 
@@ -233,6 +332,19 @@ class DataContext(ObjectMaking):
         """Return a named object, made by this kernel or, if it is global, by any other."""
         return self._opened.catalog.open(name)
 
+    def open_ref(self, token: str) -> Object:
+        """Return the object that another kernel shared; the token is spent by that.
+
+        Raises
+        ------
+        ShareError
+            If the token was redeemed before, has expired, or is of another registry or database.
+        """
+        opened = self._opened  # waits for what is imported below
+        from aaiclick_ext.objects.shared import open_shared
+
+        return open_shared(opened.backend, token)
+
     def list_objects(self) -> Sequence[ObjectInfo]:
         """Return the named objects with scope, table, rows and bytes."""
         return self._opened.catalog.list()
@@ -244,13 +356,23 @@ class DataContext(ObjectMaking):
     # Lineage.
 
     def begin_task(self, task: Task, *, this_thread_only: bool = False) -> None:
-        """Say that a cell begins; never waits for the engine."""
+        """Say that a cell begins; never waits for the engine. The task gets its id here."""
         with self._task_lock:
             if not this_thread_only:
                 self._task = task
             if self.is_open:
+                self._number(task)
                 oplog = self._future.result().services.oplog
                 oplog.begin_task(task, this_thread_only=this_thread_only)
+
+    def _number(self, task: Task) -> None:
+        if task.task_id is None:
+            task.task_id = self.snowflake.next()
+
+    def end_task(self, task: Task) -> None:
+        """Say that a cell has ended: what it registered and nobody claimed is let go of."""
+        if self.is_open:
+            self._future.result().services.worker.end_cell(task.task_id)
 
     def node_name(self, view: ir.Table | str) -> str:
         """Return the name that the operation log has for a view, an object or a table."""

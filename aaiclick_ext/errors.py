@@ -4,6 +4,7 @@
 
     AaiclickError
     ├── ContextError            RuntimeError   no DataContext is open, or it was closed
+    │   └── LeaseLostError                     this kernel was taken for dead meanwhile
     ├── SettingsError           ValueError     a setting, URL or argument that cannot be used
     ├── PlatformError           RuntimeError   this platform has no embedded ClickHouse
     ├── EngineError             RuntimeError   ClickHouse refused or failed; has sql, code, query_id
@@ -14,6 +15,14 @@
     │   ├── QueryTimeoutError   TimeoutError
     │   └── MemoryLimitError    MemoryError
     ├── DroppedTableError       LookupError    a claim on a table that is gone
+    │   └── ReleasedError                      an object that went with its session
+    ├── StaleRefError           LookupError    a ref that has been freed
+    ├── RefCountError           ValueError     a release without a claim, a ref that holds itself
+    ├── ShareError              ValueError     a table that cannot be shared, a token of no use
+    ├── SessionError            RuntimeError   a session that cannot be used in this way
+    ├── SessionExistsError      ValueError     the session's id is taken
+    ├── SessionLimitError       RuntimeError   a table that its session has no room for
+    ├── UnknownSessionError     KeyError       no session of that id
     ├── UnknownObjectError      LookupError    no object of that name
     ├── ObjectExistsError       ValueError     the name is taken and ``if_exists="fail"``
     ├── UnsupportedTypeError    TypeError      of a type that cannot be kept or used
@@ -26,6 +35,8 @@
     │   └── MissingFileError    FileNotFoundError
     ├── FileContentError        ValueError     a file that is not what its format says
     ├── RegistryError           RuntimeError   the SQL registry cannot be used
+    │   ├── NodeTakenError                     the node id is held by another kernel
+    │   └── OtherRegistryError                 the server's kernels use another registry
     ├── OplogError              RuntimeError   the operation log cannot be used
     └── PictureError            RuntimeError   a graph that cannot be drawn
 """
@@ -47,6 +58,23 @@ class AaiclickError(Exception):
 
 class ContextError(AaiclickError, RuntimeError):
     """No `DataContext` is open, or the one this object belongs to was closed."""
+
+
+class LeaseLostError(ContextError):
+    """The kernel gave no sign of life for too long, and was taken for dead.
+
+    Attributes
+    ----------
+    node_id
+        The node id that it held.
+    tables
+        Its tables, which may be gone.
+    """
+
+    def __init__(self, message: str, *, node_id: int, tables: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.node_id = node_id
+        self.tables = tables
 
 
 class SettingsError(AaiclickError, ValueError):
@@ -112,6 +140,42 @@ class DroppedTableError(AaiclickError, LookupError):
     """A claim on a table that has been dropped."""
 
 
+class ReleasedError(DroppedTableError):
+    """The object's table went with the session that it was made in."""
+
+
+class SessionError(AaiclickError, RuntimeError):
+    """A session that cannot be used in this way: it is open already, has ended, is another's."""
+
+
+class SessionExistsError(AaiclickError, ValueError):
+    """A session of that id is registered already."""
+
+
+class SessionLimitError(AaiclickError, RuntimeError):
+    """A table that its session has no room for; it was not made, or is gone again."""
+
+
+class UnknownSessionError(AaiclickError, KeyError):
+    """No session of that id."""
+
+    def __str__(self) -> str:
+        """Return the message as it is; a plain KeyError shows it in quotes."""
+        return str(self.args[0]) if self.args else ""
+
+
+class StaleRefError(AaiclickError, LookupError):
+    """A ref that has been freed, or belongs to another session."""
+
+
+class RefCountError(AaiclickError, ValueError):
+    """A release without a claim, or a ref that would hold itself."""
+
+
+class ShareError(AaiclickError, ValueError):
+    """A table that cannot be shared with another kernel, or a token that cannot be redeemed."""
+
+
 class UnknownObjectError(AaiclickError, LookupError):
     """No object of that name."""
 
@@ -146,6 +210,14 @@ class ForeignTableError(AaiclickError, ValueError):
 
 class RegistryError(AaiclickError, RuntimeError):
     """The SQL registry cannot be used."""
+
+
+class NodeTakenError(RegistryError):
+    """The node id that is set, or every one there is, is held by another kernel."""
+
+
+class OtherRegistryError(RegistryError):
+    """The kernels of this ClickHouse server use another registry."""
 
 
 class OplogError(AaiclickError, RuntimeError):

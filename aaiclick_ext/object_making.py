@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from os import PathLike
 
     from aaiclick_ext.lifecycle import Scope
@@ -30,6 +30,7 @@ class ObjectMaking(ABC):
         name: str | None = None,
         scope: Scope | str | None = None,
         if_exists: Literal["replace", "append", "fail"] = "replace",
+        objects: bool | Collection[str] = False,
     ) -> Object:
         """Make a table of a Python value. Runs two statements.
 
@@ -46,11 +47,26 @@ class ObjectMaking(ABC):
             ``scope="session"``, until it is deleted with ``scope="global"``, the default.
         if_exists
             What to do where the name is taken. Variables bound to a replaced object keep it.
+        objects
+            A column all of whose values are of types that ClickHouse has nothing for (sets,
+            functions, models, figures, instances of any class) holds references to them, see
+            below; other columns that no type can hold are refused. With True those too hold
+            references: values of several types, integers of more than 64 bits, complex numbers,
+            enums, null lists. With names of columns these do, whatever is in them.
 
         Returns
         -------
         Object
             A scalar or an array has one column, ``value``.
+
+        Notes
+        -----
+        Python objects stay in the kernel, and the column refers to them. Fetching (`data`,
+        `to_pandas`, `to_polars`) gives the same objects back; filters, joins, sorts by other
+        columns, unions, `copy`, `concat` and `insert` carry them; ``x.m == model``, groups and
+        joins on such a column compare which object it is. They are let go with the last table that
+        refers to them; one that itself refers to that table keeps both until the context closes.
+        They end with the kernel, and cannot be exported or computed with: that raises.
 
         Raises
         ------
@@ -64,7 +80,7 @@ class ObjectMaking(ABC):
             name,
             scope,
             if_exists,
-            lambda s, n: object_from_value(opened.backend, value, scope=s, name=n),
+            lambda s, n: object_from_value(opened.backend, value, scope=s, name=n, objects=objects),
         )
 
     def create_object(

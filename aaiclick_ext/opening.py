@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import functools
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.ids import Snowflake, random_node_id
+from aaiclick_ext.logs import logger_of
 
 if TYPE_CHECKING:
+    import threading
+
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.engine import ClickHouseCreds, Engine
+    from aaiclick_ext.lifecycle.background_reaper import BackgroundReaper
+    from aaiclick_ext.lifecycle.reaper import Reaped
     from aaiclick_ext.objects import Backend, Catalog, Services
+    from aaiclick_ext.registry import Registry
 
-logger = logging.getLogger("aaiclick_ext.context")
+logger = logger_of("context")
 
 _DROP_BATCH = 100
-
-
-@functools.cache
-def process_ids(_pid: int) -> tuple[int, int]:
-    """Return node id and job id of this process: one kernel session is one job."""
-    node_id = random_node_id()
-    return node_id, Snowflake(node_id).next()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +30,55 @@ class Opened:
     services: Services
     backend: Backend
     catalog: Catalog
+    reaping: BackgroundReaper
 
 
 def open_parts(context: DataContext, creds: ClickHouseCreds | str | None) -> Opened:
     """Open the engine and everything above it. Called in a thread: what is heavy is paid here."""
     from aaiclick_ext.engine import ClickHouseCreds, Engine
+    from aaiclick_ext.lifecycle.own_jobs import note_own_job
+    from aaiclick_ext.lifecycle.process_leases import process_leases
 
     given = context.settings.ch_url if creds is None else creds
     if isinstance(given, str):
         given = ClickHouseCreds.from_url(given)
     engine = Engine(given, context.settings)  # opens in a thread of its own, while we import
     try:
-        from aaiclick_ext import objects, registry  # noqa: F401  what `_wire` imports, and Ibis
-
-        context.imported.set()
-        return _wire(context, engine)
+        _import_heavy(context)
+        lease = process_leases.acquire(context.settings)  # may wait for a server: nobody else does
     except BaseException:
         engine.close()
         raise
+    try:
+        context.set_lease(lease)
+        note_own_job(lease.job_id)
+        return _wire(context, engine)
+    except BaseException:
+        engine.close()
+        process_leases.release(lease)
+        raise
+
+
+def _import_heavy(context: DataContext) -> None:
+    """Import what opening needs, Ibis above all, and say that it is done."""
+    from aaiclick_ext import objects  # noqa: F401
+
+    if context.settings.sql_url is not None:
+        from aaiclick_ext.registry import store  # noqa: F401  SQLAlchemy
+    context.imported.set()
 
 
 def _wire(context: DataContext, engine: Engine) -> Opened:
-    from aaiclick_ext.lifecycle import TableWorker
+    from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
+    from aaiclick_ext.lifecycle.server_registry import check_registry
+    from aaiclick_ext.lifecycle.sessions import SessionManager
+    from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.objects.making import leaf_from_memtable
+    from aaiclick_ext.objects.session_limits import tables_of
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
+    from aaiclick_ext.registry.claim_store import ClaimStore
     from aaiclick_ext.schema import SchemaRegistry
 
     engine.wait_open()
@@ -72,13 +92,37 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         node_id=context.node_id,
     )
     registry = Registry(settings.sql_url, settings.state_path)
+    claims = None
+    if not engine.creds.is_embedded:
+        check_registry(engine, registry)
+        claims = ClaimStore(registry, engine.identity, context.job_id)
+    reaping = _begin_reaping(context, engine, registry)
+    refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
+    worker = TableWorker(
+        lambda tables: services.drop(tables),
+        registry.record_tables,
+        refs,
+        forget=lambda: services.forget_dropped(),
+    )
     services = Services(
         settings=settings,
         engine=engine,
         schemas=SchemaRegistry(engine),
-        worker=TableWorker(lambda tables: services.drop(tables), registry.record_tables),
+        worker=worker,
         oplog=oplog,
         registry=registry,
+        lease=context.lease,
+        sharing=Sharing(claims),
+        sessions=SessionManager(
+            registry,
+            job_id=context.job_id,
+            node_id=context.node_id,
+            snowflake=context.snowflake,
+            worker=worker,
+            tables_of=tables_of,
+            max_refs=settings.max_refs,
+            max_bytes=settings.max_bytes,
+        ),
         snowflake=context.snowflake,
         node_id=context.node_id,
         job_id=context.job_id,
@@ -86,15 +130,38 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     )
     backend = Backend(services)
     backend.ingest = functools.partial(leaf_from_memtable, backend)
+    engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
+    services.sessions.write_limits()
+    services.lease.call_at_beat(services.sessions.end_expired)
     oplog.start()
-    return Opened(services, backend, Catalog(backend))
+    reaping.start()
+    return Opened(services, backend, Catalog(backend), reaping)
 
 
-def close_parts(services: Services) -> None:
+def _begin_reaping(context: DataContext, engine: Engine, registry: Registry) -> BackgroundReaper:
+    """Say that this kernel may leave tables in the database; return who removes those of others."""
+    from aaiclick_ext.lifecycle.background_reaper import BackgroundReaper
+    from aaiclick_ext.registry.reap_store import ReapStore
+
+    ReapStore(registry).note_database(context.job_id, engine.identity)
+
+    def reap(stop: threading.Event) -> Reaped:
+        from aaiclick_ext.lifecycle.reaper import Reaper
+
+        reaper = Reaper(engine, registry, job_id=context.job_id, settings=context.settings)
+        return reaper.reap(stop)
+
+    return BackgroundReaper(reap)
+
+
+def close_parts(opened: Opened) -> None:
     """Write the log, drop what does not outlive the context, and end every thread."""
     from aaiclick_ext.lifecycle import Scope, TableName
+    from aaiclick_ext.lifecycle.process_leases import process_leases
 
+    services = opened.services
     services.closed = True
+    opened.reaping.close(services.settings.close_timeout_s)
     services.engine.cancel()
     services.oplog.close()
     services.worker.close(services.settings.close_timeout_s)
@@ -107,7 +174,12 @@ def close_parts(services: Services) -> None:
     for start in range(0, len(left), _DROP_BATCH):
         try:
             services.drop(left[start : start + _DROP_BATCH])
+            services.forget_dropped()
         except Exception as error:  # noqa: BLE001  closing goes on; the reaper takes the rest
             logger.warning("tables could not be dropped at close: %s", error)
+    services.lease.call_no_more(services.sessions.end_expired)
+    services.sessions.close()
+    services.refs.clear()
     services.registry.close()
     services.engine.close()
+    process_leases.release(services.lease)

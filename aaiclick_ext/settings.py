@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Self, get_type_hints
 
 from aaiclick_ext.errors import SettingsError
+from aaiclick_ext.ids import MAX_NODE
 
 PREFIX = "AAICLICK_"
 RECORD_CELL_SOURCE = ("full", "hash", "none")
+_HEARTBEATS_IN_GRACE = 4
 
 
 def _setting(
@@ -41,9 +43,21 @@ class Settings:
     sql_url: str | None = _setting(None, "SQL_URL", "SQL registry; None is SQLite in state_dir")
     state_dir: Path | None = _setting(None, "STATE_DIR", "registry and spilled log batches")
     scratch_dir: Path | None = _setting(None, "SCRATCH_DIR", "parent of embedded scratch databases")
-    node_id: int | None = _setting(None, "NODE_ID", "0 to 1023; None picks one")
+    node_id: int | None = _setting(None, "NODE_ID", "0 to 1023; None leases a free one")
+    heartbeat_s: float = _setting(
+        10.0, "HEARTBEAT_S", "how often a kernel tells the registry that it lives, in seconds"
+    )
+    lease_grace_s: float = _setting(
+        120.0,
+        "LEASE_GRACE_S",
+        "how long a kernel on another host may be silent before it counts as dead, in seconds",
+    )
     memory_table_bytes: int = _setting(
         1 << 20, "MEMORY_TABLE_BYTES", "a temp table up to this many bytes has engine Memory"
+    )
+    max_refs: int = _setting(10_000, "MAX_REFS", "tables that a kernel may hold at a time")
+    max_bytes: int | None = _setting(
+        None, "MAX_BYTES", "bytes of data, before compression, that a kernel may hold"
     )
     displayed_results: int = _setting(
         3, "DISPLAYED_RESULTS", "displayed results that output history keeps alive"
@@ -70,6 +84,14 @@ class Settings:
                 )
             if isinstance(value, (int, float)) and value < 0:
                 raise SettingsError(f"setting {spec.name} is {value!r}; it cannot be negative")
+        if self.node_id is not None and self.node_id > MAX_NODE:
+            raise SettingsError(f"setting node_id is {self.node_id}; it can be 0 to {MAX_NODE}")
+        if not 0 < self.heartbeat_s * _HEARTBEATS_IN_GRACE <= self.lease_grace_s:
+            raise SettingsError(
+                f"setting heartbeat_s is {self.heartbeat_s} and lease_grace_s "
+                f"{self.lease_grace_s}; a live kernel must not seem dead for one late heartbeat: "
+                f"at least {_HEARTBEATS_IN_GRACE} times in the grace"
+            )
 
     def __repr__(self) -> str:
         """Show the settings, without the passwords that URLs can carry."""

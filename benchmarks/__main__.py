@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from benchmarks.cases import CASES, Case
 from benchmarks.contestants.aaiclick_process import ROOT, Aaiclick, UnavailableError
 from benchmarks.interleave import Result, run_case
+from benchmarks.ownership import run_ownership
 from benchmarks.startup import run_startup
 from benchmarks.table import OURS, aims, table
 
@@ -65,7 +66,8 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
     notes: list[str] = []
     with ExitStack() as stack:
         ours = Ours(rows, directory)
-        contestants: list[Contestant] = [ours, Raw(rows, ours), Pandas(rows), Polars(rows)]
+        raw = Raw(rows, ours)
+        contestants: list[Contestant] = [ours, raw, Pandas(rows), Polars(rows)]
         contestants.append(DuckDB(rows))
         peer = None
         try:
@@ -75,6 +77,7 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
         for contestant in contestants:
             stack.callback(contestant.close)
         results = [run_case(c, contestants, 3 if quick else c.repeats) for c in CASES]
+        results += run_ownership(ours, raw, quick=quick)
     notes += _disagreements(results)
     if peer is not None:
         notes += [f"aaiclick cannot {case}: {why}" for case, why in peer.refusals.items()]

@@ -34,6 +34,8 @@ def _line(cells: Sequence[str]) -> str:
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return "-"
+    if 0 < seconds < 1e-6:
+        return f"{seconds * 1e9:.0f} ns"
     if seconds < 0.001:
         return f"{max(seconds, 0) * 1e6:.0f} µs"
     return (
@@ -68,6 +70,7 @@ AIMS = (
     Aim("group_large", "a large group-by: ours / raw", lambda o, r: o / r, 1.05),
     Aim("join_large", "a large join: ours / raw", lambda o, r: o / r, 1.05),
     Aim("fetch", "fetch: ours / raw", lambda o, r: o / r, 1.05),
+    Aim("drops", "dropping 1,000 tables: ours / raw", lambda o, r: o / r, 1.1),
     Aim("cell_empty", "hooks of an empty cell", lambda o, _: o, 0.001),
     Aim("cell_ten", "hooks of a cell with ten operations", lambda o, _: o, 0.006),
     Aim("import", "import", lambda o, _: o, 0.2),

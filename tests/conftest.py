@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +13,16 @@ import pytest
 
 from aaiclick_ext.engine import ClickHouseCreds, Engine
 from aaiclick_ext.settings import Settings
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is marked `soak` out, unless AAICLICK_SOAK is set, as `make soak` does."""
+    if os.environ.get("AAICLICK_SOAK"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("soak")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
 
 
 @pytest.fixture(scope="session")
@@ -41,4 +53,33 @@ def server_url(tmp_path_factory: pytest.TempPathFactory):
         port = int(server.stdout.readline())
         yield f"clickhouse://alice:{quote('s3cret/@w:rd', safe='')}@127.0.0.1:{port}/default"
         server.stdin.close()
-        server.wait(10)
+        server.wait(60)
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """The directory of a PostgreSQL server's socket: `tests/postgresql.py` in its own process."""
+    script = Path(__file__).with_name("postgresql.py")
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        folder = server.stdout.readline().strip()
+        if not folder:
+            said = "no PostgreSQL server could be started; on Debian: apt-get install postgresql"
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(said)
+        yield folder
+        server.stdin.close()
+        server.wait(60)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def registry_url(request: pytest.FixtureRequest, tmp_path: Path):
+    """The URL of a new registry, in a SQLite file and on a PostgreSQL server in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/registry.db"
+    import psycopg
+
+    folder, name = request.getfixturevalue("postgresql"), f"registry_{uuid.uuid4().hex}"
+    with psycopg.connect(f"host={folder} user=tests dbname=postgres", autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+    return f"postgresql://tests@/{name}?host={folder}"

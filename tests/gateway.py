@@ -39,7 +39,9 @@ INSERT = re.compile(
     rb"\s*(?P<insert>INSERT\s+INTO\s.*?)\s+FORMAT\s+(?P<format>\w+)[ \t]*;?[ \t]*(?:\r?\n|$)",
     re.IGNORECASE | re.DOTALL,
 )
-KILL = re.compile(rb"^\s*KILL\s+QUERY\s", re.IGNORECASE)
+BY_QUERY_ID = re.compile(
+    rb"^\s*KILL\s+QUERY\s|\bsystem\.processes\s+WHERE\s+query_id\b", re.IGNORECASE
+)
 CODE = re.compile(r"Code: (\d+)")
 POLL_S = 0.1
 
@@ -124,7 +126,9 @@ class Request:
             sql += b"\n" + body
         else:
             sql = sql or body
-        if KILL.match(sql):  # embedded queries have ids of their own; ours is in the comment
+        if BY_QUERY_ID.search(
+            sql
+        ):  # embedded queries have ids of their own; ours is in the comment
             sql = sql.replace(b"query_id", b"Settings['log_comment']")
         query_id = arguments.get("query_id") or str(uuid.uuid4())
         given = {name: value for name, value in arguments.items() if name not in INTERFACE}

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent.parent / "aaiclick_ext"
 
 LAYERS = (
-    ("errors", "settings", "ids"),
+    ("errors", "settings", "ids", "logs"),
     ("masking",),
     ("engine",),
     ("schema",),
     ("registry", "lifecycle"),
     ("oplog",),
     ("objects",),
-    ("context", "opening", "object_making", "api"),
+    ("context", "opening", "object_making", "seeing", "api"),
     ("widgets",),
-    ("notebook",),
+    ("notebook", "cli"),
+    ("__main__",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

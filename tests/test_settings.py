@@ -39,6 +39,8 @@ def test_defaults_need_no_environment_and_touch_no_file(
         ("displayed_results", "5", 5),
         ("record_cell_source", "hash", "hash"),
         ("oplog_interval_s", "0.25", 0.25),
+        ("heartbeat_s", "5", 5.0),
+        ("lease_grace_s", "600", 600.0),
     ],
 )
 def test_a_variable_sets_its_setting(name: str, text: str, value: Any):
@@ -64,6 +66,9 @@ def test_directories_that_are_set_are_used(tmp_path: Path):
     [
         ({"node_id": "seven"}, "node_id cannot be 'seven'"),
         ({"node_id": 1.5}, "node_id cannot be 1.5"),
+        ({"node_id": 1024}, "node_id is 1024; it can be 0 to 1023"),
+        ({"heartbeat_s": 0}, "heartbeat_s is 0"),
+        ({"heartbeat_s": 31}, "at least 4 times in the grace"),
         ({"display_rows": None}, "display_rows cannot be None"),
         ({"display_rows": -1}, "cannot be negative"),
         ({"oplog_interval_s": "soon"}, "oplog_interval_s cannot be 'soon'"),

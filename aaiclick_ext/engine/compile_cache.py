@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_SHAPES = 50_000
+MAX_SHAPES = 10_000
 """Shapes remembered before the table is emptied; later keys then only miss."""
 
-MAX_PLANS = 5_000
+MAX_PLANS = 1_000
+"""Plans remembered before all are forgotten: those of dropped tables are never asked for again."""
 
 
 class StructuralKeys:

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aaiclick_ext.engine.chdb_library import check_platform, exit_without_destructors, import_chdb
 from aaiclick_ext.engine.holder import holder_of
-from aaiclick_ext.engine.scratch import make_scratch, remove_scratch, sweep_scratch
+from aaiclick_ext.engine.scratch import (
+    forget_scratch,
+    make_scratch,
+    mark_scratch,
+    remove_scratch,
+)
 from aaiclick_ext.engine.translate import sentence
 from aaiclick_ext.errors import ConnectError, ContextError, DatabaseHeldError
 
@@ -87,6 +92,12 @@ class EmbeddedProcess:
             self._users += 1
             return real
 
+    def mark_scratch(self, owner: int) -> None:
+        """Write into the scratch directory for which kernel session it is, once."""
+        with self._lock:
+            if self._scratch is not None:
+                mark_scratch(self._scratch, owner)
+
     def release(self) -> None:
         """Give up one use of the directory; the spare keeps it open."""
         with self._lock:
@@ -136,6 +147,7 @@ class EmbeddedProcess:
         """Leave everything as it is. Runs in a forked child, where closing a connection hangs."""
         if self._pid is None:
             return
+        forget_scratch()
         exit_without_destructors()
         for engine in list(self._open_engines):
             engine.abandon()
@@ -155,7 +167,6 @@ class EmbeddedProcess:
                     f"No scratch database can be made in {parent}: {error.strerror}. "
                     "Set AAICLICK_SCRATCH_DIR to a directory that can be written."
                 ) from error
-            sweep_scratch(parent)
         return self._scratch
 
     def _close_spare(self) -> None:

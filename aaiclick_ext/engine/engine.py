@@ -20,6 +20,7 @@ from aaiclick_ext.engine.embedded_handle import EmbeddedHandle
 from aaiclick_ext.engine.handle import Handle
 from aaiclick_ext.engine.handles import CLOSED, Handles, Role
 from aaiclick_ext.engine.interrupt import Guard, InterruptWatch
+from aaiclick_ext.engine.limited_writing import LimitedWriting
 from aaiclick_ext.engine.sql import quote_identifier
 from aaiclick_ext.engine.stream import BatchStream
 from aaiclick_ext.engine.translate import QUERY_WAS_CANCELLED, translate
@@ -42,7 +43,7 @@ _KILLED_ENDS_WITHIN_S = 5.0
 _DENIED = (164, 497)  # READONLY, ACCESS_DENIED
 
 
-class Engine:
+class Engine(LimitedWriting):
     """One ClickHouse, embedded or a server. Opens in the background; the first use waits.
 
     Threads never wait for each other's statements. After a failed statement the next result is
@@ -66,11 +67,13 @@ class Engine:
 
     def __init__(self, creds: ClickHouseCreds, settings: Settings) -> None:
         self.creds = creds
+        self._new_name: Callable[[], str] = lambda: f"aai_describe_{uuid.uuid4().hex}"
         self._settings = settings
         self._pid = os.getpid()
         self._tag = f"aai-{uuid.uuid4().hex[:16]}"
         self._secrets = secrets_of(creds)
         self._path: Path | None = None
+        super().__init__()
         self._streams: weakref.WeakSet[BatchStream] = weakref.WeakSet()
         self._closed = False
         self._close_lock = threading.Lock()
@@ -104,6 +107,17 @@ class Engine:
             If it was closed.
         """
         self._handles(timeout_s)
+
+    def belong_to(self, kernel_session: int, new_name: Callable[[], str]) -> None:
+        """Say whose this is, so that what it leaves, should its process die, is known by that.
+
+        The kernel session is written down in a scratch database; `new_name` gives names of tables
+        for what is made for a moment.
+        """
+        self._new_name = new_name
+        if self.creds.is_scratch:
+            self.wait_open()
+            embedded_process.mark_scratch(kernel_session)
 
     def query_arrow(
         self, sql: str, parameters: Parameters = None, *, role: Role = Role.USER
@@ -144,7 +158,7 @@ class Engine:
 
         Where Ctrl-C comes too late to stop it, KeyboardInterrupt is raised after it was done.
         """
-        return self._run(role, sql, lambda handle: handle.command(sql, parameters))
+        return self._write(role, sql, lambda handle: handle.command(sql, parameters))
 
     def insert_arrow(
         self,
@@ -176,8 +190,11 @@ class Engine:
             data = data.rename_columns(columns)
         target = _qualified(table, database)
         names = list(data.schema.names)
-        return self._run(
-            role, f"INSERT INTO {target}", lambda handle: handle.insert_arrow(target, names, data)
+        return self._write(
+            role,
+            f"INSERT INTO {target}",
+            lambda handle: handle.insert_arrow(target, names, data),
+            size_bytes=data.nbytes,
         )
 
     def insert_file(
@@ -191,7 +208,7 @@ class Engine:
     ) -> QueryStats:
         """Append a local file, written in one of ClickHouse's formats; a server gets its bytes."""
         target = _qualified(table, database)
-        return self._run(
+        return self._write(
             Role.USER,
             f"INSERT INTO {target} FORMAT {file_format}",
             lambda handle: handle.insert_file(target, columns, path, file_format),
@@ -205,7 +222,7 @@ class Engine:
         """
         if not runs_when_described(sql):
             return self._described(describe_statement(sql))
-        view = quote_identifier(f"aai_describe_{uuid.uuid4().hex}")
+        view = quote_identifier(self._new_name())
         try:
             self.command(f"CREATE VIEW {view} AS {sql.rstrip().rstrip(';')}")
             return self._described(f"DESCRIBE TABLE {view}")

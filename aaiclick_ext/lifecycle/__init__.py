@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
-from aaiclick_ext.lifecycle.worker import Hold, TableMessage, TableOp, TableWorker
+from aaiclick_ext.lifecycle.refs import ObjectRef, RefKind, RefRegistry
+from aaiclick_ext.lifecycle.worker import Claim, Hold, TableMessage, TableOp, TableWorker
 
-__all__ = ["Hold", "Scope", "TableMessage", "TableName", "TableOp", "TableWorker", "check_name"]
+__all__ = [
+    "Claim",
+    "Hold",
+    "ObjectRef",
+    "RefKind",
+    "RefRegistry",
+    "Scope",
+    "TableMessage",
+    "TableName",
+    "TableOp",
+    "TableWorker",
+    "check_name",
+]

@@ -38,7 +38,7 @@ _KNOWN = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abprs]-[\w-]{10,}"
-    r"|\bsk-[A-Za-z0-9_-]{20,}|\bAIza[\w-]{30,}"
+    r"|\baaishare_[\w-]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bAIza[\w-]{30,}"
     r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
     re.DOTALL,
 )
@@ -48,7 +48,7 @@ _HINTS = (
     "s3", "azure", "postgres", "mysql", "mongo", "redis", "remote", "header", "iceberg", "alake",
     "hudi", "paimon", "arrowflight", "ytsaurus", "externald", "identified", "named", "pwd",
     "secret", "token", "cred", "accessid", "crypt", "hmac", "bearer", "cookie", "akia", "asia",
-    "github_pat", "xox", "sk-", "aiza", "eyj", "connection",
+    "github_pat", "xox", "sk-", "aiza", "eyj", "connection", "aaishare",
 )  # fmt: skip
 # Letters that are part of harmless words too, with what makes them a hint.
 _VAGUE_HINTS = {

@@ -9,12 +9,13 @@ last ones without the first ones; cells can run cells; subshells run cells in ot
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aaiclick_ext.lifecycle import session_scopes
+from aaiclick_ext.logs import logger_of
 from aaiclick_ext.notebook.interrupt import interrupt_held_back
 from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.oplog.task import Task
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.notebook.last_error import LastError
     from aaiclick_ext.notebook.output_history import OutputHistory
 
-logger = logging.getLogger("aaiclick_ext.notebook")
+logger = logger_of("notebook")
 
 WRITE_PATIENCE_S = 2.0
 """How long the end of a cell waits for its events to be written; they are, also after that."""
@@ -67,7 +68,8 @@ class CellHooks:
         """Start listening, and make the cell that is running now a task."""
         for event in _EVENTS:
             self._ip.events.register(event, getattr(self, event))
-        cell = _running_cell(self._ip, self._context.snowflake.next())
+        session_scopes.begin_cell()
+        cell = _running_cell(self._ip)
         if cell is not None:
             self._begin(cell, is_cell=True)
 
@@ -84,7 +86,7 @@ class CellHooks:
         self._context.imported.wait()  # before the cell imports something of the same
         with interrupt_held_back():
             self._idle.cancel()
-            self._begin(Task(self._context.snowflake.next(), None, None, None), is_cell=False)
+            self._begin(Task(), is_cell=False)
 
     def pre_run_cell(self, info: Any) -> None:
         """Begin a cell's task in the place of the one that has just begun."""
@@ -92,10 +94,10 @@ class CellHooks:
         if self._context.closed or not running:
             return
         with interrupt_held_back():
+            session_scopes.begin_cell()
             running.pop()
             self._last_error.before_cell(info.raw_cell)
             task = Task(
-                task_id=self._context.snowflake.next(),
                 cell_id=info.cell_id,
                 # The count of what is displayed now is the cell's, whether IPython counts a cell
                 # before it runs or, as older versions do, after.
@@ -134,7 +136,7 @@ class CellHooks:
         context, running = self._context, self._running
         with interrupt_held_back():
             if running:
-                running.pop()
+                context.end_task(running.pop().task)
             if context.is_open:
                 recorded = context.oplog.pending
                 context.oplog.end_task(names_of_views(self._ip, context) if recorded else {})
@@ -167,7 +169,7 @@ def _is_main_thread() -> bool:
 _EVENTS = ("pre_execute", "pre_run_cell", "post_execute", "post_run_cell")
 
 
-def _running_cell(ip: Any, task_id: int) -> Task | None:
+def _running_cell(ip: Any) -> Task | None:
     """Return the cell that is running as a task, or None where none is."""
     # What is displayed goes to IPython only while a cell runs.
     if not ip.display_trap.is_active:
@@ -176,7 +178,6 @@ def _running_cell(ip: Any, task_id: int) -> Task | None:
     count = ip.displayhook.prompt_count
     is_in_history = len(inputs) - 1 == count
     return Task(
-        task_id=task_id,
         cell_id=_cell_id_of_request(ip),
         execution_count=count if is_in_history else None,
         source=inputs[-1] if is_in_history else None,

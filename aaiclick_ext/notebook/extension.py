@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aaiclick_ext.context import DataContext
@@ -18,6 +19,11 @@ from aaiclick_ext.notebook.idle import IdleCollection
 from aaiclick_ext.notebook.last_error import LastError
 from aaiclick_ext.notebook.magics import LineageMagic
 from aaiclick_ext.notebook.output_history import OutputHistory
+from aaiclick_ext.notebook.releasing import Releaser
+from aaiclick_ext.notebook.roots import notebook_roots
+from aaiclick_ext.notebook.sessions_magic import SessionsMagic
+from aaiclick_ext.notebook.tables_magic import TablesMagic
+from aaiclick_ext.notebook.why_magic import WhyMagic
 
 if TYPE_CHECKING:
     from aaiclick_ext.settings import Settings
@@ -56,7 +62,13 @@ class Extension:
             idle = IdleCollection()
             undo.callback(idle.cancel)
             outputs = OutputHistory(ip, lambda: self.context.settings.displayed_results)
-            hooks = CellHooks(ip, self.context, outputs, LastError(ip), idle)
+            last_error = LastError(ip)
+            self.context.roots = partial(notebook_roots, ip)
+            releaser = Releaser(ip, self.context, outputs, last_error)
+            undo.callback(WhyMagic(ip, self.context, releaser).close)
+            undo.callback(TablesMagic(ip, self.context, releaser).close)
+            undo.callback(SessionsMagic(ip, self.context).close)
+            hooks = CellHooks(ip, self.context, outputs, last_error, idle)
             undo.callback(hooks.unregister)
             hooks.register()
             self._undo = undo.pop_all()
@@ -108,9 +120,12 @@ def unload(ip: Any) -> None:
 
 
 def _close_widgets() -> None:
-    """Close the widgets that `%lineage` has shown."""
-    if "aaiclick_ext.widgets.lineage" not in sys.modules:
-        return
-    from aaiclick_ext.widgets import close_all
+    """Close the widgets that `%lineage` and `%tables` have shown."""
+    if "aaiclick_ext.widgets.lineage" in sys.modules:
+        from aaiclick_ext.widgets import close_all
 
-    close_all()
+        close_all()
+    if "aaiclick_ext.widgets.tables" in sys.modules:
+        from aaiclick_ext.widgets import close_tables
+
+        close_tables()

@@ -58,14 +58,21 @@ class LastError:
         if id(errors[0]) == self._left_alone:
             return
         if any(error_reaches_table(error, self._ip.user_ns) for error in errors):
-            self._forget()
-            for error in errors:
-                forget_result(error)
-            del error
-            forget_frames(errors)
-            gc.collect()  # a loop may have run long enough for its cycles to grow old
+            self._release(errors)
         else:
             self._left_alone = id(errors[0])
+
+    def release(self) -> None:
+        """Release the last error, whatever it keeps."""
+        self._release(self._errors())
+
+    def _release(self, errors: list[BaseException]) -> None:
+        self._forget()
+        for error in errors:
+            forget_result(error)
+        error = None  # type: ignore[assignment]
+        forget_frames(errors)
+        gc.collect()  # a loop may have run long enough for its cycles to grow old
 
     def _forget(self) -> None:
         """Drop every reference to the last error that IPython and Python keep."""

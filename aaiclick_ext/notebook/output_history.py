@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aaiclick_ext.notebook.reach import reaches_table
+from aaiclick_ext.notebook.reach import is_instance, reaches_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _UNDERSCORES = ("_", "__", "___")
+
+
+def is_history(name: object) -> bool:
+    """Say whether a name is one under which IPython keeps results: ``_``, ``__``, ``_7``."""
+    return isinstance(name, str) and (
+        name in _UNDERSCORES or (name.startswith("_") and name[1:].isdigit())
+    )
 
 
 class ReleasedResult:
@@ -71,6 +78,7 @@ class OutputHistory:
         result
             IPython's `ExecutionResult` of the cell that has just run.
         """
+        self._forget_stale()
         if result is None or result.result is None:
             return
         outputs = self._ip.user_ns.get("_oh", {})
@@ -91,8 +99,44 @@ class OutputHistory:
         self._counts = deque(
             count
             for count in self._counts
-            if count in outputs and not isinstance(outputs[count], ReleasedResult)
+            if count in outputs and not is_instance(outputs[count], ReleasedResult)
         )
+
+    def _forget_stale(self) -> None:
+        """Release the hidden copies of ``_``, ``__`` and ``___`` that ``%reset out`` overlooks."""
+        hidden = self._ip.user_ns_hidden
+        for name in _UNDERSCORES:
+            shown = getattr(self._ip.displayhook, name, None)
+            if name in hidden and hidden[name] is not shown:
+                hidden[name] = shown
+
+    def let_go(self, ident: int) -> bool:
+        """Put a `ReleasedResult` in the place of one result, told by its `id`; say if it was there.
+
+        Also of results that IPython shows under no number any more, such as an old ``_``.
+        """
+        outputs = self._ip.user_ns.get("_oh", {})
+        places = [outputs, vars(self._ip.displayhook), self._ip.user_ns_hidden, self._ip.user_ns]
+        places.append(vars(self._ip.last_execution_result or object))
+        found = [
+            (key, value)
+            for place in places
+            for key, value in list(place.items())
+            if id(value) == ident
+        ]
+        if not found:
+            return False
+        value = found[0][1]
+        counts = [key for key, item in list(outputs.items()) if item is value]
+        self._counts.extend(count for count in counts if count not in self._counts)
+        placeholder = ReleasedResult(counts[0] if counts else None)
+        self._replace(value, placeholder)
+        for key, _ in found:  # a copy that is out of step with the others
+            if self._ip.user_ns_hidden.get(key) is value:
+                self._ip.user_ns_hidden[key] = placeholder
+            if is_history(key) and self._ip.user_ns.get(key) is value:
+                self._ip.user_ns[key] = placeholder
+        return True
 
     def _held(self) -> Iterator[tuple[int | None, Any]]:
         """Yield results of ours that history holds, each once, the newest first."""
@@ -102,7 +146,7 @@ class OutputHistory:
         numbers = {id(value): count for count, value in counted}
         seen: set[int] = set()
         for _, value in [*latest, *counted]:
-            if id(value) in seen or isinstance(value, (str, ReleasedResult)):
+            if id(value) in seen or is_instance(value, (str, ReleasedResult)):
                 continue
             seen.add(id(value))
             if reaches_table(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import types
+import weakref
 from collections import deque
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -29,11 +30,20 @@ def is_expression_of_ours(value: object) -> bool:
 
     from aaiclick_ext.objects.leaf import services_of
 
-    if isinstance(value, GroupedTable):
-        value = value.table
-    if isinstance(value, ir.Expr):
-        value = value.op()
-    return isinstance(value, ops.Node) and services_of(value) is not None
+    found: Any = value
+    if is_instance(found, GroupedTable):
+        found = found.table
+    if is_instance(found, ir.Expr):
+        found = found.op()
+    return is_instance(found, ops.Node) and services_of(found) is not None
+
+
+def is_instance(value: object, kinds: type | tuple[type, ...]) -> bool:
+    """Do what `isinstance` does without asking the value, which a dead ``weakref.proxy`` refuses.
+
+    A proxy that lives is not what it stands for: it keeps nothing.
+    """
+    return issubclass(type(value), kinds)
 
 
 def reaches_table(
@@ -68,7 +78,7 @@ def reaches_table(
 
 
 def _referents(value: object) -> Iterable[Any]:
-    if isinstance(value, _OPAQUE):
+    if is_instance(value, (*_OPAQUE, *weakref.ProxyTypes)):
         return ()
     if isinstance(value, dict):
         if "__builtins__" in value and "__name__" in value:

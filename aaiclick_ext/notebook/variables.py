@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aaiclick_ext.notebook.reach import is_instance
+
 if TYPE_CHECKING:
     from aaiclick_ext.context import DataContext
 
@@ -19,7 +21,7 @@ def views_in_variables(ip: Any) -> dict[str, Any]:
     return {
         name: value
         for name, value in list(ip.user_ns.items())
-        if isinstance(value, View) and hidden.get(name) is not value and not _is_history(name)
+        if is_instance(value, View) and hidden.get(name) is not value and not _is_history(name)
     }
 
 

@@ -8,7 +8,9 @@ from aaiclick_ext.objects.backend import Backend
 from aaiclick_ext.objects.catalog import Catalog, ObjectInfo
 from aaiclick_ext.objects.object import ArrayObject, Object, ScalarObject
 from aaiclick_ext.objects.services import Services
+from aaiclick_ext.objects.tables import TableInfo
 from aaiclick_ext.objects.view import View
+from aaiclick_ext.objects.why import Why
 
 __all__ = [
     "ArrayObject",
@@ -20,6 +22,8 @@ __all__ = [
     "ScalarObject",
     "ScalarView",
     "Services",
+    "TableInfo",
     "View",
+    "Why",
     "wrapping",
 ]

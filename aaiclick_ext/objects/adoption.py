@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+import sqlglot.errors
 
-from aaiclick_ext.engine import quote_identifier
-from aaiclick_ext.errors import UnsupportedTypeError
+from aaiclick_ext.errors import SQLError, UnsupportedTypeError
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.catalog import Catalog, qualified
-from aaiclick_ext.objects.leaf import Leaves, SQLQueryResult
+from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView
 from aaiclick_ext.objects.provenance import numbered_roles
-from aaiclick_ext.objects.sql_text import check_select, names_in, without_semicolon
+from aaiclick_ext.objects.sql_names import owning_text
 from aaiclick_ext.objects.view import JoinView, View, make_view
 from aaiclick_ext.objects.wrapping import adopt
 
 if TYPE_CHECKING:
+    import ibis.expr.schema as sch
+
     from aaiclick_ext.objects.backend import Backend
 
 
@@ -29,38 +32,36 @@ def foreign_table(backend: Backend, name: str) -> View:
     return make_view(backend.leaf(table, database))
 
 
-def sql_view(backend: Backend, catalog: Catalog, query: str) -> View:
+def sql_view(
+    backend: Backend, catalog: Catalog, query: str, schema: sch.Schema | None = None
+) -> View:
     """Return a lazy View of a SELECT that holds a leaf of every table of ours it names."""
-    services = backend.services
-    services.check_open()
-    tokens = check_select(query)
-    text = without_semicolon(query, tokens)
-    objects = catalog.names()
-    named = names_in(tokens, objects)
-    if named:
-        for name in named:
-            catalog.open(name)
-        text = _with_objects(text, {name: objects[name] for name in named})
-    tables = [objects[name] for name in named]
-    tables += [t for t in names_in(tokens, services.worker.live_tables()) if t not in tables]
-    leaves = Leaves(tuple(backend.leaf(table) for table in tables if TableName.parse(table)))
-    schema = backend._get_schema_using_query(text)  # noqa: SLF001
-    op = SQLQueryResult(text, schema, backend, leaves)
-    backend.provenance.record_view("sql", op, numbered_roles(tables), sql_template=text)
+    owned = owning_text(backend, catalog, query)
+    if schema is None:
+        schema = backend._get_schema_using_query(owned.text)  # noqa: SLF001
+    op = SQLQueryResult(owned.text, schema, backend, owned.leaves)
+    roles = numbered_roles(owned.tables)
+    backend.provenance.record_view("sql", op, roles, sql_template=owned.text)
     return make_view(op)
 
 
-def _with_objects(text: str, tables: dict[str, str]) -> str:
-    """Return the text with named objects as tables that it can name.
-
-    As common table expressions, so that ClickHouse decides where a name means the table: a column,
-    an alias or a table of the text's own may have the same one.
-    """
-    expressions = ", ".join(
-        f"{quote_identifier(name)} AS (SELECT * FROM {quote_identifier(table)})"
-        for name, table in tables.items()
-    )
-    return f"WITH {expressions} SELECT * FROM (\n{text}\n)"
+def sql_over_view(view: View, query: str) -> View:
+    """Return a lazy View of a SELECT over a view, which it names as `View.alias` said."""
+    backend = view._backend  # noqa: SLF001
+    op = backend.relation_of(view)
+    aliased = isinstance(op, ops.AliasedRelation)
+    name = op.name if aliased else ibis.util.gen_name("sql_query")
+    owned = owning_text(backend, Catalog(backend), query, meant={name})
+    source = (op.parent if aliased else op).to_expr()
+    try:
+        with_view = backend.compiler.add_query_to_expr(name=name, table=source, query=owned.text)
+    except sqlglot.errors.ParseError as error:
+        raise SQLError(f"the SQL cannot be read: {error}") from error
+    schema = backend._get_schema_using_query(with_view)  # noqa: SLF001
+    result = SQLStringView(op, owned.text, schema, owned.leaves)
+    roles = numbered_roles([backend.provenance.name_of(op), *owned.tables])
+    backend.provenance.record_view("sql", result, roles, sql_template=owned.text)
+    return make_view(result)
 
 
 def adopt_expression(backend: Backend, expr: ir.Table) -> View:

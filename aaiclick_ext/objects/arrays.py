@@ -10,6 +10,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.errors import UnsupportedTypeError, ValueRangeError
+from aaiclick_ext.objects.object_columns import has_objects
 from aaiclick_ext.objects.ordering import (
     POS,
     hide_position,
@@ -19,6 +20,7 @@ from aaiclick_ext.objects.ordering import (
 )
 from aaiclick_ext.objects.pairing import check_lengths, length_of
 from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
+from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.objects.view import View, make_view
 from aaiclick_ext.schema import Shape
 
@@ -60,7 +62,8 @@ def elementwise(
     if isinstance(operand, View):
         roles["right"] = provenance.name_of(operand.op())
     else:
-        params["right"] = describe_argument(operand)
+        is_of_objects = has_objects(left.op())
+        params["right"] = type(operand).__name__ if is_of_objects else describe_argument(operand)
     if reflected:
         other = {"left": "right", "right": "left"}
         roles = {other[role]: table for role, table in roles.items()}
@@ -78,9 +81,14 @@ def _operand(left: View, right: Any) -> Any:
             f"a {type(right).__name__} has no row order of its own; combine columns of one table "
             "with x.mutate(…), or use one-column arrays"
         )
+    is_of_objects = has_objects(left.op())
+    if is_of_objects and not isinstance(right, (list, tuple)):
+        return right
     if hasattr(right, "__array__") or isinstance(right, (list, tuple, range)):
         from aaiclick_ext.objects.making import object_from_value
 
+        if is_of_objects:
+            return object_from_value(left._backend, right, objects=[VALUE])  # noqa: SLF001
         return object_from_value(left._backend, right)  # noqa: SLF001
     if isinstance(right, int) and not -(2**63) <= right < 2**63:
         return _large(right)
@@ -125,7 +133,8 @@ def _with_scalar(function: Function, view: View, other: Any) -> View:
     relation = positional(view.op())
     if relation is None:  # a scalar: one row stays one row
         base, name = ir.Table(view.op()), view.columns[0]
-        return make_view(base.select(**{VALUE: function(base[name], other)}).op())
+        value = adopt_column(base[name])
+        return make_view(base.select(**{VALUE: function(value, other)}).op())
     base, position, value = _columns(relation)
     out = base.select(**{POS: position, VALUE: function(value, other)})
     return make_view(hide_position(out.op()))
@@ -142,6 +151,7 @@ def _with_array(function: Function, left: View, right: View) -> View:
         right_table = ir.Table(_dense(q)).rename({RIGHT: _value_name(q)})
         joined = ir.Table(ir.Table(_dense(p)).join(right_table, POS).op())
         base, position, x, y = joined, joined[POS], joined[_value_name(p)], joined[RIGHT]
+        x, y = adopt_column(x), adopt_column(y)
     out = base.select(**{POS: position, VALUE: function(x, y)})
     return make_view(hide_position(out.op()))
 
@@ -174,9 +184,10 @@ def _columns(relation: ops.Relation) -> tuple[ir.Table, ir.Column, ir.Column]:
     name = _value_name(relation)
     if isinstance(relation, ops.Project):
         base = ir.Table(relation.parent)
-        return base, relation.values[POS].to_expr(), relation.values[name].to_expr()
+        value = relation.values[name].to_expr()
+        return base, relation.values[POS].to_expr(), adopt_column(value)
     base = ir.Table(relation)
-    return base, base[POS], base[name]
+    return base, base[POS], adopt_column(base[name])
 
 
 def _dense(relation: ops.Relation) -> ops.Relation:
@@ -218,7 +229,9 @@ class ArrayView(ElementwiseView):
     def _reduce(self, name: str, reduce: Callable[[ir.Column], ir.Scalar], **params: Any) -> View:
         table = ir.Table(self.op())
         with recorded_as_one():
-            result = make_view(table.aggregate(**{VALUE: reduce(table[self.columns[0]])}).op())
+            result = make_view(
+                table.aggregate(**{VALUE: reduce(adopt_column(table[self.columns[0]]))}).op()
+            )
         provenance = self._backend.provenance
         described = {key: describe_argument(value) for key, value in params.items()}
         source = {"source": provenance.name_of(self.op())}

@@ -11,7 +11,6 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import ibis
 import ibis.expr.operations as ops
 import ibis.expr.schema as sch
 import ibis.expr.types as ir
@@ -19,17 +18,22 @@ import pyarrow as pa
 from ibis.backends.sql import SQLBackend
 from ibis.expr.types.joins import Join
 
-from aaiclick_ext.engine.types import restore, restored_schema
+from aaiclick_ext.engine.types import restore
 from aaiclick_ext.errors import AaiclickError, ContextError, UnsupportedTypeError
 from aaiclick_ext.objects.compiler import Compiler
 from aaiclick_ext.objects.file_methods import FileMethods
 from aaiclick_ext.objects.frame_columns import polars_ready
 from aaiclick_ext.objects.leaf import DatabaseTable, leaf_of
+from aaiclick_ext.objects.object_store import ObjectStore
+from aaiclick_ext.objects.owners import add_owner, owner_of
 from aaiclick_ext.objects.pandas_frames import to_pandas_frame
 from aaiclick_ext.objects.planning import Plan, Planner
 from aaiclick_ext.objects.provenance import Provenance, recorded_as_one
+from aaiclick_ext.objects.python_values import to_python
+from aaiclick_ext.objects.results import refuse_objects, restored_batches, row_limit, unpack
+from aaiclick_ext.objects.sql_methods import SQLMethods
 from aaiclick_ext.objects.sql_text import check_select
-from aaiclick_ext.schema.ibis_types import ibis_schema
+from aaiclick_ext.objects.text_schema import schema_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -45,7 +49,7 @@ _open_backends: weakref.WeakValueDictionary[tuple[int, int], Backend] = (
 """Backends of this process by job and run: how a pickled leaf finds its own again."""
 
 
-class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
+class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
     """Runs Ibis expressions over our tables."""
 
     name = "clickhouse"
@@ -60,9 +64,14 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         self.services = services
         self.planner = Planner(self)
         self.provenance = Provenance(services)
+        self.python_objects = ObjectStore(services)
         self.ingest: Callable[[pa.Table], ops.DatabaseTable] | None = None
-        self._ingested: dict[int, tuple[weakref.ref[Any], ops.DatabaseTable]] = {}
+        self.ingested: dict[int, tuple[weakref.ref[Any], ops.DatabaseTable]] = {}
+        self.readers: weakref.WeakKeyDictionary[pa.RecordBatchReader, weakref.ref[Any]] = (
+            weakref.WeakKeyDictionary()
+        )
         _open_backends[services.job_id, services.run_id] = self
+        add_owner(services)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return find_backend, (self.services.job_id, self.services.run_id)
@@ -76,6 +85,7 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         *,
         params: Mapping[Any, Any] | None = None,
         limit: int | None = None,
+        with_objects: bool = False,
     ) -> tuple[pa.Table, Plan]:
         """Run an expression; return its rows and the plan that fetched them.
 
@@ -83,6 +93,9 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         ----------
         operation
             How the event is called; None records nothing (previews).
+        with_objects
+            Whether the caller puts Python objects in place of their numbers; where not, columns of
+            such are refused.
         """
         self.services.check_open()
         op = self.relation_of(expr)
@@ -92,6 +105,8 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         plan: Plan | None = None
         try:
             plan = self.planner.plan(runnable, params)
+            if not with_objects:
+                refuse_objects(plan, operation)
             raw = self.services.engine.query_arrow(plan.fetch_sql)
             data = restore(raw, plan.types, binary=plan.binary, booleans=plan.booleans)
         except AaiclickError as error:
@@ -99,6 +114,10 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
             raise
         self.record_fetch(operation, op, plan, started, rows=data.num_rows)
         return data, plan
+
+    def python_columns(self, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:
+        """Return fetched columns as Python values, objects in place of their numbers."""
+        return self.python_objects.resolved(to_python(data, plan.types), plan.objects)
 
     def record_fetch(
         self,
@@ -142,13 +161,13 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         return op.replace({memtable: self._ingested_leaf(memtable) for memtable in found})
 
     def _ingested_leaf(self, memtable: ops.InMemoryTable) -> ops.DatabaseTable:
-        known = self._ingested.get(id(memtable))
+        known = self.ingested.get(id(memtable))
         if known is not None and known[0]() is memtable:
             return known[1]
         assert self.ingest is not None
         leaf = self.ingest(memtable.data.to_pyarrow(memtable.schema))
         self.provenance.record_ingested(memtable, leaf.name)
-        key, table = id(memtable), self._ingested
+        key, table = id(memtable), self.ingested
         table[key] = (weakref.ref(memtable, lambda _: table.pop(key, None)), leaf)
         return leaf
 
@@ -164,8 +183,8 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         **_: Any,
     ) -> pa.Table | pa.ChunkedArray | pa.Scalar:
         """Run an expression; a table gives an Arrow table, a column an array, a scalar a scalar."""
-        data, _plan = self.fetch(expr, "to_pyarrow", params=params, limit=_row_limit(limit))
-        return _unpack(expr, data)
+        data, _plan = self.fetch(expr, "to_pyarrow", params=params, limit=row_limit(limit))
+        return unpack(expr, data)
 
     def to_pyarrow_batches(
         self,
@@ -184,10 +203,12 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         """
         started = time.perf_counter()
         schema, batches, plan = self.stream(
-            expr, params=params, limit=_row_limit(limit), chunk_size=chunk_size
+            expr, params=params, limit=row_limit(limit), chunk_size=chunk_size
         )
         self.record_fetch("to_pyarrow_batches", self.relation_of(expr), plan, started)
-        return pa.RecordBatchReader.from_batches(schema, batches)
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
+        self.readers[reader] = weakref.ref(batches)
+        return reader
 
     def stream(
         self,
@@ -205,8 +226,9 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         op = self.relation_of(expr)
         runnable = self.without_memtables(op if limit is None else ops.Limit(op, n=limit, offset=0))
         plan = self.planner.plan(runnable, params)
+        refuse_objects(plan, "export")
         reader = self.services.engine.stream_arrow(plan.fetch_sql)
-        return (*_restored_batches(reader, plan, chunk_size, holds=(expr, runnable)), plan)
+        return (*restored_batches(reader, plan, chunk_size, holds=(expr, runnable)), plan)
 
     def execute(
         self,
@@ -218,10 +240,13 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         **_: Any,
     ) -> pd.DataFrame | pd.Series[Any] | Any:
         """Run an expression; a table gives a DataFrame, a column a Series, a scalar a value."""
-        data, plan = self.fetch(expr, "execute", params=params, limit=_row_limit(limit))
+        data, plan = self.fetch(
+            expr, "execute", params=params, limit=row_limit(limit), with_objects=True
+        )
+        objects = self.python_columns(data.select(list(plan.objects)), plan)
         if isinstance(expr, ir.Scalar):
-            return _unpack(expr, data).as_py()
-        frame = to_pandas_frame(data, plan.types)
+            return unpack(expr, data, objects)
+        frame = to_pandas_frame(data, plan.types, objects)
         return frame.iloc[:, 0] if isinstance(expr, ir.Column) else frame
 
     def to_pandas(self, expr: ir.Expr, /, **keywords: Any) -> Any:
@@ -240,17 +265,21 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         """Run an expression into polars."""
         import polars as pl
 
-        data, _plan = self.fetch(expr, "to_polars", params=params, limit=_row_limit(limit))
+        data, plan = self.fetch(
+            expr, "to_polars", params=params, limit=row_limit(limit), with_objects=True
+        )
+        objects = self.python_columns(data.select(list(plan.objects)), plan)
         if isinstance(expr, ir.Scalar):
-            return _unpack(expr, data).as_py()
-        frame = pl.DataFrame(polars_ready(data))
+            return unpack(expr, data, objects)
+        frame = pl.DataFrame(polars_ready(data)).with_columns(
+            pl.Series(name, values, dtype=pl.Object) for name, values in objects.items()
+        )
         return frame.to_series(0) if isinstance(expr, ir.Column) else frame
 
     # What Ibis asks of a SQL backend.
 
     def _get_schema_using_query(self, query: str) -> sch.Schema:
-        check_select(query)
-        return ibis_schema(self.services.engine.columns_of(query), {})
+        return schema_of_text(self.services, query, check_select(query))
 
     def get_schema(
         self, name: str, *, catalog: str | None = None, database: str | None = None
@@ -264,7 +293,15 @@ class Backend(FileMethods, SQLBackend):  # type: ignore[misc]
         return self.leaf(name, location.db or location.catalog or None).to_expr()
 
     def leaf(self, name: str, database: str | None = None) -> DatabaseTable:
-        """Return a new leaf of a table."""
+        """Return a new leaf of a table, which claims it if it is ours, however it is named."""
+        if (
+            database is not None
+            and owner_of(self.services, name).worker.is_live(name)
+            and database == self.current_database
+        ):
+            database = None
+        if database is None:
+            self.services.sessions.tables.check([name])
         return DatabaseTable(
             name=name,
             schema=self.services.schemas.get(name, database).ibis,
@@ -359,36 +396,3 @@ def backend_of(op: ops.Node) -> Backend | None:
     """Return our backend below an operation, or None."""
     leaf = leaf_of(op)
     return leaf.source if leaf is not None and isinstance(leaf.source, Backend) else None
-
-
-def _row_limit(limit: int | str | None) -> int | None:
-    """Return Ibis's limit argument as a number; its "default" is the user's Ibis option."""
-    if limit == "default":
-        limit = ibis.options.sql.default_limit
-    return None if limit is None else int(limit)
-
-
-def _unpack(expr: ir.Expr, data: pa.Table) -> Any:
-    if isinstance(expr, ir.Table):
-        return data
-    column = data.column(0)
-    return column[0] if isinstance(expr, ir.Scalar) else column
-
-
-def _restored_batches(
-    reader: pa.RecordBatchReader, plan: Plan, chunk_size: int, holds: tuple[Any, ...]
-) -> tuple[pa.Schema, Generator[pa.RecordBatch, None, None]]:
-    def restored(table: pa.Table) -> pa.Table:
-        return restore(table, plan.types, binary=plan.binary, booleans=plan.booleans)
-
-    schema = restored_schema(reader.schema, plan.types, binary=plan.binary, booleans=plan.booleans)
-
-    def batches(holds: tuple[Any, ...] = holds) -> Generator[pa.RecordBatch, None, None]:
-        try:
-            for batch in reader:
-                yield from restored(pa.Table.from_batches([batch])).to_batches(chunk_size)
-        finally:
-            reader.close()
-            del holds
-
-    return schema, batches()

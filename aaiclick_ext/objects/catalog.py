@@ -7,11 +7,14 @@ table of a global name is the one that counts; its id says which that is.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from aaiclick_ext.errors import ObjectExistsError, SettingsError, UnknownObjectError
+from aaiclick_ext.engine import quote_identifier, quote_literal
+from aaiclick_ext.errors import EngineError, ObjectExistsError, SettingsError, UnknownObjectError
+from aaiclick_ext.lifecycle.deletion import MARK, with_mark
 from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
 from aaiclick_ext.objects.object import Object, make_object
 
@@ -135,6 +138,7 @@ class Catalog:
             return
         for parts in self._global_names():
             if parts.name == name:  # a kernel that died may have left a replaced one, too
+                self._mark_deleted(str(parts))
                 self._let_go(str(parts))
 
     def _scope(self, name: str | None, scope: Scope | str | None) -> Scope:
@@ -176,12 +180,26 @@ class Catalog:
         """Yield every table of a global name that was not let go here. Runs one query."""
         rows = self._services.engine.query_rows(
             "SELECT name FROM system.tables "
-            "WHERE database = currentDatabase() AND startsWith(name, 'aai_g_')"
+            "WHERE database = currentDatabase() AND startsWith(name, 'aai_g_') "
+            f"AND position(comment, {quote_literal(MARK)}) = 0"
         )
         for (table,) in rows:
             parts = TableName.parse(table)
             if parts is not None and parts not in self._services.deleted:
                 yield parts
+
+    def _mark_deleted(self, table: str) -> None:
+        """Let the table itself say that its name is gone, should this kernel be killed."""
+        engine = self._services.engine
+        with contextlib.suppress(EngineError):  # no right to do so, or dropped by another kernel
+            rows = engine.query_rows(
+                "SELECT comment FROM system.tables "
+                "WHERE database = currentDatabase() AND name = {table:String}",
+                {"table": table},
+            )
+            for (comment,) in rows:
+                marked = quote_literal(with_mark(comment, self._services.job_id))
+                engine.command(f"ALTER TABLE {quote_identifier(table)} MODIFY COMMENT {marked}")
 
     def _adopt(self, table: str) -> None:
         """Make a table of another kernel known; the name's claim stays with this context."""

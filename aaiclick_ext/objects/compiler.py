@@ -12,14 +12,25 @@ import sqlglot as sg
 import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.base import NULL, STAR
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
+from ibis.backends.sql.datatypes import ClickHouseType
 
 _OFFSET = re.compile(r"(?:UTC)?[+-]\d\d:\d\d(?::\d\d)?")
+
+
+class _Types(ClickHouseType):  # type: ignore[misc]
+    """Ibis's ClickHouse types, and references to Python objects."""
+
+    @classmethod
+    def _from_ibis_PythonObject(cls, dtype: dt.DataType) -> sge.DataType:  # noqa: N802
+        kind: sge.DataType = cls.from_ibis(dt.UInt64(nullable=dtype.nullable))
+        return kind
 
 
 class Compiler(ClickHouseCompiler):  # type: ignore[misc]
     """Ibis's ClickHouse compiler; SQL text passes through it untouched."""
 
     __slots__ = ()
+    type_mapper = _Types
 
     def visit_SQLQueryResult(  # noqa: N802  Ibis dispatches on the name
         self, _op: ops.SQLQueryResult, *, query: str, **_: Any

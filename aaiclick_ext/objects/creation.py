@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.errors import EngineError
 from aaiclick_ext.lifecycle.names import Scope
+from aaiclick_ext.objects.session_limits import admitted, limited_size
 from aaiclick_ext.registry import TableRow
 from aaiclick_ext.schema import POSITION, SCALAR_COMMENT, Shape, TableSchema
 
@@ -68,11 +69,22 @@ def engine_for(backend: Backend, spec: TableSpec, size_bytes: int | None) -> str
 
 
 @contextlib.contextmanager
-def new_table(backend: Backend, spec: TableSpec) -> Iterator[str]:
+def new_table(backend: Backend, spec: TableSpec, *, beside: str | None = None) -> Iterator[str]:
     """Give a claimed name for a new table; drop the table if the block fails.
 
     On success the claim is the caller's for temp tables (a leaf has its own by then) and is given
-    back here; session and global tables keep it until they are deleted.
+    back here; session and global tables keep it until they are deleted. A temp table belongs to the
+    session that is entered here.
+
+    Parameters
+    ----------
+    beside
+        A table that the rows are for in the end; the new one belongs to its session.
+
+    Raises
+    ------
+    SessionLimitError
+        If the session has no room, for the table or for what is written to it in the block.
     """
     services = backend.services
     services.check_open()
@@ -86,13 +98,16 @@ def new_table(backend: Backend, spec: TableSpec) -> Iterator[str]:
         services.run_id,
         dt.datetime.now(dt.UTC),
     )
-    hold = services.worker.hold(table, row)
-    try:
-        yield table
-    except BaseException:
-        services.schemas.forget([table])
-        hold.release()
-        raise
+    with admitted(services, row, spec.scope, beside) as row:
+        hold = services.worker.hold(table, row)
+        services.notes.made(table, None if task is None else task.execution_count)
+        try:
+            with limited_size(services, table, is_part=beside is not None):
+                yield table
+        except BaseException:
+            services.schemas.forget([table])
+            hold.release()
+            raise
     if spec.scope is Scope.TEMP:
         hold.release()
     else:
@@ -108,7 +123,8 @@ def _filling(backend: Backend, spec: TableSpec, table: str) -> Iterator[str]:
     if spec.scope is not Scope.GLOBAL:
         yield table
         return
-    with new_table(backend, replace(spec, scope=Scope.TEMP, name=None)) as building:
+    part = replace(spec, scope=Scope.TEMP, name=None)
+    with new_table(backend, part, beside=table) as building:
         yield building
         backend.services.engine.command(
             f"RENAME TABLE {quote_identifier(building)} TO {quote_identifier(table)}"
@@ -130,6 +146,7 @@ def create_table(
         If not every row arrived.
     """
     engine = engine_for(backend, spec, 0 if data is None else data.nbytes)
+    backend.services.engine.check_estimate(0 if data is None else data.nbytes)
     with _filling(backend, spec, table) as filled:
         backend.services.engine.command(spec.ddl(filled, engine))
         if data is not None and data.num_rows:

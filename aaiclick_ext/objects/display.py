@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from aaiclick_ext.errors import AaiclickError
+from aaiclick_ext.errors import AaiclickError, StaleRefError
 from aaiclick_ext.objects.leaf import DatabaseTable
 from aaiclick_ext.objects.python_values import to_python
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow as pa
+
+    from aaiclick_ext.objects.backend import Backend
+    from aaiclick_ext.objects.planning import Plan
     from aaiclick_ext.objects.view import View
 
 MAX_CELL = 80
@@ -110,9 +114,9 @@ def preview(view: View) -> Shown:
         dropped = frozenset(names[settings.display_columns :])
         op = ops.DropColumns(op, columns_to_drop=dropped)
     limit = settings.display_rows
-    data, plan = backend.fetch(ir.Table(op), None, limit=limit + 1)
+    data, plan = backend.fetch(ir.Table(op), None, limit=limit + 1, with_objects=True)
     more = data.num_rows > limit
-    columns = to_python(data.slice(0, limit), plan.types)
+    columns = _python_columns(backend, data.slice(0, limit), plan)
     rows = [
         [None if cell is None else cell_text(cell) for cell in row]
         for row in zip(*columns.values(), strict=True)
@@ -121,13 +125,47 @@ def preview(view: View) -> Shown:
     numeric = [schema[name].is_numeric() for name in shown_names]
     return Shown(
         shown_names,
-        [plan.types.get(name, "") for name in shown_names],
+        [
+            "Python object" if name in plan.objects else plan.types.get(name, "")
+            for name in shown_names
+        ],
         numeric,
         rows,
         _total_rows(view, data.num_rows, more=more),
         len(names),
         more,
     )
+
+
+def _python_columns(backend: Backend, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:
+    """Return the values to show: of Python objects their texts, so that one that fails is shown."""
+    columns = to_python(data, plan.types)
+    for name, dtype in plan.objects.items():
+        found: list[Any] = []
+        for value in columns[name]:
+            try:
+                (kept,) = backend.python_objects.resolved({name: [value]}, {name: dtype})[name]
+            except StaleRefError:
+                kept = _Gone()
+            found.append(None if kept is None else object_text(kept))
+        columns[name] = found
+    return columns
+
+
+class _Gone:
+    """Stands for an object that is not here any more."""
+
+    def __repr__(self) -> str:
+        return "<object of a kernel that ended>"
+
+
+def object_text(value: object) -> str:
+    """Return the repr of an object, cut, or what says that it has none."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001  the object is not ours, and the others are shown
+        text = f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
+    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 
 
 def _total_rows(view: View, fetched: int, *, more: bool) -> int | None:

@@ -7,6 +7,7 @@ together), and CREATE … AS with EXCHANGE where the table outgrows Memory.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,16 @@ from aaiclick_ext.objects.creation import (
     new_table,
     with_position,
 )
+from aaiclick_ext.objects.object_columns import refuse_operation
+from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.provenance import numbered_roles
+from aaiclick_ext.objects.session_limits import note_growth
 from aaiclick_ext.objects.values import Columnar, conform, to_columnar
 from aaiclick_ext.schema import POSITION, Shape, TableSchema
+from aaiclick_ext.schema.python_objects import PythonObject, object_columns, objects_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
@@ -40,12 +45,18 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
     backend = target._backend  # noqa: SLF001
     services = backend.services
     table = target.table_name
+    services.sessions.tables.check([table])
     schema = services.schemas.get(table)
     if schema.shape is Shape.SCALAR:
         raise SchemaError("a scalar holds one value; make an array to insert into")
     if not sources:
         return
-    given = [s if isinstance(s, ir.Table) else to_columnar(s) for s in sources]
+    objects = object_columns(schema.ibis)
+    for name, dtype in objects.items():
+        backend.python_objects.check_alive(name, dtype)
+    plain = frozenset(n for n, dtype in objects.items() if isinstance(dtype, PythonObject))
+    keeping = Keeping(columns=plain, is_of_target=True) if objects else None
+    given = [s if isinstance(s, ir.Table) else to_columnar(s, keeping) for s in sources]
     names = [backend.provenance.name_of(s.op()) for s in given if isinstance(s, ir.Table)]
     params = {
         f"source_{number}": f"{source.source}, {source.data.num_rows} rows"
@@ -58,6 +69,7 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
         "params": params,
         "result_schema": schema.types,
     }
+    services.notes.used([table])
     try:
         with services.inserting.lock(table):  # positions and engine are read, then written
             added = _append(backend, table, schema, given)
@@ -73,7 +85,7 @@ def _append(
     """Stage the rows of every source and move them over; return how many."""
     services = backend.services
     spec = TableSpec(schema.types, schema.comments, schema.shape)
-    with new_table(backend, spec) as staging:
+    with new_table(backend, spec, beside=table) as staging:
         _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)}")
         services.schemas.put(staging, replace(schema, rows=0))
         start, engine = _state(backend, table)
@@ -86,16 +98,40 @@ def _append(
                 check_rows(backend, staging, before + source.data.num_rows, target=table)
         added = count_rows(backend, staging)
         services.schemas.set_rows(table, None)  # Ctrl-C may come after the move was done
-        engine = _move(backend, table, staging, schema, engine)
+        with _held_objects(backend, table, staging, schema), services.engine.limited(None):
+            engine = _move(backend, table, staging, schema, engine)
+    note_growth(services, table)
     services.schemas.set_rows(table, start + added, engine)
     return added
+
+
+@contextlib.contextmanager
+def _held_objects(
+    backend: Backend, table: str, staging: str, schema: TableSchema
+) -> Iterator[None]:
+    """Let the target hold the Python objects of the staged rows before they are in it."""
+    store = backend.python_objects
+    store.hold_found(table, schema.ibis, staging)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(AaiclickError):  # then they go with the table
+            store.hold_only_found(table, schema.ibis)
+        raise
 
 
 def _stage_value(
     backend: Backend, columnar: Columnar, staging: str, schema: TableSchema, start: int
 ) -> None:
     """Insert a value's rows, where they fit the target's types without loss."""
-    data = conform(columnar, schema.types, schema.comments)
+    for name, dtype in object_columns(schema.ibis).items():
+        if name in columnar.data.column_names and name not in columnar.objects:
+            refuse_operation(
+                name, "insert", f"They are inside {dtype}; insert a view that has such"
+            )
+    kept = backend.python_objects.keep(staging, columnar)
+    given = replace(columnar, data=kept.data, comments=kept.comments)
+    data = conform(given, schema.types, schema.comments)
     backend.services.engine.insert_arrow(staging, with_position(data, schema.shape, start))
 
 
@@ -116,6 +152,8 @@ def _stage_view(
             f"insert: the target has no column {', '.join(unknown)}; "
             f"it has {', '.join(schema.types)}"
         )
+    for source, target in pairs:
+        _check_objects(plan, source, target, schema)
     selected = [
         f"{_cast(plan, source, schema.types[target])} AS {_q(target)}" for source, target in pairs
     ]
@@ -130,6 +168,18 @@ def _stage_view(
         f"INSERT INTO {_q(staging)} ({', '.join(columns)}) "
         f"SELECT {', '.join(selected)} FROM ({plan.sql}){settings}",
     )
+
+
+def _check_objects(plan: Plan, source: str, target: str, schema: TableSchema) -> None:
+    """Refuse to put Python objects among other values, or the other way."""
+    given = objects_in((), plan.objects[source]) if source in plan.objects else {}
+    wanted = objects_in((), schema.ibis[target])
+    if given != wanted:
+        refuse_operation(
+            source if given else target,
+            "insert",
+            "Both columns, the given and the target's, have to be such, of this kernel",
+        )
 
 
 def _cast(plan: Plan, source: str, wanted: str) -> str:
@@ -173,7 +223,7 @@ def _outgrow_memory(
 ) -> None:
     """Rebuild the table as MergeTree with the staged rows in it, and swap the two."""
     spec = TableSpec(schema.types, schema.comments, schema.shape)
-    with new_table(backend, spec) as built:
+    with new_table(backend, spec, beside=table) as built, backend.services.engine.limited(None):
         _run(backend, spec.ddl(built, MERGE_TREE))
         _run(
             backend,

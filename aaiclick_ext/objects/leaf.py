@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.operations as ops
 
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.owners import owner_of
 from aaiclick_ext.objects.services import Services
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ class DatabaseTable(ops.DatabaseTable):  # type: ignore[misc]
         services = services_of_source(self.source)
         if services is not None and is_owned(self):
             services.check_open()
-            services.worker.claim_for(self, self.name)
+            owner = owner_of(services, self.name)
+            owner.sessions.tables.check([self.name])
+            owner.worker.claim_for(self, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,22 @@ def relations_below(op: ops.Node) -> Iterator[ops.Relation]:
             yield node
         else:
             todo.extend(reversed(inputs_of(node)))
+
+
+def owned_tables(op: ops.Node) -> list[str]:
+    """Return the tables of ours below an operation, those that SQL text names included."""
+    found: dict[str, None] = {}
+    seen: set[int] = set()
+    todo = [op]
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, DatabaseTable) and is_owned(node):
+            found[node.name] = None
+        todo.extend(inputs_of(node))
+    return list(found)
 
 
 def inputs_of(op: ops.Node) -> tuple[ops.Node, ...]:

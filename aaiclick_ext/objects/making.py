@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
@@ -19,13 +20,18 @@ from aaiclick_ext.objects.creation import (
 )
 from aaiclick_ext.objects.leaf import DatabaseTable
 from aaiclick_ext.objects.object import Object, make_object
+from aaiclick_ext.objects.object_columns import refuse_operation
+from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.ordering import POS, positional, shape_of
 from aaiclick_ext.objects.values import Columnar, to_columnar, types_from_schema
 from aaiclick_ext.schema import Shape
 from aaiclick_ext.schema.ibis_types import binary_comment
+from aaiclick_ext.schema.python_objects import object_comments, objects_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    import ibis.expr.datatypes as dt
 
     from aaiclick_ext.engine.type_paths import Path
     from aaiclick_ext.objects.backend import Backend
@@ -34,15 +40,26 @@ if TYPE_CHECKING:
 
 
 def object_from_value(
-    backend: Backend, value: Any, *, scope: Scope = Scope.TEMP, name: str | None = None
+    backend: Backend,
+    value: Any,
+    *,
+    scope: Scope = Scope.TEMP,
+    name: str | None = None,
+    objects: bool | Collection[str] = False,
 ) -> Object:
-    """Make an Object of a Python value. Runs two statements, for a View one."""
+    """Make an Object of a Python value. Runs two statements, for a View one.
+
+    Parameters
+    ----------
+    objects
+        As for `create_object_from_value`.
+    """
     if isinstance(value, ir.Expr):
         raise UnsupportedTypeError(
             "an expression is not a value: x.copy() makes a table of a View, aai.view(expr) "
             "adopts an Ibis table"
         )
-    columnar = to_columnar(value)
+    columnar = to_columnar(value, Keeping.of(objects))
     spec = TableSpec(columnar.types, columnar.comments, columnar.shape, scope, name)
     params = {
         "type": columnar.source,
@@ -61,7 +78,9 @@ def make_from_columnar(
 ) -> Object:
     """Make the table and the Object, and record the operation."""
     with new_table(backend, spec) as table:
-        made = make_object(create_table(backend, spec, columnar.data, table=table))
+        kept = backend.python_objects.keep(table, columnar)
+        spec = replace(spec, comments=kept.comments)
+        made = make_object(create_table(backend, spec, kept.data, table=table))
         backend.services.oplog.record(
             operation,
             result_table=table,
@@ -107,17 +126,24 @@ def copy_view(view: View) -> Object:
 
 def spec_of_plan(plan: Plan, shape: Shape) -> TableSpec:
     """Return what a table of a plan's result is: ClickHouse's types, with Ibis's corrections."""
-    return _spec(plan.types, shape, plan.binary, plan.booleans)
+    return _spec(plan.types, shape, plan.binary, plan.booleans, plan.objects)
 
 
 def _spec(
-    types: Mapping[str, str], shape: Shape, binary: frozenset[Path], booleans: frozenset[Path]
+    types: Mapping[str, str],
+    shape: Shape,
+    binary: frozenset[Path],
+    booleans: frozenset[Path],
+    objects: Mapping[str, dt.DataType],
 ) -> TableSpec:
     comments = {
         name: binary_comment(paths)
         for name in types
         if (paths := [path for path in binary if path[0] == name])
     }
+    for name, dtype in objects.items():
+        lines = [comments[name]] if name in comments else []
+        comments[name] = "\n".join([*lines, *object_comments(name, dtype, types[name])])
     storable = {name: _storable(name, type_, booleans) for name, type_ in types.items()}
     return TableSpec(storable, comments, shape)
 
@@ -145,6 +171,7 @@ def make_from_select(
             leaf, elapsed_s = create_table_as(
                 backend, spec, sql, table=table, size_bytes=size_bytes
             )
+            backend.python_objects.hold_found(table, leaf.schema)
         except Exception as error:
             backend.services.oplog.record(
                 operation,
@@ -207,10 +234,25 @@ def concat(backend: Backend, sources: Sequence[Any]) -> Object:
     types = backend.services.engine.columns_of(sql)
     binary = frozenset().union(*(part.binary for part in parts))
     booleans = frozenset.intersection(*(part.booleans for part in parts))
-    spec = _spec(types, Shape.ARRAY if array else Shape.TABLE, binary, booleans)
+    objects = _common_objects(names, [part.objects for part in parts])
+    spec = _spec(types, Shape.ARRAY if array else Shape.TABLE, binary, booleans, objects)
     inputs = [backend.provenance.name_of(view.op()) for view in views]
     kwargs = {f"source_{number}": name for number, name in enumerate(inputs)}
     return make_from_select(backend, sql, spec, "concat", kwargs)
+
+
+def _common_objects(
+    names: Sequence[str], parts: Sequence[Mapping[str, dt.DataType]]
+) -> dict[str, dt.DataType]:
+    """Return the columns of Python objects of several sources, which have to agree on them."""
+    found: dict[str, dt.DataType] = {}
+    for name in names:
+        places = [objects_in((), part[name]) if name in part else {} for part in parts]
+        if any(place != places[0] for place in places):
+            refuse_operation(name, "concat with a source whose column holds other values")
+        if places[0]:
+            found[name] = parts[0][name]
+    return found
 
 
 def _numbered(op: ops.Relation, number: int) -> ops.Relation:

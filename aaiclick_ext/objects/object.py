@@ -44,6 +44,7 @@ class Object(View):
     @property
     def shape(self) -> tuple[int, ...]:
         """``(rows, columns)``; ``(rows,)`` of an array, ``()`` of a scalar. Runs no query here."""
+        self._backend.services.sessions.tables.check([self.table_name])
         rows = self._backend.services.schemas.get(self.table_name).rows
         rows = len(self) if rows is None else rows
         kind = leaf_shape(self.op())
@@ -61,7 +62,8 @@ class Object(View):
         *sources
             Views, frames, Arrow tables or any value that `create_object_from_value` takes.
             Columns are matched by name. A missing column gets its default: null where it can be
-            null, else ClickHouse's for its type.
+            null, else ClickHouse's for its type. A column of Python objects takes any value, and
+            refers to it.
 
         Returns
         -------
@@ -79,6 +81,28 @@ class Object(View):
 
         insert(self, sources)
         return self
+
+    def share(self, *, expires_s: float = 3600.0) -> str:
+        """Return a token with which one other kernel on this server can claim the table.
+
+        There, ``aai.open_ref(token)`` gives the object. The table then lives until the last of
+        the kernels has let go of it or has ended; until the token is redeemed or has expired it
+        holds the table, too. Runs no query; writes to the SQL registry, which both kernels need
+        to share.
+
+        Parameters
+        ----------
+        expires_s
+            For how long the token can be redeemed, up to 30 days.
+
+        Raises
+        ------
+        ShareError
+            If the engine is embedded, or the object global, which any kernel can open.
+        """
+        from aaiclick_ext.objects.shared import share_object
+
+        return share_object(self, expires_s)
 
     @property
     def _parts(self) -> TableName:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -14,11 +14,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def to_pandas_frame(data: pa.Table, types: Mapping[str, str]) -> pd.DataFrame:
+def to_pandas_frame(
+    data: pa.Table, types: Mapping[str, str], objects: Mapping[str, list[Any]]
+) -> pd.DataFrame:
     """Return a frame with numpy dtypes, and pandas' nullable ones where a column has nulls.
 
     NumPy's integers and booleans have no null: pandas would turn such a column into float64 or
     object, and an Int64 above 2**53 into another number.
+
+    Parameters
+    ----------
+    objects
+        Values of the columns of Python objects, in place of what `data` has of them.
     """
     import pandas as pd
 
@@ -36,9 +43,9 @@ def to_pandas_frame(data: pa.Table, types: Mapping[str, str]) -> pd.DataFrame:
     with_nulls = [
         field.name
         for field, column in zip(data.schema, data.columns, strict=True)
-        if field.type in nullable and column.null_count
+        if field.type in nullable and column.null_count and field.name not in objects
     ]
-    objects = pandas_objects(data, types)
+    objects = pandas_objects(data.drop_columns(list(objects)), types) | dict(objects)
     frame: pd.DataFrame = data.drop_columns([*with_nulls, *objects]).to_pandas()
     for name in with_nulls:
         frame[name] = data.column(name).to_pandas(types_mapper=nullable.get)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
+from aaiclick_ext.objects.leaf import owned_tables
+from aaiclick_ext.objects.object_columns import check_uses
 from aaiclick_ext.objects.ordering import ordered
 from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
 from aaiclick_ext.schema.ibis_types import binary_paths, boolean_paths
+from aaiclick_ext.schema.python_objects import object_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import ibis.expr.datatypes as dt
     import ibis.expr.operations as ops
 
     from aaiclick_ext.engine.type_paths import Path
@@ -36,6 +40,10 @@ class Plan:
         Where, inside which columns, Ibis says binary, and boolean for ClickHouse's UInt8.
     pairs
         Lengths of the arrays that it joins by position.
+    tables
+        Tables of ours that it reads.
+    objects
+        Column to Ibis type, for those that refer to Python objects.
     """
 
     sql: str
@@ -44,6 +52,8 @@ class Plan:
     binary: frozenset[Path]
     booleans: frozenset[Path]
     pairs: tuple[tuple[Length, Length], ...] = ()
+    tables: tuple[str, ...] = ()
+    objects: Mapping[str, dt.DataType] = field(default_factory=dict)
 
 
 class Planner:
@@ -74,20 +84,31 @@ class Planner:
         ------
         LengthError
             If arrays that it joins by position are of different lengths by now.
+        ReleasedError
+            If it reads a table that went with its session.
+        UnsupportedTypeError
+            If it computes with a column of Python objects.
         """
+        sessions = self._backend.services.sessions
+        if sessions.tables.has_released:
+            sessions.tables.check(owned_tables(op))
         if params:
             plan = self._make(op, params)
         else:
             plan = self._cache.get(op, lambda: self._make(op, None))
+        self._backend.services.notes.used(plan.tables)
         for left, right in plan.pairs:
             check_lengths(self._backend, left, right)
         return plan
 
     def _make(self, op: ops.Relation, params: Mapping[Any, Any] | None) -> Plan:
         expression = ordered(op).to_expr()
+        check_uses(expression.op())
         sql = self._backend.compile(expression, params=params)
         types = self._backend.services.engine.columns_of(sql)
         schema = expression.schema()
         binary, booleans = binary_paths(schema), boolean_paths(schema, types)
-        pairs = pairs_in(self._backend, expression.op())
-        return Plan(sql, wrap_fetch(sql, types), types, binary, booleans, pairs)
+        pairs, objects = pairs_in(self._backend, expression.op()), object_columns(schema)
+        fetch_sql = wrap_fetch(sql, types)
+        tables = tuple(owned_tables(expression.op()))
+        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, objects)

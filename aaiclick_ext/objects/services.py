@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from aaiclick_ext.engine import Role
-from aaiclick_ext.errors import ContextError
+from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
+from aaiclick_ext.objects.table_notes import TableNotes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.ids import Snowflake
+    from aaiclick_ext.lifecycle.lease import Lease
+    from aaiclick_ext.lifecycle.refs import RefRegistry
+    from aaiclick_ext.lifecycle.sessions import SessionManager
+    from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
     from aaiclick_ext.schema import SchemaRegistry
     from aaiclick_ext.settings import Settings
+
+
+_CLOCK_SLACK_S = 0.1  # a timer may be early by the clock of the registry
 
 
 class TableLocks:
@@ -50,6 +59,8 @@ class Services:
         Taken while rows are appended to a table.
     holds
         The claims of names, by table.
+    notes
+        Which cell made a table, and when it was last used.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -60,6 +71,9 @@ class Services:
     worker: TableWorker
     oplog: OplogCollector
     registry: Registry
+    lease: Lease
+    sharing: Sharing
+    sessions: SessionManager
     snowflake: Snowflake
     node_id: int
     job_id: int
@@ -67,29 +81,81 @@ class Services:
     names: dict[str, str] = field(default_factory=dict)
     deleted: set[TableName] = field(default_factory=set)
     holds: dict[str, Hold] = field(default_factory=dict)
+    notes: TableNotes = field(default_factory=TableNotes)
     inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
+    _dropped: deque[str] = field(default_factory=deque)
 
     def check_open(self) -> None:
-        """Raise ContextError where the context was closed."""
+        """Raise where this process may not use its tables.
+
+        Runs no query, unless the kernel has been silent for so long that it has to see whether it
+        was taken for dead.
+
+        Raises
+        ------
+        ContextError
+            If the context was closed, or this is a forked child.
+        LeaseLostError
+            If the kernel was taken for dead.
+        """
         if self.closed:
             raise ContextError(
                 "the DataContext of this object was closed and its tables are gone; "
                 "run %load_ext aaiclick_ext (or open a DataContext) and make it again"
             )
 
+        self.lease.verify(self._mortal_tables)
+
+    def _mortal_tables(self) -> list[str]:
+        """Return the tables that go with the kernel."""
+        names = ((table, TableName.parse(table)) for table in self.worker.live_tables())
+        return [table for table, name in names if name and name.scope is not Scope.GLOBAL]
+
+    @property
+    def refs(self) -> RefRegistry:
+        """Where everything is counted that something else holds; the worker counts tables there."""
+        return self.worker.refs
+
     def new_table_name(self, scope: Scope = Scope.TEMP, name: str | None = None) -> TableName:
         """Return a name that no table has had."""
         return TableName(scope, self.node_id, self.job_id, self.snowflake.next(), name)
 
     def drop(self, tables: Sequence[str]) -> None:
-        """Drop tables, wait until their files are gone, and forget their registry rows.
+        """Drop tables and wait until their files are gone; `forget_dropped` ends it.
 
-        Runs one statement on the worker's client. Called by `TableWorker` on its drop thread.
+        What another kernel holds stays, for the last one to drop. Runs one statement on the
+        worker's client. Called by `TableWorker` on its drop thread. A kernel that lost its lease
+        drops nothing: the tables are whoever's who took over.
         """
         from aaiclick_ext.engine import quote_identifier
 
-        names = ", ".join(quote_identifier(table) for table in tables)
-        self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
+        try:
+            self.lease.verify()
+        except LeaseLostError:
+            return
+        tables = self.sessions.tables.still_there(tables, self.worker.is_live)
         self.schemas.forget(tables)
-        self.registry.forget_tables(self.engine.identity, list(tables))
+        self.notes.forget(tables)
+        held = self.sharing.give_up(tables)
+        later = {
+            table: holding.expires_in_s + _CLOCK_SLACK_S
+            for table, holding in held.items()
+            if holding.expires_in_s is not None and not holding.sessions
+        }
+        for table, delay_s in later.items():
+            self.worker.drop_later(table, delay_s)
+        gone = [table for table in tables if table not in held]
+        if gone:
+            names = ", ".join(quote_identifier(table) for table in gone)
+            self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
+            self._dropped.extend(gone)
+        done = [table for table in tables if table not in later]
+        self.sessions.tables.dropped(done, self.worker.is_live)
+
+    def forget_dropped(self) -> None:
+        """Delete the registry rows of the tables that were dropped: one transaction for all."""
+        gone = list(self._dropped)
+        self.registry.forget_tables(self.engine.identity, gone)
+        for _ in gone:
+            self._dropped.popleft()

@@ -14,6 +14,8 @@ import ibis.expr.types as ir
 
 from aaiclick_ext.errors import UnsupportedTypeError
 from aaiclick_ext.objects.leaf import DatabaseTable, services_of_source
+from aaiclick_ext.objects.object_columns import refuse_operation
+from aaiclick_ext.schema.python_objects import PythonObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,14 +66,49 @@ for _name in _OPERATORS:
     setattr(UnsupportedColumn, f"__{_name}__", _refusing(_name))
 
 
+class ObjectColumn(UnsupportedColumn):
+    """A column of Python objects: as above, and equal to another where both are the same object."""
+
+    def __eq__(self, other: object) -> Any:
+        return self._compared(other, "eq")
+
+    def __ne__(self, other: object) -> Any:
+        return self._compared(other, "ne")
+
+    def _compared(self, other: object, name: str) -> Any:
+        value = other if isinstance(other, ir.Value) else _scalar_of(self, other)
+        if not isinstance(value.type(), PythonObject):
+            _refuse(self, name)
+        return getattr(ir.UnknownColumn, f"__{name}__")(self, value)
+
+    __hash__ = ir.UnknownColumn.__hash__
+
+
+def _scalar_of(column: ObjectColumn, value: object) -> ir.Scalar:
+    """Return an object as a scalar to compare with. Runs two statements: it becomes a table."""
+    from aaiclick_ext.objects.backend import backend_of
+    from aaiclick_ext.objects.making import object_from_value
+
+    backend = backend_of(column.op())
+    if value is None or backend is None:
+        remedy = f"Ask for null with x[{column.get_name()!r}].isnull()"
+        refuse_operation(column.get_name(), "a comparison with None", remedy)
+    table = object_from_value(backend, {"value": [value]}, objects=["value"])
+    return ir.Table(table.op()).as_scalar()
+
+
 def adopt_column(column: Any) -> Any:
     """Return a column of unknown type as one whose errors help, any other as it is."""
+    if type(column) is ir.UnknownColumn and isinstance(column.type(), PythonObject):
+        return ObjectColumn(column.op())
     if type(column) is ir.UnknownColumn:
         return UnsupportedColumn(column.op())
     return column
 
 
 def _refuse(column: UnsupportedColumn, operation: str) -> NoReturn:
+    if isinstance(column, ObjectColumn):
+        refuse_operation(column.get_name(), operation)
     type_ = _clickhouse_type(column.op())
     cast = _CASTS.get(type_.split("(")[0], "string")
     name = column.get_name()

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
-from aaiclick_ext.objects.arrow_columns import declare
+from aaiclick_ext.errors import AaiclickError, SchemaError, UnsupportedTypeError
+from aaiclick_ext.objects.arrow_columns import Declared, declare
 from aaiclick_ext.objects.conforming import conform_columns
 from aaiclick_ext.objects.numpy_values import array_of_numpy, columns_of_structured
+from aaiclick_ext.objects.object_values import (
+    HINT,
+    Keeping,
+    has_python_values,
+    python_values,
+)
 from aaiclick_ext.objects.refusal import Refusal
 from aaiclick_ext.objects.schemas import types_from_schema
 from aaiclick_ext.objects.sequences import array_of, check_name, columns_of, is_record
@@ -40,6 +46,8 @@ class Columnar:
         Column to comment, for columns that hold bytes.
     source
         What it was made from, as in ``pandas.DataFrame``.
+    objects
+        Column to values, for columns that are to refer to Python objects; `data` has nulls there.
     """
 
     data: pa.Table
@@ -47,9 +55,10 @@ class Columnar:
     comments: dict[str, str]
     shape: Shape
     source: str
+    objects: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
-def to_columnar(value: Any) -> Columnar:
+def to_columnar(value: Any, keeping: Keeping | None = None) -> Columnar:
     """Return a Python value as columns with a ClickHouse type each.
 
     Runs no query. Numbers of Arrow, NumPy, pandas and polars are not copied.
@@ -58,6 +67,11 @@ def to_columnar(value: Any) -> Columnar:
     list, tuple, range, one-dimensional array or Series is an array: one column, ``value``. Rows
     (dicts, dataclasses, named tuples, in a list or one alone), a dict of lists or of scalars,
     a frame or an Arrow table is a table.
+
+    Parameters
+    ----------
+    keeping
+        Which columns are to be Python objects; None: none, what has no type is refused.
 
     Raises
     ------
@@ -76,8 +90,8 @@ def to_columnar(value: Any) -> Columnar:
     {'a': 'Int64', 'b': 'String'}
     """
     source = _source(value)
-    columns, shape = _columns(value)
-    return _columnar(columns, shape, source)
+    columns, shape = _columns(value, keeping)
+    return _columnar(columns, shape, source, keeping)
 
 
 def conform(
@@ -108,9 +122,11 @@ def conform(
     return conform_columns(columnar.data, target, comments)
 
 
-def _columns(value: Any) -> tuple[Mapping[Any, Any], Shape]:
+def _columns(value: Any, keeping: Keeping | None) -> tuple[Mapping[Any, Any], Shape]:
     """Return a value's columns, not yet Arrow, and its shape."""
-    _refuse_known(value)
+    _refuse_known(value, keeping)
+    if keeping is not None and VALUE in keeping.columns and isinstance(value, (list, tuple)):
+        return {VALUE: value}, Shape.ARRAY
     if _is(value, "pandas", "DataFrame"):
         from aaiclick_ext.objects.pandas_values import columns_of_frame
 
@@ -141,19 +157,24 @@ def _columns(value: Any) -> tuple[Mapping[Any, Any], Shape]:
     return {VALUE: [value]}, Shape.SCALAR
 
 
-def _refuse_known(value: Any) -> None:
+def _refuse_known(value: Any, keeping: Keeping | None) -> None:
     if _is(value, "polars", "LazyFrame"):
         raise UnsupportedTypeError("a polars LazyFrame has no rows yet; use .collect()")
     if _is(value, "ibis.expr.types", "Expr"):
         raise UnsupportedTypeError(
             "an Ibis expression is not a value; use it as a View, or its .to_pyarrow()"
         )
+    if keeping is not None and (keeping.all_refused or VALUE in keeping.columns):
+        return
+    hint = "" if keeping is None or keeping.is_of_target else f"; {HINT}"
     if isinstance(value, Iterator) and not hasattr(value, "__arrow_c_stream__"):
         raise UnsupportedTypeError(
-            f"a {type(value).__name__} can be read only once; make it a list: list(value)"
+            f"a {type(value).__name__} can be read only once; make it a list: list(value){hint}"
         )
     if isinstance(value, type):
-        raise UnsupportedTypeError(f"{value.__name__} is a class, not a value; use an instance")
+        raise UnsupportedTypeError(
+            f"{value.__name__} is a class, not a value; use an instance{hint}"
+        )
 
 
 def _rows(values: list[Any]) -> dict[str, Any]:
@@ -223,13 +244,22 @@ def _is_column(value: Any) -> bool:
     )
 
 
-def _columnar(columns: Mapping[Any, Any], shape: Shape, source: str) -> Columnar:
+def _columnar(
+    columns: Mapping[Any, Any], shape: Shape, source: str, keeping: Keeping | None
+) -> Columnar:
     if not columns:
         raise SchemaError(f"{source}: there are no columns; give at least one")
-    types, comments, data = {}, {}, {}
+    if keeping is not None:
+        keeping.check_names(columns)
+    types, comments, data, objects = {}, {}, {}, {}
     for name, values in columns.items():
         _check_name(name)
-        declared = declare(name, _chunked(name, values))
+        declared = _declared(name, values, keeping)
+        if declared is None:
+            objects[name] = kept = python_values(values)
+            types[name] = _reference_type(kept)
+            data[name] = pa.chunked_array([pa.nulls(len(kept), pa.uint64())])
+            continue
         types[name] = str(declared.type)
         data[name] = declared.data
         if declared.binary:
@@ -238,7 +268,28 @@ def _columnar(columns: Mapping[Any, Any], shape: Shape, source: str) -> Columnar
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise SchemaError(f"columns of unequal lengths: {shown}")
-    return Columnar(pa.table(data), types, comments, shape, source)
+    return Columnar(pa.table(data), types, comments, shape, source, objects)
+
+
+def _reference_type(values: list[Any]) -> str:
+    return "Nullable(UInt64)" if any(value is None for value in values) else "UInt64"
+
+
+def _declared(name: str, values: Any, keeping: Keeping | None) -> Declared | None:
+    """Return a column with its type, or None where it is to be one of Python objects."""
+    if keeping is None:
+        return declare(name, _chunked(name, values))
+    if name in keeping.columns:
+        return None
+    try:
+        return declare(name, _chunked(name, values))
+    except AaiclickError as error:
+        if keeping.takes(values):
+            return None
+        if keeping.is_of_target or not isinstance(error, UnsupportedTypeError):
+            raise
+        hint = f"; {HINT}" if has_python_values(values) else ""
+        raise UnsupportedTypeError(f"{error}{hint}") from error.__cause__
 
 
 def _check_name(name: Any) -> None:

@@ -13,7 +13,6 @@ from ibis.expr.types.joins import Join
 from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
 from aaiclick_ext.objects.backend import Backend, backend_of
 from aaiclick_ext.objects.ordering import shape_of
-from aaiclick_ext.objects.python_values import to_python
 from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.schema import Shape
 
@@ -64,12 +63,13 @@ class View(ir.Table):  # type: ignore[misc]
         -------
         object
             The value itself for a scalar, a list for an array (both whatever `orient` says), a
-            dict or a list of dicts for a table. Nulls are None; integers and decimals are exact.
+            dict or a list of dicts for a table. Nulls are None; integers and decimals are exact;
+            of columns of Python objects, the objects themselves.
         """
         if orient not in ORIENTS:
             raise SchemaError(f"orient is {orient!r}; it can be {' or '.join(ORIENTS)}")
-        table, plan = self._backend.fetch(self, "data")
-        columns = to_python(table, plan.types)
+        table, plan = self._backend.fetch(self, "data", with_objects=True)
+        columns = self._backend.python_columns(table, plan)
         shape = shape_of(self.op())
         if shape is Shape.SCALAR:
             return next(iter(columns.values()))[0] if table.num_rows else None
@@ -104,7 +104,8 @@ class View(ir.Table):  # type: ignore[misc]
         SettingsError
             If the extension is of no format.
         UnsupportedTypeError
-            If the format has no place for a column: lists in CSV, bytes in CSV and JSON.
+            If the format has no place for a column: lists in CSV, bytes in CSV and JSON, Python
+            objects anywhere.
         FileError
             If the file cannot be written.
         """
@@ -127,6 +128,34 @@ class View(ir.Table):  # type: ignore[misc]
     def cache(self) -> Object:
         """Do what `copy` does: Ibis's name for it."""
         return self.copy()
+
+    def sql(self, query: str, /, *, dialect: str | None = None) -> View:
+        """Return a lazy View of a SELECT over this one. Its types are asked for; it does not run.
+
+        Parameters
+        ----------
+        query
+            Names this view as `alias` named it, other tables and objects of ours as `aai.sql`
+            does, and keeps them all.
+        dialect
+            The SQL dialect of the text, where it is not ClickHouse's.
+
+        Raises
+        ------
+        SQLError
+            If the text is not one SELECT, or calls the table function ``Python``.
+
+        Examples
+        --------
+        ::
+
+            flights.alias("f").sql("SELECT * FROM f WHERE dep_delay > 60")
+        """
+        from aaiclick_ext.objects.adoption import sql_over_view
+
+        if dialect is not None:
+            query = self._backend._transpile_sql(query, dialect=dialect)  # noqa: SLF001
+        return sql_over_view(self, query)
 
     # Python's protocols.
 
@@ -177,11 +206,11 @@ class View(ir.Table):  # type: ignore[misc]
             raise UnsupportedTypeError(
                 f"a number needs one cell; this View has {len(self.columns)} columns"
             )
-        table, plan = self._backend.fetch(self, "data", limit=2)
+        table, plan = self._backend.fetch(self, "data", limit=2, with_objects=True)
         if table.num_rows != 1:
             shown = "no row" if table.num_rows == 0 else "more than one row"
             raise UnsupportedTypeError(f"a number needs one cell; this View has {shown}")
-        value = to_python(table, plan.types)[table.column_names[0]][0]
+        value = self._backend.python_columns(table, plan)[table.column_names[0]][0]
         if value is None:
             raise UnsupportedTypeError("a number needs a value; this cell is null")
         return value

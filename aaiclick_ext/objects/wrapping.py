@@ -17,9 +17,8 @@ from ibis.expr.types.groupby import GroupedTable
 from ibis.expr.types.joins import Join
 
 from aaiclick_ext.objects.backend import backend_of
-from aaiclick_ext.objects.leaf import Leaves, SQLStringView, relations_below
+from aaiclick_ext.objects.leaf import relations_below
 from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
-from aaiclick_ext.objects.sql_text import names_in, tokens_of
 from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.objects.view import GroupedView, JoinView, View, make_view
 
@@ -45,7 +44,7 @@ def adopt(result: Any) -> Any:
     if kind is ir.UnknownColumn:
         return adopt_column(result)
     if kind is ir.Table:
-        return make_view(_with_leaves(result.op()))
+        return make_view(result.op())
     if kind is Join:
         return JoinView(result.op(), result._collisions, result._equalities)  # noqa: SLF001
     if kind is GroupedTable:
@@ -56,16 +55,6 @@ def adopt(result: Any) -> Any:
             havings=result.havings,
         )
     return result
-
-
-def _with_leaves(op: ops.Relation) -> ops.Relation:
-    """Return what `Table.sql` gave with a leaf of every other table of ours that its text names."""
-    backend = backend_of(op) if type(op) is ops.SQLStringView else None
-    if backend is None:
-        return op
-    tables = names_in(tokens_of(op.query), backend.services.worker.live_tables())
-    leaves = Leaves(tuple(backend.leaf(table) for table in tables))
-    return SQLStringView(op.parent, op.query, op.schema, leaves)
 
 
 def _wrap(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,8 +89,6 @@ def _record(
     source = self.table if isinstance(self, GroupedTable) else self.op()
     inputs = [provenance.name_of(source)]
     inputs += [provenance.name_of(other) for other in _other_sources((*args, *kwargs.values()))]
-    if isinstance(op, SQLStringView):
-        inputs += [leaf.name for leaf in op.leaves.tables]
     params = dict(_named_arguments(parameters, args, kwargs))
     if isinstance(self, GroupedTable):
         keys = ", ".join(describe_argument(key.to_expr()) for key in self.groupings)
@@ -164,5 +151,7 @@ def _wrap_class(ours: type, base: type, own: frozenset[str]) -> None:
 
 
 _wrap_class(View, ir.Table, frozenset(vars(View)))
-_wrap_class(JoinView, Join, frozenset(vars(View)) - frozenset(vars(Join)) | {"cache", "copy"})
+_wrap_class(
+    JoinView, Join, frozenset(vars(View)) - frozenset(vars(Join)) | {"cache", "copy", "sql"}
+)
 _wrap_class(GroupedView, GroupedTable, frozenset())

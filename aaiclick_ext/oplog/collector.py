@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import logging
 import os
 import queue
 import threading
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import AaiclickError, OplogError
+from aaiclick_ext.logs import logger_of
 from aaiclick_ext.masking import mask_literals
 from aaiclick_ext.oplog.cell import CellRecord
 from aaiclick_ext.oplog.event import OperationEvent, Status
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.oplog.task import Task
     from aaiclick_ext.settings import Settings
 
-logger = logging.getLogger(__name__)
+logger = logger_of("oplog")
 
 _BATCH = 1000
 _REMEMBERED_CELLS = 64
@@ -90,7 +90,7 @@ class OplogCollector:
         self._outside = self._new_cell(None)
         self._cell = self._outside
         self._of_thread = _OfThread()
-        self._cells: OrderedDict[int, CellRecord] = OrderedDict()
+        self._cells: OrderedDict[int | None, CellRecord] = OrderedDict()
         self._writer: int | None = None
         self._writer_left = threading.Condition()
         self._is_ready = False

@@ -5,18 +5,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import logging
 import os
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import OplogError
+from aaiclick_ext.logs import logger_of
 from aaiclick_ext.oplog.event import OperationEvent, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-logger = logging.getLogger(__name__)
+logger = logger_of("oplog")
 
 _VERSION = 1
 

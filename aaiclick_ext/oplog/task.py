@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Task:
     """One execution of a cell, the unit of work that events belong to.
 
     Parameters
     ----------
     task_id
-        A Snowflake.
+        A Snowflake; None until the context in which it runs has a node id.
     cell_id
         As the front end names the cell, or None where it does not.
     execution_count
@@ -21,7 +21,7 @@ class Task:
         The cell's text as typed; it is masked before it is stored.
     """
 
-    task_id: int
+    task_id: int | None = None
     cell_id: str | None = None
     execution_count: int | None = None
     source: str | None = None

@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from aaiclick_ext.errors import RegistryError
-from aaiclick_ext.registry.generation import GENERATION
+from aaiclick_ext.registry.sqlite_file import default_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +20,6 @@ _MASK = "***"
 
 def _quote_all(text: str) -> str:
     return quote(text, safe="")
-
-
-def default_path(state_path: Path) -> Path:
-    """Return the SQLite file of this generation; each generation has its own."""
-    return state_path / f"registry-{GENERATION}.db"
 
 
 def address_of(url: str | None, state_path: Path) -> URL:

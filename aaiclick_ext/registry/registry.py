@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import RegistryError
+from aaiclick_ext.registry import sqlite_file
 from aaiclick_ext.registry.row import TableRow
+from aaiclick_ext.registry.statements import SQLAlchemyStatements, SQLiteStatements
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -16,7 +19,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL, Connection, Engine
 
+    from aaiclick_ext.registry.statements import Statements
+
 _ROWS_PER_STATEMENT = 500
+_COLUMNS = tuple(TableRow.__dataclass_fields__)
+_KEY = ("database_identity", "table_name")
+_NEW = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _KEY)
+_UPSERT = (
+    f"INSERT INTO table_registry ({', '.join(_COLUMNS)}) "
+    f"VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) ON CONFLICT ({', '.join(_KEY)}) "
+    f"DO UPDATE SET {_NEW}"
+)
+_CLOSED = "the registry was closed with its DataContext; open another"
 
 
 class Registry:
@@ -39,6 +53,7 @@ class Registry:
         self._lock = threading.Lock()
         self._opened: tuple[Engine, URL] | None = None
         self._is_closed = False
+        self._is_ready = False  # the default file has the schema of this code
 
     def __repr__(self) -> str:
         from aaiclick_ext.registry.address import address_of, shown
@@ -72,25 +87,27 @@ class Registry:
         """Add the rows of new tables in one transaction."""
         if not rows:
             return
-        with self._transaction() as connection:
-            _upsert(connection, rows)
+        with self.statements() as statements:
+            values = [_values(row) for row in rows]
+            for value in values:
+                value["created_at"] = statements.time(value["created_at"])
+            statements.change_all(_UPSERT, values)
 
     def forget_tables(self, database_identity: str, names: Sequence[str]) -> None:
         """Delete the rows of dropped tables; names without a row are no error."""
-        from sqlalchemy import delete
-
-        from aaiclick_ext.registry.models import TableRecord
-
         if not names:
             return
-        with self._transaction() as connection:
+        with self.statements() as statements:
             for start in range(0, len(names), _ROWS_PER_STATEMENT):
-                part = list(names[start : start + _ROWS_PER_STATEMENT])
-                connection.execute(
-                    delete(TableRecord).where(
-                        TableRecord.database_identity == database_identity,
-                        TableRecord.table_name.in_(part),
-                    )
+                part = {
+                    f"name_{number}": name
+                    for number, name in enumerate(names[start : start + _ROWS_PER_STATEMENT])
+                }
+                statements.change(
+                    "DELETE FROM table_registry WHERE database_identity = :identity "
+                    f"AND table_name IN ({', '.join(f':{key}' for key in part)})",
+                    identity=database_identity,
+                    **part,
                 )
 
     def tables(self, database_identity: str | None = None) -> list[TableRow]:
@@ -104,8 +121,14 @@ class Registry:
         )
         if database_identity is not None:
             query = query.where(TableRecord.database_identity == database_identity)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return [TableRow(**row) for row in connection.execute(query).mappings()]
+
+    def identity(self) -> str:
+        """Return the registry's own id, made once with it. Runs one query."""
+        with self.statements() as statements:
+            ((identity,),) = statements.rows("SELECT uuid FROM registry_info")
+        return str(identity)
 
     def close(self) -> None:
         """Close the connections. Idempotent; the registry cannot be used again."""
@@ -116,7 +139,7 @@ class Registry:
                 self._opened = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Connection]:
         """Open the database if need be, and run one transaction in it."""
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -126,40 +149,65 @@ class Registry:
         try:
             with self._engine(address).begin() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             # The chain is cut: the driver's own error may repeat the URL.
             reason = without_password(str(getattr(error, "orig", None) or error), address)
-            raise RegistryError(
-                f"the registry {shown(address)} cannot be used: {reason}. Check that it can be "
-                "reached and written, or set AAICLICK_SQL_URL to another database."
-            ) from None
+            raise _unusable(shown(address), reason) from None
+
+    @contextmanager
+    def statements(self) -> Iterator[Statements]:
+        """Open the database if need be, and run SQL texts in one transaction.
+
+        In the default file this imports no SQLAlchemy.
+        """
+        if self._url is not None:
+            with self.transaction() as connection:
+                is_file = connection.dialect.name == "sqlite"
+                driver: Any = connection.connection.driver_connection
+                yield SQLiteStatements(driver) if is_file else SQLAlchemyStatements(connection)
+            return
+        path = sqlite_file.default_path(self._state_path)
+        with self._of_file(path) as statements:
+            yield statements
+
+    @contextmanager
+    def _of_file(self, path: Path) -> Iterator[Statements]:
+        if self._is_closed:
+            raise RegistryError(_CLOSED)
+        try:
+            if not self._is_ready:
+                self._make_ready(path)
+            with sqlite_file.transaction(path) as connection:
+                yield SQLiteStatements(connection)
+        except (sqlite3.Error, OSError) as error:
+            raise _unusable(f"sqlite:///{path}", str(error)) from None
+
+    def _make_ready(self, path: Path) -> None:
+        sqlite_file.make_file(path)
+        with sqlite_file.transaction(path) as connection:
+            is_ready = sqlite_file.is_ready(connection)
+        if not is_ready:
+            with self.transaction():  # migrates it, or refuses
+                pass
+        self._is_ready = True
 
     def _engine(self, address: URL) -> Engine:
         from aaiclick_ext.registry.store import open_store
 
         with self._lock:
             if self._is_closed:
-                raise RegistryError("the registry was closed with its DataContext; open another")
+                raise RegistryError(_CLOSED)
             if self._opened is None:
                 self._opened = (open_store(address), address)
             return self._opened[0]
 
 
-def _upsert(connection: Connection, rows: Sequence[TableRow]) -> None:
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    from aaiclick_ext.registry.models import TableRecord
-
-    is_sqlite = connection.dialect.name == "sqlite"
-    insert = sqlite.insert if is_sqlite else postgresql.insert
-    statement = insert(TableRecord)
-    changed = ("job_id", "task_id", "run_id", "created_at")
-    statement = statement.on_conflict_do_update(
-        index_elements=["database_identity", "table_name"],
-        set_={name: statement.excluded[name] for name in changed},
+def _unusable(where: str, reason: str) -> RegistryError:
+    return RegistryError(
+        f"the registry {where} cannot be used: {reason}. Check that it can be reached and written, "
+        "or set AAICLICK_SQL_URL to another database."
     )
-    connection.execute(statement, [_values(row) for row in rows])
 
 
-def _values(row: TableRow) -> dict[str, object]:
+def _values(row: TableRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in TableRow.__dataclass_fields__}

@@ -23,3 +23,5 @@ class TableRow:
     run_id: int
     created_at: dt.datetime
     """In UTC, to the microsecond."""
+    session_id: int | None = None
+    """The session inside the kernel that made it; None where that is the kernel's own."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,12 @@ from aaiclick_ext.errors import RegistryError
 from aaiclick_ext.registry.address import shown
 from aaiclick_ext.registry.generation import GENERATION, HEAD_REVISION, VERSION_TABLE
 from aaiclick_ext.registry.models import RegistryInfo
+from aaiclick_ext.registry.sqlite_file import BUSY_TIMEOUT_S, make_file, prepare
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
-_BUSY_TIMEOUT_S = 30.0
-_WAL_PATIENCE_S = 10.0
+_CONNECT_TIMEOUT_S = 10
 _LOCK_KEY = 0x6161_6963_6C69_636B
 """The PostgreSQL advisory lock under which one process migrates: ``aaiclick`` in ASCII."""
 
@@ -45,7 +44,9 @@ def open_store(address: URL) -> Engine:
                 "a registry in PostgreSQL needs the psycopg driver: "
                 "pip install 'aaiclick-ext[postgres]'"
             )
-        engine = create_engine(address, pool_pre_ping=True)
+        is_set = "connect_timeout" in address.query
+        patience = {} if is_set else {"connect_timeout": _CONNECT_TIMEOUT_S}
+        engine = create_engine(address, pool_pre_ping=True, connect_args=patience)
     try:
         _bring_up_to_date(engine, address)
     except BaseException:
@@ -56,11 +57,9 @@ def open_store(address: URL) -> Engine:
 
 def _open_sqlite(address: URL) -> Engine:
     path = Path(str(address.database)).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        path.touch(mode=0o600)
+    make_file(path)
     engine = create_engine(
-        address.set(database=str(path)), connect_args={"timeout": _BUSY_TIMEOUT_S}
+        address.set(database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_S}
     )
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
@@ -68,20 +67,8 @@ def _open_sqlite(address: URL) -> Engine:
 
 
 def _prepare_connection(connection: Any, _record: object) -> None:
-    """Let readers and one writer go on side by side, and wait instead of failing."""
     connection.isolation_level = None  # transactions are begun below, not by the driver
-    deadline = time.monotonic() + _WAL_PATIENCE_S
-    while True:
-        try:
-            # SQLite does not wait for a lock here, whatever the timeout.
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except connection.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    prepare(connection)
 
 
 def _begin(connection: Connection) -> None:

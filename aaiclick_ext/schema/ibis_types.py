@@ -12,6 +12,7 @@ import ibis.expr.schema as sch
 from aaiclick_ext.engine.arrow_leaves import arrow_zone
 from aaiclick_ext.engine.type_paths import below
 from aaiclick_ext.engine.type_tree import ChType, parse
+from aaiclick_ext.schema.python_objects import PythonObject, object_paths
 from aaiclick_ext.schema.shape import BINARY_COMMENT
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def ibis_schema(types: Mapping[str, str], comments: Mapping[str, str] | None = N
     Parameters
     ----------
     comments
-        Column to comment; one made by `binary_comment` makes its Strings binary.
+        Column to comment; one made by `binary_comment` makes its Strings binary, one made by
+        `object_comment` its UInt64s references to Python objects.
 
     Examples
     --------
@@ -89,7 +91,9 @@ def ibis_schema(types: Mapping[str, str], comments: Mapping[str, str] | None = N
 def ibis_type(text: str, comment: str = "") -> dt.DataType:
     """Return one ClickHouse type as an Ibis type."""
     paths = frozenset(path[1:] for path in comment_paths("", comment))
-    return _type(parse(text), paths)
+    kernels = {path[1:]: kernel for path, kernel in object_paths("", comment).items()}
+    found = _type(parse(text), paths)
+    return _with_objects(found, (), kernels) if kernels else found
 
 
 def binary_comment(paths: Iterable[Path]) -> str:
@@ -111,15 +115,15 @@ def binary_comment(paths: Iterable[Path]) -> str:
 
 def comment_paths(column: str, comment: str) -> frozenset[Path]:
     """Return the paths that a column's comment says hold bytes; none for a comment not ours."""
-    if comment == BINARY_COMMENT:
-        return frozenset({(column,)})
-    prefix, _, steps = comment.partition(" ")
-    if prefix != BINARY_COMMENT:
-        return frozenset()
-    try:
-        return frozenset((column, *path) for path in json.loads(steps))
-    except (TypeError, ValueError):
-        return frozenset()
+    found: set[Path] = set()
+    for line in comment.splitlines():
+        prefix, _, steps = line.partition(" ")
+        if prefix == BINARY_COMMENT:
+            try:
+                found |= {(column, *path) for path in (json.loads(steps) if steps else [()])}
+            except (TypeError, ValueError):
+                continue  # not ours
+    return frozenset(found)
 
 
 def binary_paths(schema: sch.Schema) -> frozenset[Path]:
@@ -163,6 +167,23 @@ def _walk(path: Path, dtype: dt.DataType) -> Iterator[tuple[Path, dt.DataType]]:
             yield from _walk((*path, name), inner)
     else:
         yield path, dtype
+
+
+def _with_objects(dtype: dt.DataType, at: Path, kernels: Mapping[Path, str]) -> dt.DataType:
+    """Return a type with its integers at some paths as references to Python objects."""
+    if at in kernels and dtype.is_integer():
+        return PythonObject(kernel=kernels[at], nullable=dtype.nullable)
+    if dtype.is_array():
+        return dtype.copy(value_type=_with_objects(dtype.value_type, (*at, "[]"), kernels))
+    if dtype.is_map():
+        return dtype.copy(
+            key_type=_with_objects(dtype.key_type, (*at, "key"), kernels),
+            value_type=_with_objects(dtype.value_type, (*at, "value"), kernels),
+        )
+    if dtype.is_struct():
+        inner = {name: _with_objects(of, (*at, name), kernels) for name, of in dtype.items()}
+        return dt.Struct(inner, nullable=dtype.nullable)
+    return dtype
 
 
 def _type(type_: ChType, binary: frozenset[Path]) -> dt.DataType:

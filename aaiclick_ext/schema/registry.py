@@ -133,7 +133,7 @@ class SchemaRegistry:
         visible = [c for c in columns if c.default_kind not in ("MATERIALIZED", "EPHEMERAL")]
         ours = any(c.name == POSITION and c.default_kind == "MATERIALIZED" for c in columns)
         shape = Shape.ARRAY if ours else Shape.TABLE
-        if comment == SCALAR_COMMENT:
+        if comment.startswith(SCALAR_COMMENT):  # more may have been added
             shape = Shape.SCALAR
         return TableSchema(
             types={c.name: c.type for c in visible if c.default_kind != "ALIAS"},

@@ -13,6 +13,9 @@ SCALAR_COMMENT = "aaiclick:scalar"
 BINARY_COMMENT = "aaiclick:binary"
 """Comment of a String column that holds bytes; ClickHouse has one type for both."""
 
+OBJECT_COMMENT = "aaiclick:object"
+"""Comment of a UInt64 column that refers to Python objects, with the kernel they live in."""
+
 
 class Shape(Enum):
     """What a value is once it is a table.

@@ -1,4 +1,4 @@
-"""What a browser shows: the lineage picture, live and static, and its tree for terminals.
+"""What a browser shows, live and static, and what a terminal prints: lineage, and tables.
 
 Nothing is imported until it is asked for: a terminal that prints a tree loads neither ipywidgets
 nor Graphviz.
@@ -10,26 +10,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aaiclick_ext.widgets.kernel_table import kernels_html, kernels_text
     from aaiclick_ext.widgets.lineage import LineageWidget, close_all, lineage_bundle
     from aaiclick_ext.widgets.picture import lineage_dot, lineage_svg
+    from aaiclick_ext.widgets.table_list import size_text, tables_text
+    from aaiclick_ext.widgets.tables import TablesWidget, close_tables, tables_bundle
     from aaiclick_ext.widgets.tree import lineage_tree
 
 __all__ = [
     "LineageWidget",
+    "TablesWidget",
     "close_all",
+    "close_tables",
+    "kernels_html",
+    "kernels_text",
     "lineage_bundle",
     "lineage_dot",
     "lineage_svg",
     "lineage_tree",
+    "size_text",
+    "tables_bundle",
+    "tables_text",
 ]
 
 _HOME = {
     "LineageWidget": "lineage",
+    "TablesWidget": "tables",
     "close_all": "lineage",
+    "close_tables": "tables",
+    "kernels_html": "kernel_table",
+    "kernels_text": "kernel_table",
     "lineage_bundle": "lineage",
     "lineage_dot": "picture",
     "lineage_svg": "picture",
     "lineage_tree": "tree",
+    "size_text": "table_list",
+    "tables_bundle": "tables",
+    "tables_text": "table_list",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import anywidget
 import traitlets
 
 from aaiclick_ext.errors import PictureError
+from aaiclick_ext.logs import logger_of
 from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.picture import describe, drawn_edges, lineage_svg
 from aaiclick_ext.widgets.tree import lineage_tree
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.oplog import OplogGraph
 
-_log = logging.getLogger(__name__)
+_log = logger_of("widgets")
 _STATIC = Path(__file__).parent / "static"
 _LOGGED_COLUMNS = 200
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -64,6 +65,22 @@ class Ours(TableContestant):
 
     def fetch(self) -> Task:
         return self.facts.to_pyarrow
+
+    def make_many(self, count: int) -> list[aai.Object]:
+        """Return so many small objects; untimed."""
+        made = [aai.create_object_from_value([1, 2, 3]) for _ in range(count)]
+        self.settle()
+        return made
+
+    def drop_many(self, made: list[aai.Object]) -> float:
+        """Delete objects, all that reach them; return the seconds until their tables are gone."""
+        worker = self.context.backend.services.worker
+        started = time.perf_counter()
+        made.clear()
+        worker.flush(60)
+        elapsed_s = time.perf_counter() - started
+        self.settle()
+        return elapsed_s
 
     def settle(self) -> None:
         self.context.flush(timeout_s=60)

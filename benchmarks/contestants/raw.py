@@ -6,6 +6,7 @@ what the library adds and nothing else.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, ClassVar
 
 import clickhouse_connect
@@ -78,6 +79,24 @@ class Raw(TableContestant):
 
     def fetch(self) -> Task:
         return self._fetch(f"SELECT * FROM {self.facts}")
+
+    def make_many(self, count: int) -> list[str]:
+        """Return the names of so many tables like those of `Ours.make_many`; untimed."""
+        names = [f"raw_{number}" for number in range(count)]
+        for name in names:
+            self.client.command(
+                f"CREATE TABLE {name} (value Int64, _row UInt64 MATERIALIZED "
+                "rowNumberInAllBlocks()) ENGINE = Memory"
+            )
+            self.client.insert(name, [[1], [2], [3]], column_names=["value"])
+        return names
+
+    def drop_many(self, names: list[str], batch: int) -> float:
+        """Drop tables, so many in a statement; return the seconds."""
+        started = time.perf_counter()
+        for start in range(0, len(names), batch):
+            self.client.command(f"DROP TABLE {', '.join(names[start : start + batch])} SYNC")
+        return time.perf_counter() - started
 
     def settle(self) -> None:
         names = self.client.query("SELECT name FROM system.tables WHERE name LIKE 'raw_%'")

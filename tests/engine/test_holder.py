@@ -1,15 +1,13 @@
-"""Who holds a directory, and which scratch directories nobody holds."""
+"""Who holds a directory."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import time
 
 import pytest
 
 from aaiclick_ext.engine.holder import holder_of, is_held
-from aaiclick_ext.engine.scratch import make_scratch, sweep_scratch
 
 
 @pytest.fixture
@@ -58,25 +56,3 @@ def test_a_holder_that_cannot_be_seen(status, pid):
 
 def test_a_status_that_says_nothing(status):
     assert str(holder_of(status("\xff garbage"))) == "another process"
-
-
-def test_the_sweep_takes_only_what_nobody_holds(tmp_path):
-    names = ("held", "dead", "young", "opening", "forgotten")
-    paths = {name: make_scratch(tmp_path) for name in names}
-    long_ago = time.time() - 100_000
-    for name in ("held", "dead", "young"):
-        (paths[name] / "status").write_text("PID: 1\n")
-        (paths[name] / "data").mkdir()
-    for name in ("held", "dead"):
-        os.utime(paths[name] / "status", (long_ago, long_ago))
-    os.utime(paths["forgotten"], (long_ago, long_ago))
-    (tmp_path / "mine").mkdir()
-    with (paths["held"] / "status").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        gone = sweep_scratch(tmp_path)
-    assert sorted(gone) == sorted([paths["dead"], paths["forgotten"]])
-    assert {path for path in paths.values() if path.exists()} == {
-        paths["held"], paths["young"], paths["opening"]
-    }  # fmt: skip
-    assert (tmp_path / "mine").exists()
-    assert (paths["held"].stat().st_mode & 0o077) == 0

@@ -178,21 +178,6 @@ def test_one_directory_at_a_time(script, tmp_path):
     assert lines[2:] == ["[(0,)]", "[(7,)]"] * 3 + ["True", "['MainThread']"]
 
 
-def test_the_scratch_of_a_killed_process_is_swept(script, tmp_path):
-    run = script("engine = opened(); say(engine.identity[7:]); time.sleep(60)")
-    left = run.line()
-    run.process.kill()
-    run.end()
-    status, out, _ = script(f"""
-        os.utime({left!r} + "/status", (0, 0))
-        opened()
-        say(os.listdir(FOLDER / "scratch"))
-    """).end()
-    assert status == 0
-    assert len(eval(out)) == 1
-    assert left.rpartition("/")[2] not in out
-
-
 def test_opening_does_not_move_the_process(script):
     """chdb changes the working directory while it loads; a cell must not see that."""
     status, out, _ = script("""

@@ -23,71 +23,7 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 90.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-PROBE = '''
-"""What a test asks a kernel about itself, without touching the user's names."""
-import gc, os, threading
-
-
-def tables():
-    """Tables of ours that exist, once everything queued is done."""
-    import aaiclick_ext as aai
-
-    context = aai.context()
-    context.flush(timeout_s=30)
-    found = context.engine.query_rows(
-        "SELECT name FROM system.tables WHERE database = currentDatabase()"
-    )
-    return sorted(name for (name,) in found if name.startswith('aai_'))
-
-
-def threads():
-    return sorted(t.name for t in threading.enumerate())
-
-
-def native_threads():
-    import psutil
-
-    return psutil.Process().num_threads()
-
-
-def fds():
-    """Open descriptors, without those through which ClickHouse's pool threads count their work."""
-    if not os.path.isdir("/proc/self/fd"):
-        return 0
-    targets = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
-    return len([target for target in targets if "/task/" not in target])
-
-
-def registrations():
-    """Everything that an extension can leave in a shell."""
-    ip = get_ipython()
-    manager = ip.magics_manager
-    formatters = {**ip.display_formatter.formatters}
-    formatters["bundle"] = ip.display_formatter.mimebundle_formatter
-    return {
-        "events": {name: len(found) for name, found in ip.events.callbacks.items()},
-        "line": sorted(manager.magics["line"]),
-        "cell": sorted(manager.magics["cell"]),
-        "user_magics": sorted(vars(manager.user_magics)),
-        "configurables": sorted(type(c).__name__ for c in ip.configurables),
-        "formatters": {
-            name: sorted(map(str, [*f.type_printers, *f.deferred_printers]))
-            for name, f in formatters.items()
-        },
-        "matchers": len(ip.Completer.custom_matchers),
-    }
-
-
-def log(columns="*", where="1"):
-    """Rows of the operation log."""
-    import aaiclick_ext as aai
-
-    context = aai.context()
-    context.flush(timeout_s=30)
-    return context.engine.query_rows(
-        f"SELECT {columns} FROM operation_log WHERE {where} ORDER BY created_at, id"
-    )
-'''
+PROBE = Path(__file__).with_name("kernel_probe.py")
 
 
 @dataclass(frozen=True)
@@ -129,7 +65,7 @@ class Kernel:
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self.directory = directory
-        (directory / "kernel_probe.py").write_text(PROBE)
+        (directory / "kernel_probe.py").write_text(PROBE.read_text())
         self._environment = kernel_environment(directory) | environment
         self.manager = KernelManager(kernel_name="python3", transport="tcp")
         self.manager.start_kernel(
@@ -174,6 +110,14 @@ class Kernel:
             message["metadata"]["cellId"] = cell_id
         self.client.shell_channel.send(message)
         return str(message["header"]["msg_id"])
+
+    def begin(self, code: str) -> str:
+        """Start a cell and wait until it runs: an interrupt before that would be ipykernel's."""
+        request = self.start(f"print('running', flush=True)\n{code}")
+        deadline = time.monotonic() + TIMEOUT_S
+        while self._next(deadline, request)["msg_type"] != "stream":
+            pass
+        return request
 
     def finish(
         self, request: str, timeout_s: float = TIMEOUT_S, *, reply_may_be_lost: bool = False
@@ -229,6 +173,11 @@ class Kernel:
     def tables(self) -> list[str]:
         """Return the tables of ours that exist."""
         found: list[str] = self.value("probe.tables()")
+        return found
+
+    def accounts(self) -> dict[str, int]:
+        """Return the claims of each table of ours; all who count them must agree."""
+        found: dict[str, int] = self.value("__import__('kernel_probe').accounts()")
         return found
 
     def load(self) -> None:
@@ -348,17 +297,53 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         pass
 
 
+def _make_clean(kernel: Kernel) -> None:
+    kernel.check("%reset -f\n%reset -f out")
+    kernel.check("import aaiclick_ext as aai, kernel_probe as probe, gc, time\nNone")
+
+
 @pytest.fixture
-def kernel(shared_kernel: Kernel) -> Iterator[Kernel]:
+def kernel(shared_kernel: Kernel) -> Kernel:
     """The module's kernel, with no variables, output history or tables of another test."""
-    shared_kernel.check("%reset -f\n%reset -f out")
-    shared_kernel.check("import aaiclick_ext as aai, kernel_probe as probe, gc, time\nNone")
+    _make_clean(shared_kernel)
     assert shared_kernel.tables() == []
     return shared_kernel
 
 
 @pytest.fixture
+def used_kernel(shared_kernel: Kernel) -> Iterator[Kernel]:
+    """The module's kernel, with variables of other tests but no tables: quicker than `kernel`."""
+    shared_kernel.check("import aaiclick_ext as aai, kernel_probe as probe\nimport copy, gc, ibis")
+    yield shared_kernel
+    if shared_kernel.value("__import__('kernel_probe').tables()"):
+        _make_clean(shared_kernel)
+
+
+@pytest.fixture
+def owns(used_kernel: Kernel) -> Callable[..., None]:
+    """Check that a place owns what is put there: ``owns(hold, reach, let_go)``.
+
+    `hold` puts the table of the variable ``x``, whose column ``a`` adds up to 6, somewhere, and
+    ``x`` is deleted; `reach` is an expression that finds it there; after `let_go` there is none.
+    """
+    kernel = used_kernel
+
+    def check(hold: str, reach: str, let_go: str) -> None:
+        kernel.check("x = aai.create_object_from_value({'a': [1, 2, 3]})")
+        kernel.check(hold)
+        kernel.check("if 'x' in globals(): del x")
+        assert len(kernel.accounts()) == 1
+        for _ in range(2):
+            assert kernel.value(f"probe.total({reach})") == 6
+        assert len(kernel.accounts()) == 1
+        kernel.check(let_go)
+        assert kernel.accounts() == {}
+
+    return check
+
+
+@pytest.fixture
 def clean_environment(tmp_path: Path) -> dict[str, str]:
     """Return an environment for a terminal of its own; `kernel_probe` can be imported in it."""
-    (tmp_path / "kernel_probe.py").write_text(PROBE)
+    (tmp_path / "kernel_probe.py").write_text(PROBE.read_text())
     return kernel_environment(tmp_path)

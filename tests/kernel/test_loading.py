@@ -223,12 +223,14 @@ def test_ten_reloads_leave_threads_and_descriptors_as_they_were(start_kernel):
     kernel.check("%reload_ext aaiclick_ext")
     kernel.check(use)
     kernel.check("import gc; gc.collect()")
+    kernel.check(reaped := "assert aai.context()._opened.reaping.wait(60)")  # a thread that ends
     fds, native = kernel.value("(probe.fds(), probe.native_threads())")
     threads = kernel.value("probe.threads()")
     for _ in range(10):
         kernel.check("%reload_ext aaiclick_ext")
         kernel.check(use)
     kernel.check("gc.collect()")
+    kernel.check(reaped)
     fds_after, native_after = kernel.value("(probe.fds(), probe.native_threads())")
     assert kernel.value("probe.threads()") == threads
     assert fds_after <= fds + 5

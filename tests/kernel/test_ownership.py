@@ -259,3 +259,18 @@ def test_hundreds_of_objects_at_once(kernel):
     assert len(kernel.tables()) == 200
     kernel.check("del many")
     assert kernel.tables() == []
+
+
+def test_what_a_cell_registered_and_nobody_claimed_goes_with_it(kernel):
+    kernel.check(
+        "from aaiclick_ext.lifecycle import RefKind\n"
+        "services, freed = aai.context().backend.services, []\n"
+        "def register(name):\n"
+        "    cell = services.oplog.current_task.task_id\n"
+        "    return services.refs.register(RefKind.OBJECT, name, cell=cell, freed=freed.append)\n"
+        "register('unclaimed'); kept = register('kept'); services.refs.claim(kept, 'me')\n"
+        "services.worker.flush(); assert not freed"
+    )
+    assert kernel.value("services.worker.flush() and freed") == ["unclaimed"]
+    kernel.check("services.refs.release(kept, 'me')")
+    assert kernel.value("services.worker.flush() and freed") == ["unclaimed", "kept"]

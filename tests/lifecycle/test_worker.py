@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 import time
 
@@ -12,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaiclick_ext.errors import DroppedTableError
-from aaiclick_ext.lifecycle import TableWorker
+from aaiclick_ext.lifecycle import Claim, RefKind, RefRegistry, TableWorker
+from aaiclick_ext.lifecycle.ref_counts import RefCounts
+from tests.lifecycle.interrupting import code_of, interrupt_at
 
 
 class Dropped:
@@ -49,8 +50,8 @@ class Owner:
 class Worker(TableWorker):
     """A worker whose claims are made and given back by the table's name."""
 
-    def __init__(self, drop, record) -> None:
-        super().__init__(drop, record)
+    def __init__(self, drop, record, **options) -> None:
+        super().__init__(drop, record, **options)
         self.owners: dict[str, list] = {}
 
     def register(self, table, row=None) -> None:
@@ -65,7 +66,7 @@ class Worker(TableWorker):
         if self.owners.get(table):
             self.owners[table].pop()
         else:
-            self._release(table, -1)
+            self._release(Claim(-1))
 
 
 @pytest.fixture
@@ -212,47 +213,31 @@ def test_a_hold_is_given_back_once(worker, dropped):
     assert dropped.names == ["t"]
 
 
-def test_ctrl_c_between_any_two_steps_of_a_claim_loses_nothing(dropped):
-    """An exception is raised before every line of `claim_for` and `hold` in turn."""
+def test_ctrl_c_anywhere_in_a_claim_leaves_neither_a_leak_nor_an_early_drop(dropped):
     worker = Worker(dropped, dropped.record)
     worker.register("kept")
-    codes = {TableWorker.claim_for.__code__, TableWorker.hold.__code__}
+    names = ("hold", "claim_for", "_known", "_claim", "_release_at_end", "_release")
+    code = {getattr(TableWorker, name).__code__ for name in names}
+    code |= code_of(RefRegistry, RefCounts)
 
-    def attempt(stop_at):
-        lines = 0
-
-        def trace(frame, event, _):
-            nonlocal lines
-            if frame.f_code not in codes:
-                return None
-            if event == "line":
-                lines += 1
-                if lines == stop_at:
-                    raise KeyboardInterrupt
-            return trace
-
+    def claim_twice():
         owner = Owner()
-        sys.settrace(trace)
-        try:
-            worker.claim_for(owner, "kept")
-            hold = worker.hold(f"held{stop_at}")
-            del hold
-        finally:
-            sys.settrace(None)
+        worker.claim_for(owner, "kept")
+        worker.hold(f"held{place}")
 
-    for stop_at in range(1, 40):
-        try:
-            attempt(stop_at)
-        except KeyboardInterrupt:
-            continue
-        break
-    assert stop_at > 5
-    worker.flush()
+    place = 1
+    while interrupt_at(place, code, claim_twice):
+        place += 1
+        worker.flush()
+        assert worker.live_tables() == {"kept"}
+        assert len(worker.claims_of("kept")) == 1
+        assert len(worker.refs.refs()) == 1
+    assert place > 30
     assert "kept" not in dropped.names
     worker.release("kept")
     worker.flush()
     assert "kept" in dropped.names
-    assert worker.live_tables() <= {f"held{n}" for n in range(40)}
+    assert worker.refs.refs() == ()
     worker.close()
 
 
@@ -297,11 +282,13 @@ def test_threads_making_cycles_under_forced_collections(worker, dropped):
             errors.append(error)
 
     threads = [threading.Thread(target=churn) for _ in range(5)]
+    gc.freeze()  # what is there already need not be looked at 150 times
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     gc.collect()
+    gc.unfreeze()
     assert not errors
     worker.flush()
     assert dropped.names == []
@@ -342,3 +329,146 @@ def test_flush_returns_after_what_was_queued_before(worker, dropped):
     started = time.monotonic()
     assert worker.flush()
     assert time.monotonic() - started < 5
+
+
+def test_claims_are_those_of_the_registry(worker, dropped):
+    hold = worker.hold("t", who="name best")
+    owner = Owner()
+    worker.claim_for(owner, "t")
+    worker.flush()
+    ref = worker.ref_of("t")
+    assert (ref.kind, worker.refs.payload(ref), worker.refs.count(ref)) == ("table", "t", 2)
+    assert [str(claim) for claim in worker.claims_of("t")] == ["name best", "claim 2"]
+    assert worker.refs.holders(ref) == worker.claims_of("t")
+    del owner
+    hold.release()
+    worker.flush()
+    assert dropped.names == ["t"]
+    assert worker.claims_of("t") == ()
+    with pytest.raises(DroppedTableError):
+        worker.ref_of("t")
+    assert worker.refs.refs() == ()
+
+
+def test_what_holds_a_table_keeps_it_and_lets_it_go_in_cascade(worker, dropped):
+    refs = worker.refs
+    hold = worker.hold("t")
+    view = refs.register(RefKind.VIEW, "v", holds=[worker.ref_of("t")], cell="cell 1")
+    refs.claim(view, "test")
+    hold.release()
+    worker.flush()
+    assert worker.claims_of("t") == (view,)
+    refs.release(view, "test")
+    refs.sweep()  # not the worker's: it leaves tables to the worker
+    assert dropped.names == []
+    worker.end_cell("another")
+    worker.flush()
+    assert dropped.names == ["t"]
+
+
+def test_a_table_holds_other_refs_until_it_is_dropped(worker, dropped):
+    refs, gone = worker.refs, []
+    hold = worker.hold("t")
+    inner = worker.hold("inner")
+    held = [refs.register(RefKind.OBJECT, n, freed=gone.append) for n in range(3)]
+    refs.exchange(worker.ref_of("t"), [*held, worker.ref_of("inner")])
+    inner.release()
+    worker.flush()
+    assert (dropped.names, gone) == ([], [])
+    hold.release()
+    worker.flush()
+    assert (dropped.names, gone) == (["t", "inner"], [0, 1, 2])
+
+
+def test_a_claim_cancels_the_fall_of_a_table_that_something_else_held(worker, dropped):
+    refs = worker.refs
+    hold = worker.hold("t")
+    view = refs.register(RefKind.VIEW, "v", holds=[worker.ref_of("t")])
+    refs.claim(view, "test")
+    hold.release()
+    worker.flush()
+    owner = Owner()
+    dropped.hold.clear()
+    worker.hold("other", "row")  # the worker thread waits while it records this
+    time.sleep(0.05)
+    refs.release(view, "test")
+    worker.claim_for(owner, "t")
+    dropped.hold.set()
+    worker.flush()
+    assert not refs.is_live(view)
+    assert "t" not in dropped.names
+    assert worker.is_live("t")
+
+
+def test_the_end_of_a_cell_frees_what_nobody_claimed(worker):
+    gone = []
+    refs = worker.refs
+    refs.register(RefKind.OBJECT, "mine", cell=1, freed=gone.append)
+    refs.register(RefKind.OBJECT, "another's", cell=2, freed=gone.append)
+    refs.register(RefKind.OBJECT, "outside", freed=gone.append)
+    worker.end_cell(1)
+    assert eventually(lambda: gone == ["mine"])
+    worker.flush()
+    assert gone == ["mine", "outside"]
+    worker.close()
+    assert gone == ["mine", "outside", "another's"]
+
+
+def eventually(holds) -> bool:
+    deadline = time.monotonic() + 10
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return holds()
+
+
+def test_a_payload_that_waits_for_the_worker_in_its_finalizer_stops_nothing(worker, dropped):
+    """It is let go of in the worker's thread, which cannot wait for itself."""
+    flushed = []
+
+    class Payload:
+        def __del__(self):
+            flushed.append(worker.flush())
+            worker.hold("made in a finalizer").release()
+
+    refs = worker.refs
+    refs.register(RefKind.OBJECT, Payload(), cell=1)
+    worker.end_cell(1)
+    assert eventually(lambda: flushed)
+    assert flushed == [False]
+    assert worker.flush()
+    assert worker.flush()
+    assert dropped.names == ["made in a finalizer"]
+
+
+def test_what_was_dropped_is_forgotten_at_once_and_before_a_flush_ends(dropped):
+    forgotten = []
+    worker = Worker(dropped, dropped.record, forget=lambda: forgotten.append(len(dropped.names)))
+    dropped.gate.clear()
+    for number in range(300):
+        worker.register(f"t{number}")
+        worker.release(f"t{number}")
+    time.sleep(0.05)
+    dropped.gate.set()
+    assert worker.flush()
+    assert forgotten[-1] == 300
+    assert len(forgotten) < len(dropped.batches)
+    worker.close()
+
+
+def test_rows_that_cannot_be_forgotten_are_tried_again(dropped, caplog):
+    tries = []
+
+    def forget():
+        tries.append(len(dropped.names))
+        if len(tries) == 1:
+            raise OSError("disk full")
+
+    worker = Worker(dropped, dropped.record, forget=forget)
+    worker.register("t")
+    worker.release("t")
+    worker.flush()
+    worker.flush()
+    worker.flush()
+    assert tries == [1, 1]
+    assert "could not be deleted" in caplog.text
+    worker.close()

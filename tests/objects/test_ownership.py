@@ -7,12 +7,14 @@ import gc
 import pickle
 import queue
 import threading
+from pathlib import Path
 
 import ibis
 import pytest
 
 from aaiclick_ext.context import DataContext
 from aaiclick_ext.errors import ContextError, DroppedTableError
+from aaiclick_ext.lifecycle import RefKind
 
 
 @pytest.fixture
@@ -216,3 +218,32 @@ def test_registry_has_one_row_per_living_table(ctx, tables):
     del x
     tables()
     assert name not in {row.table_name for row in registry.tables(ctx.engine.identity)}
+
+
+def test_many_deleted_at_once_leave_no_table_row_or_byte(tmp_path):
+    from aaiclick_ext.settings import Settings
+
+    settings = Settings(state_dir=tmp_path, memory_table_bytes=0)  # each on disk
+    with DataContext(settings=settings) as context:
+        made = [context.create_object_from_value({"a": [n, n + 1]}) for n in range(60)]
+        view = made[7].filter(made[7].a > 7)
+        names, kept = {each.table_name for each in made}, made[7].table_name
+        context.flush()
+        engine, services = context.engine, context._opened.services
+        paths = {
+            name: [Path(path) for path in data]
+            for name, data in engine.query_rows(
+                "SELECT name, data_paths FROM system.tables "
+                "WHERE database = currentDatabase() AND name IN {names:Array(String)}",
+                {"names": list(names)},
+            )
+        }
+        assert len(paths) == 60
+        assert all(path.exists() for path in paths[kept])
+        made.clear()
+        context.flush()
+        left = {name for name, data in paths.items() if any(path.exists() for path in data)}
+        assert left == {kept}
+        assert {row.table_name for row in services.registry.tables(engine.identity)} == {kept}
+        assert len(services.refs.refs(RefKind.TABLE)) == 1
+        assert view.data() == {"a": [8]}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+import uuid
 
 import pytest
-from sqlalchemy.engine import make_url
+from sqlalchemy import create_engine, text
 
 from aaiclick_ext.errors import RegistryError
 from aaiclick_ext.registry import Registry, TableRow
-from aaiclick_ext.registry.address import default_path
+from aaiclick_ext.registry.address import address_of, default_path
 from aaiclick_ext.registry.generation import VERSION_TABLE
 from aaiclick_ext.registry.models import Base
 from aaiclick_ext.registry.store import _alembic_config, open_store
@@ -23,10 +23,26 @@ WHEN = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=dt.UTC)
 
 
 @pytest.fixture
-def registry(tmp_path):
-    registry = Registry(None, tmp_path / "state")
+def registry(registry_url, tmp_path):
+    registry = Registry(registry_url, tmp_path / "state")
     yield registry
     registry.close()
+
+
+def change(url, statement, **parameters):
+    """Run a statement in a registry from outside."""
+    engine = create_engine(address_of(url, None))
+    with engine.begin() as connection:
+        connection.execute(text(statement), parameters)
+    engine.dispose()
+
+
+def found(url, query):
+    engine = create_engine(address_of(url, None))
+    with engine.begin() as connection:
+        rows = connection.execute(text(query)).all()
+    engine.dispose()
+    return [tuple(row) for row in rows]
 
 
 def row(name, identity="chdb:///a", **changes):
@@ -91,6 +107,14 @@ def test_forgetting_takes_the_named_rows_of_one_database(registry):
     registry.record_tables([])
 
 
+def test_the_identity_stays(registry, registry_url, tmp_path):
+    other = Registry(registry_url, tmp_path)
+    identity = other.identity()
+    other.close()
+    assert uuid.UUID(identity).version == 4
+    assert registry.identity() == identity
+
+
 def test_names_are_values_and_no_sql(registry):
     hostile = "x'; DROP TABLE table_registry; --"
     registry.record_tables([row(hostile)])
@@ -98,20 +122,22 @@ def test_names_are_values_and_no_sql(registry):
     assert registry.tables() == []
 
 
-def test_rows_outlive_the_registry_that_wrote_them(tmp_path):
-    first = Registry(None, tmp_path)
+def test_rows_outlive_the_registry_that_wrote_them(registry_url, tmp_path):
+    first = Registry(registry_url, tmp_path)
     first.record_tables([row("a")])
     first.close()
     first.close()
-    second = Registry(None, tmp_path)
+    second = Registry(registry_url, tmp_path)
     assert second.tables() == [row("a")]
     second.close()
     with pytest.raises(RegistryError, match="closed"):
         second.tables()
 
 
-def test_the_file_is_private(registry, tmp_path):
+def test_the_file_is_private(tmp_path):
+    registry = Registry(None, tmp_path / "state")
     registry.tables()
+    registry.close()
     path = default_path(tmp_path / "state")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -144,9 +170,9 @@ OPEN_AT_ONCE = """
 import datetime, pathlib, sys, time
 from aaiclick_ext.registry import Registry
 import aaiclick_ext.registry.store
-directory, name, start = pathlib.Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+url, name, start = sys.argv[1], sys.argv[2], float(sys.argv[3])
 time.sleep(max(0, start - time.time()))
-registry = Registry(None, directory)
+registry = Registry(url, pathlib.Path())
 for number in range(5):
     registry.record_table(f"{name}-{number}", "x", job_id=1, task_id=None, run_id=1,
                           created_at=datetime.datetime.now(datetime.UTC))
@@ -154,11 +180,11 @@ registry.close()
 """
 
 
-def test_processes_may_open_a_new_registry_at_once(tmp_path):
+def test_processes_may_open_a_new_registry_at_once(registry_url, tmp_path):
     start = str(dt.datetime.now().timestamp() + 1.5)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", OPEN_AT_ONCE, str(tmp_path), str(number), start],
+            [sys.executable, "-c", OPEN_AT_ONCE, registry_url, str(number), start],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -166,16 +192,16 @@ def test_processes_may_open_a_new_registry_at_once(tmp_path):
     ]
     errors = [process.communicate(timeout=60)[1] for process in processes]
     assert errors == [""] * 6
-    registry = Registry(None, tmp_path)
+    registry = Registry(registry_url, tmp_path)
     assert len(registry.tables("x")) == 6 * 5
     registry.close()
 
 
-def test_migrations_make_the_schema_of_the_models(tmp_path):
+def test_migrations_make_the_schema_of_the_models(registry_url):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    engine = open_store(make_url(f"sqlite:///{tmp_path}/r.db"))
+    engine = open_store(address_of(registry_url, None))
     with engine.begin() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(context, Base.metadata) == []
@@ -190,18 +216,40 @@ def test_the_named_head_is_the_newest_migration():
     assert ScriptDirectory.from_config(_alembic_config()).get_heads() == [HEAD_REVISION]
 
 
-def test_migrations_go_down_and_up_again(tmp_path):
+def test_migrations_go_down_and_up_again(registry_url, tmp_path):
     from alembic import command
 
-    engine = open_store(make_url(f"sqlite:///{tmp_path}/r.db"))
+    engine = open_store(address_of(registry_url, None))
     with engine.begin() as connection:
         command.downgrade(_alembic_config(connection), "base")
     with engine.begin() as connection:
         command.upgrade(_alembic_config(connection), "head")
     engine.dispose()
-    registry = Registry(f"sqlite:///{tmp_path}/r.db", tmp_path)
+    registry = Registry(registry_url, tmp_path)
     assert registry.tables() == []
     registry.close()
+
+
+def test_a_registry_of_the_first_revision_keeps_its_rows_and_gets_an_identity(
+    registry_url, tmp_path
+):
+    from alembic import command
+
+    engine = open_store(address_of(registry_url, None))
+    with engine.begin() as connection:
+        command.downgrade(_alembic_config(connection), "0001")
+    engine.dispose()
+    zone = "+00:00" if registry_url.startswith("postgresql") else ""
+    change(
+        registry_url,
+        "INSERT INTO table_registry VALUES ('chdb:///a', 'a', 1, 2, 3, :at)",
+        at=f"2026-01-02 03:04:05.678901{zone}",
+    )
+    registry = Registry(registry_url, tmp_path)
+    assert registry.tables() == [row("a")]
+    registry.close()
+    ((identity,),) = found(registry_url, "SELECT uuid FROM registry_info")
+    assert uuid.UUID(identity).version == 4
 
 
 @pytest.mark.parametrize(
@@ -212,20 +260,17 @@ def test_migrations_go_down_and_up_again(tmp_path):
         (f"UPDATE {VERSION_TABLE} SET version_num = '9999'", "newer version.*9999.*upgrade"),
     ],
 )
-def test_another_generation_or_a_newer_revision_is_refused_and_left(tmp_path, statement, said):
-    first = Registry(None, tmp_path)
+def test_another_generation_or_a_newer_revision_is_refused_and_left(
+    registry_url, tmp_path, statement, said
+):
+    first = Registry(registry_url, tmp_path)
     first.tables()
     first.close()
-    path = default_path(tmp_path)
-    with sqlite3.connect(path) as connection:
-        connection.execute(statement)
-    connection.close()
-    registry = Registry(None, tmp_path)
+    change(registry_url, statement)
+    registry = Registry(registry_url, tmp_path)
     with pytest.raises(RegistryError, match=f"(?s){said}.*AAICLICK_SQL_URL"):
         registry.record_tables([row("a")])
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT count(*) FROM table_registry").fetchone() == (0,)
-    connection.close()
+    assert found(registry_url, "SELECT count(*) FROM table_registry") == [(0,)]
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):

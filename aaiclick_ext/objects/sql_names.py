@@ -1,0 +1,87 @@
+"""From a SELECT given as text to what it owns: a leaf of every table of ours that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aaiclick_ext.engine import quote_identifier
+from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.leaf import Leaves
+from aaiclick_ext.objects.owners import tables_in_reach
+from aaiclick_ext.objects.sql_text import check_select, names_in, without_semicolon
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from aaiclick_ext.objects.backend import Backend
+    from aaiclick_ext.objects.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class OwningText:
+    """A SELECT and the leaves of the tables that it names.
+
+    Attributes
+    ----------
+    text
+        With named objects as common table expressions.
+    """
+
+    text: str
+    leaves: Leaves
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of the tables."""
+        return [leaf.name for leaf in self.leaves.tables]
+
+
+def owning_text(
+    backend: Backend, catalog: Catalog, query: str, *, meant: Collection[str] = ()
+) -> OwningText:
+    """Claim what a text names. Runs one query, for the names of objects.
+
+    Parameters
+    ----------
+    meant
+        Names that the text has for something else.
+
+    Raises
+    ------
+    SQLError
+        If the text is not one SELECT, or calls the table function ``Python``.
+    """
+    services = backend.services
+    services.check_open()
+    tokens = check_select(query)
+    text = without_semicolon(query, tokens)
+    objects = [name for name in names_in(tokens, catalog.names()) if name not in meant]
+    named = {name: catalog.open(name).op() for name in objects}
+    if named:
+        text = _with_objects(text, {name: leaf.name for name, leaf in named.items()})
+    claimed = {leaf.name: leaf for leaf in named.values()}
+    for table in names_in(tokens, tables_in_reach(services)):
+        if table not in claimed and TableName.parse(table) is not None:
+            claimed[table] = backend.leaf(table)
+    return OwningText(text, Leaves(tuple(claimed.values())))
+
+
+def names_tables_of_ours(backend: Backend, query: str, *, meant: Collection[str]) -> list[str]:
+    """Return the tables of ours that a SELECT names besides what it is `meant` to."""
+    found = names_in(check_select(query), tables_in_reach(backend.services))
+    return [table for table in found if table not in meant]
+
+
+def _with_objects(text: str, tables: Mapping[str, str]) -> str:
+    """Return the text with named objects as tables that it can name.
+
+    As common table expressions, so that ClickHouse decides where a name means the table: a column,
+    an alias or a table of the text's own may have the same one. Inside a subquery, because Ibis
+    moves those of the outermost query to where others of the same name may be.
+    """
+    expressions = ", ".join(
+        f"{quote_identifier(name)} AS (SELECT * FROM {quote_identifier(table)})"
+        for name, table in tables.items()
+    )
+    return f"SELECT * FROM (WITH {expressions} SELECT * FROM (\n{text}\n))"

@@ -1,0 +1,89 @@
+"""The methods of a `DataContext` that show tables, what keeps them, and other kernels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import ibis.expr.types as ir
+
+    from aaiclick_ext.lifecycle.kernel_list import KernelInfo
+    from aaiclick_ext.lifecycle.roots import Namer
+    from aaiclick_ext.objects import TableInfo, Why
+    from aaiclick_ext.opening import Opened
+
+
+class Seeing(ABC):
+    """What `DataContext` can tell about its tables and about other kernels."""
+
+    roots: Callable[[], Mapping[int, Namer]]
+
+    @property
+    @abstractmethod
+    def _opened(self) -> Opened:
+        """The parts of the context; waits until it is open."""
+
+    def tables(self) -> list[TableInfo]:
+        """Return the tables that this kernel keeps, the oldest first, and what keeps each.
+
+        Runs one query, and looks at every object of the process, which takes 0.1 to 1 s.
+        """
+        opened = self._opened  # waits for what is imported below
+        from aaiclick_ext.objects.tables import list_tables
+
+        return list_tables(opened.backend, self.roots())
+
+    def live_tables(self) -> frozenset[str]:
+        """Return the names of the tables that this kernel keeps. Runs no query."""
+        return self._opened.services.worker.live_tables()
+
+    def kernels(self) -> list[KernelInfo]:
+        """Return the kernels of the registry, alive and dead, oldest first, with what they hold.
+
+        Runs one query and reads the registry. What dead kernels left goes in the background after a
+        context opened.
+        """
+        services = self._opened.services  # waits for what is imported below
+        from aaiclick_ext.lifecycle.kernel_list import list_kernels
+        from aaiclick_ext.lifecycle.leftovers import tables_of
+
+        return list_kernels(
+            services.registry,
+            tables_of(services.engine),
+            job_id=services.job_id,
+            grace_s=services.settings.lease_grace_s,
+        )
+
+    def why(self, what: ir.Expr | str) -> Why:
+        """Return what keeps the tables of an expression, or of an object's or a table's name.
+
+        The answer shows itself as text and as HTML: each chain of references from a name that you
+        know down to the table, with the one command that lets go of it. Runs no query, or one for
+        a name. Looks at every object of the process, which takes 0.1 to 1 s; changes none and
+        keeps none.
+
+        Raises
+        ------
+        UnknownObjectError
+            If there is no object and no table of that name.
+        UnsupportedTypeError
+            If the value has no table of ours below it.
+        """
+        return self.why_tables(self.tables_below(what))
+
+    def why_tables(self, tables: Sequence[str]) -> Why:
+        """Return what keeps some tables, given by their names in ClickHouse. See `why`."""
+        opened = self._opened  # waits for what is imported below
+        from aaiclick_ext.objects.why import why
+
+        return why(opened.backend, tables, self.roots())
+
+    def tables_below(self, what: Any) -> tuple[str, ...]:
+        """Return the tables of ours below an expression, or of an object's or a table's name."""
+        opened = self._opened  # waits for what is imported below
+        from aaiclick_ext.objects.why import tables_of
+
+        return tables_of(opened.backend, opened.catalog, what)

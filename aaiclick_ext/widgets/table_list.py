@@ -1,0 +1,173 @@
+"""What is said of a kernel's tables, as rows of cells: for a terminal, a page and the widget."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aaiclick_ext.widgets.untrusted import display_width, shortened, visible
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from aaiclick_ext.objects import TableInfo
+
+COLUMNS = (
+    "held by", "rows", "bytes", "cell", "age", "last use", "scope", "claims", "table",
+)  # fmt: skip
+NUMERIC = (False, True, True, True, True, True, False, True, False)
+MAX_HOLDERS = 3
+"""Holders of one table that are named; that there are more is said."""
+
+_HOLDER_COLUMNS = 60
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+_STYLE = """<style>
+.aaiclick-tables {overflow-x: auto; max-width: 100%;}
+.aaiclick-tables table.aaiclick-list {border-collapse: collapse;
+  font-variant-numeric: tabular-nums;
+  color: var(--jp-ui-font-color1, inherit);}
+.aaiclick-tables table.aaiclick-list th,
+.aaiclick-tables table.aaiclick-list td {padding: 2px 10px; text-align: left;
+  border: 0; border-bottom: 1px solid var(--jp-border-color2, rgba(128, 128, 128, .35));}
+.aaiclick-tables table.aaiclick-list .aaiclick-number {text-align: right; white-space: nowrap;}
+</style>"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell.
+
+    Attributes
+    ----------
+    text
+        What is shown; safe to show, and no markup.
+    order
+        What it sorts by; None sorts last.
+    """
+
+    text: str
+    order: float | str | None
+
+
+def table_rows(infos: Sequence[TableInfo], now: dt.datetime) -> list[list[Cell]]:
+    """Return a row of cells for each table, in the order of `COLUMNS`."""
+    return [_row(info, now) for info in infos]
+
+
+def summary(infos: Sequence[TableInfo]) -> str:
+    """Return one line: how many tables there are, and how large they are together.
+
+    Examples
+    --------
+    >>> summary([])
+    'This kernel keeps no table.'
+    """
+    if not infos:
+        return "This kernel keeps no table."
+    count = "1 table" if len(infos) == 1 else f"{len(infos):,} tables"
+    return f"{count}, {size_text(sum(info.bytes or 0 for info in infos))}"
+
+
+def tables_text(infos: Sequence[TableInfo], now: dt.datetime) -> str:
+    """Return tables as an aligned table of plain text."""
+    if not infos:
+        return summary(infos)
+    rows = [list(COLUMNS), *([cell.text for cell in row] for row in table_rows(infos, now))]
+    widths = [max(display_width(row[place]) for row in rows) for place in range(len(COLUMNS))]
+    lines = [_line(row, widths) for row in rows]
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([lines[0], rule, *lines[1:], f"({summary(infos)})"])
+
+
+def tables_html(infos: Sequence[TableInfo], now: dt.datetime) -> str:
+    """Return tables as a static HTML table."""
+    if not infos:
+        return f'<p class="aaiclick-tables">{html.escape(summary(infos))}</p>'
+    kinds = [' class="aaiclick-number"' if numeric else "" for numeric in NUMERIC]
+    head = "".join(
+        f'<th scope="col"{kind}>{title}</th>' for title, kind in zip(COLUMNS, kinds, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{kind}>{html.escape(cell.text)}</td>"
+            for cell, kind in zip(row, kinds, strict=True)
+        )
+        + "</tr>"
+        for row in table_rows(infos, now)
+    )
+    return (
+        f'{_STYLE}<div class="aaiclick-tables"><table class="aaiclick-list">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(summary(infos))}</p></div>"
+    )
+
+
+def size_text(size: int | None) -> str:
+    """Return a number of bytes as a person reads it.
+
+    Examples
+    --------
+    >>> size_text(512), size_text(1_234_567), size_text(None)
+    ('512 B', '1.2 MB', '')
+    """
+    if size is None:
+        return ""
+    amount, unit = float(size), 0
+    while amount >= 999.95 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    return f"{size} B" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
+
+
+def age_text(age: dt.timedelta) -> str:
+    """Return how long something is ago.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> age_text(dt.timedelta(seconds=75)), age_text(dt.timedelta(days=3, hours=5))
+    ('1 min', '3 d')
+    """
+    seconds = max(int(age.total_seconds()), 0)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _row(info: TableInfo, now: dt.datetime) -> list[Cell]:
+    holders = _holders(info)
+    age, unused = now - info.made_at, None if info.last_used is None else now - info.last_used
+    return [
+        Cell(holders, holders.casefold()),
+        Cell("" if info.rows is None else f"{info.rows:,}", info.rows),
+        Cell(size_text(info.bytes), info.bytes),
+        Cell("" if info.cell is None else f"[{info.cell}]", info.cell),
+        Cell(age_text(age), age.total_seconds()),
+        Cell(
+            "" if unused is None else age_text(unused),
+            None if unused is None else unused.total_seconds(),
+        ),
+        Cell(str(info.scope), str(info.scope)),
+        Cell(f"{info.claims:,}", info.claims),
+        Cell(visible(info.table_name), info.table_name),
+    ]
+
+
+def _holders(info: TableInfo) -> str:
+    names = [shortened(visible(holder), _HOLDER_COLUMNS) for holder in info.holders]
+    names = [name.removeprefix("variable ") for name in names]
+    if not names:
+        return "nothing that can be named"
+    more = len(names) - MAX_HOLDERS
+    return "; ".join(names[:MAX_HOLDERS]) + (f"; {more} more" if more > 0 else "")
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = []
+    for text, width, numeric in zip(row, widths, NUMERIC, strict=True):
+        space = " " * (width - display_width(text))
+        padded.append(space + text if numeric else text + space)
+    return "  ".join(padded).rstrip()

@@ -1,0 +1,143 @@
+"""``aaiclick-ext`` from a shell."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from aaiclick_ext import cli
+from tests.lifecycle.processes import Process
+
+ROOT = Path(__file__).parents[1]
+LEAVES = """
+    context = DataContext({url!r}, settings=settings())
+    held = [context.create_object_from_value([number]) for number in range(3)]
+    context.create_object_from_value({{"a": [1]}}, name="best")
+    context.flush()
+    say(held[0].table_name)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """The URL of an embedded database that is kept."""
+    return f"chdb://{tmp_path}/db"
+
+
+@pytest.fixture
+def leave(tmp_path):
+    """Start a kernel that makes tables and waits; return it and the name of one."""
+    running = []
+
+    def leave(url):
+        running.append(Process(LEAVES.format(url=url), tmp_path, None))
+        return running[-1], running[-1].line()
+
+    yield leave
+    for process in running:
+        process.close()
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Return a function that runs the program: exit code, output, errors."""
+
+    def shell(*arguments, url):
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "AAICLICK_CH_URL": url,
+            "AAICLICK_STATE_DIR": str(tmp_path / "state"),
+            "AAICLICK_SCRATCH_DIR": str(tmp_path / "scratch"),
+        }
+        code = "import sys; from aaiclick_ext.cli import main; sys.exit(main())"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    return shell
+
+
+def test_reaping_a_kept_database(shell, leave, kept):
+    process, table = leave(kept)
+    code, out, err = shell("sessions", url=kept)
+    assert (code, err) == (0, "")
+    assert "(1 alive)" in out
+    code, out, err = shell("reap", url=kept)  # the kernel itself has it open
+    assert (code, out) == (1, "")
+    assert err.startswith("aaiclick-ext: The database ")
+    assert f"is held by process {process.pid}" in err
+    process.kill()
+    code, out, err = shell("sessions", url=kept)
+    assert "(1 dead)" in out
+    for _ in range(2):  # a dry run changes nothing
+        code, out, err = shell("reap", "--dry-run", url=kept)
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        assert lines[0].startswith(f"would be removed from {kept}: 3 tables, ")
+        assert any(line.startswith(f"  {table}  ") for line in lines[1:4])
+        assert "kept there: 0 tables, 0 B" in lines
+        assert "dead kernels in the registry: 1" in lines
+        assert f"process {process.pid} of user " in lines[-1]
+    code, out, err = shell("reap", url=kept)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].startswith(f"removed from {kept}: 3 tables, ")
+    assert "dead kernels removed from the registry: 1" in out
+    code, out, err = shell("reap", url=kept)
+    assert (code, out.splitlines()[0]) == (0, f"removed from {kept}: 0 tables, 0 B")
+    assert "(no kernels)" in shell("sessions", url=kept)[1]
+
+
+def test_reaping_scratch_directories(shell, leave, tmp_path):
+    process, _ = leave("chdb://")
+    live, _ = leave("chdb://")
+    (left,) = [path for path in (tmp_path / "scratch").iterdir() if f"-{process.pid}-" in path.name]
+    assert "scratch directories that would be removed: 0" in shell(
+        "reap", "--dry-run", url="chdb://"
+    )[1]  # fmt: skip
+    process.kill()
+    code, out, err = shell("reap", "--dry-run", url="chdb://")
+    assert (code, err) == (0, "")
+    assert f"  {left}  its process is dead" in out.splitlines()
+    assert "scratch directories kept: 1" in out
+    code, out, err = shell("reap", url="chdb://")
+    assert (code, err) == (0, "")
+    assert f"  {left}" in out.splitlines()
+    assert "dead kernels removed from the registry: 1" in out
+    assert [f"-{live.pid}-" in path.name for path in (tmp_path / "scratch").iterdir()] == [True]
+
+
+def test_a_server_that_cannot_be_reached(shell):
+    code, out, err = shell("reap", url="clickhouse://me:s3cret@127.0.0.1:1/default")
+    assert (code, out) == (1, "")
+    assert err.startswith("aaiclick-ext: ClickHouse at clickhouse://me:***@127.0.0.1:1/default ")
+    assert "s3cret" not in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["eat"], ["reap", "--all"]])
+def test_asked_wrongly(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: aaiclick-ext" in capsys.readouterr().err
+
+
+def test_help_says_what_the_exit_codes_mean(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    assert "Exit codes: 0 it was done" in capsys.readouterr().out
+
+
+def test_the_program_is_installed_under_its_name():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts["aaiclick-ext"].partition(":")
+    assert (module, getattr(cli, function)) == (cli.__name__, cli.main)
