@@ -285,7 +285,7 @@ class DataContext(ObjectMaking, Seeing):
         >>> with DataContext() as ctx:
         ...     with ctx.session(tags=["scratch"]) as s:
         ...         big = ctx.create_object_from_value(range(1000))
-        ...         top = s.keep(big.filter(big > 996).copy())
+        ...         top = s.keep(big.filter(big.value > 996).copy())
         ...     top.data()
         [997, 998, 999]
         """

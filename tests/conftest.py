@@ -42,8 +42,8 @@ def engine(settings: Settings):
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory):
-    """The URL of a ClickHouse server: `tests/gateway.py` in a process of its own."""
+def server_address(tmp_path_factory: pytest.TempPathFactory):
+    """The URL, without a database, of a server: `tests/gateway.py` in a process of its own."""
     command = [sys.executable, str(Path(__file__).with_name("gateway.py"))]
     folder = tmp_path_factory.mktemp("server")
     with subprocess.Popen(
@@ -51,9 +51,20 @@ def server_url(tmp_path_factory: pytest.TempPathFactory):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as server:  # fmt: skip
         port = int(server.stdout.readline())
-        yield f"clickhouse://alice:{quote('s3cret/@w:rd', safe='')}@127.0.0.1:{port}/default"
+        yield f"clickhouse://alice:{quote('s3cret/@w:rd', safe='')}@127.0.0.1:{port}"
         server.stdin.close()
         server.wait(60)
+
+
+@pytest.fixture(scope="module")
+def server_url(server_address: str, settings: Settings):
+    """The URL of a database on a server; kernels with other registries use others."""
+    name = f"tests_{uuid.uuid4().hex}"
+    engine = Engine(ClickHouseCreds.from_url(f"{server_address}/default"), settings)
+    engine.command(f"CREATE DATABASE {name}")
+    yield f"{server_address}/{name}"
+    engine.command(f"DROP DATABASE {name} SYNC")
+    engine.close()
 
 
 @pytest.fixture(scope="session")

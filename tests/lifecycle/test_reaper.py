@@ -31,13 +31,13 @@ LEAVES = """
 
 
 @pytest.fixture
-def server(server_url, settings):
+def server(server_address, settings):
     """A database of its own on a server, and a way to look into it."""
     name = f"reaped_{uuid.uuid4().hex}"
-    engine = Engine(ClickHouseCreds.from_url(server_url), settings)
+    engine = Engine(ClickHouseCreds.from_url(f"{server_address}/default"), settings)
     engine.command(f"CREATE DATABASE {name}")
     engine.close()
-    url = f"{server_url.rpartition('/')[0]}/{name}"
+    url = f"{server_address}/{name}"
     engine = Engine(ClickHouseCreds.from_url(url), settings)
     engine.url = url
     yield engine
