@@ -7,8 +7,8 @@ import sys
 import types
 import weakref
 from collections import deque
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,15 +80,24 @@ def reaches_table(
 def _referents(value: object) -> Iterable[Any]:
     if is_instance(value, (*_OPAQUE, *weakref.ProxyTypes)):
         return ()
+    try:
+        return _held_by(value)
+    except RuntimeError:  # another thread changed it meanwhile
+        return gc.get_referents(value)  # looks in one go, but at all of it
+
+
+def _held_by(value: object) -> Iterable[Any]:
+    """List what a value holds, without calling methods that its own class may have."""
     if isinstance(value, dict):
         if "__builtins__" in value and "__name__" in value:
             return ()  # the globals of a module, or the user's
-        return chain(islice(value.values(), _MAX_ITEMS), islice(value, _MAX_ITEMS))
-    if isinstance(value, _CONTAINERS):
-        return islice(value, _MAX_ITEMS)
+        return [*islice(dict.values(value), _MAX_ITEMS), *islice(dict.keys(value), _MAX_ITEMS)]
+    for kind in _CONTAINERS:
+        if isinstance(value, kind):
+            return list(islice(kind.__iter__(cast("Any", value)), _MAX_ITEMS))
     if isinstance(value, types.FunctionType):
         cells = value.__closure__ or ()
-        return chain(value.__defaults__ or (), _contents(cells))
+        return [*(value.__defaults__ or ()), *_contents(cells)]
     return gc.get_referents(value)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
+import threading
 import time
+from collections import deque
 
 import ibis
 import pytest
@@ -85,6 +88,45 @@ def test_a_cycle_ends(table):
     cycle = [1]
     cycle.append(cycle)
     assert reaches_table(cycle) is False
+
+
+@pytest.fixture
+def eager_threads():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_other_threads_may_change_what_is_looked_at(table):
+    queue = deque([number] for number in range(200))
+    index = {(number,): [number] for number in range(200)}
+    ended = threading.Event()
+
+    def change():
+        for number in itertools.count(200):
+            if ended.is_set():
+                return
+            queue.append([queue.popleft()])
+            index[number,] = [index.pop((number - 200,))]
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(60):
+            assert reaches_table([queue, index]) is not True
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_container_of_another_class_is_not_asked(table):
+    class Angry(list):
+        def __iter__(self):
+            raise AssertionError("asked")
+
+    assert reaches_table(Angry([table]))
 
 
 def test_the_budget_bounds_the_work(table):
