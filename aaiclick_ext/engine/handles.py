@@ -24,7 +24,7 @@ CLOSED = "This DataContext was closed; open another to go on."
 
 
 class Role(Enum):
-    """Who runs a statement; each role has a handle of its own.
+    """Who runs a statement; each role has a handle of its own, and more where that is busy.
 
     A drop waits for the readers of its table, a log insert must not wait for a query, and a KILL
     must wait for nobody.
@@ -39,9 +39,9 @@ class Role(Enum):
 class Handles:
     """Opens, lends and closes handles.
 
-    The main thread has one; other threads, and streams, take an idle one or open one more (a few
-    milliseconds and about 1 MB), so that no statement of a user waits for another's. Up to eight
-    idle ones are kept.
+    The main thread has one, as has each other role; further threads, and streams, take an idle one
+    or open one more (a few milliseconds and about 1 MB), so that no statement waits for another's.
+    Up to eight idle ones are kept.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Handles:
         self._tag = tag
         self._closed = False
         self._idle: deque[Handle] = deque()
-        self._lent: set[Handle] = set()
+        self._lent: dict[Handle, Role] = {}
         self._own = {
             role: kind(
                 connect_killer if role is Role.KILLER else connect, f"{tag}-{role.name.lower()}"
@@ -79,15 +79,15 @@ class Handles:
         ContextError
             If the handles are closed.
         """
-        return self._lend(self._pick(role))
+        return self._lend(self._pick(role), role)
 
     def take_extra(self) -> Handle:
-        """Lend a handle that is no role's own, for something that lasts; `give_back` returns it."""
-        return self._lend(self._pick_extra())
+        """Lend a user a handle for something that lasts; `give_back` returns it."""
+        return self._lend(self._pick_extra(), Role.USER)
 
     def give_back(self, handle: Handle) -> None:
         """Return a lent handle."""
-        self._lent.discard(handle)
+        del self._lent[handle]
         handle.lock.release()
         if handle in self._own.values():
             return
@@ -98,8 +98,7 @@ class Handles:
 
     def of_users(self) -> list[Handle]:
         """Return the handles on which users run something: not the worker's, not the log's."""
-        keep = {self._own[role] for role in (Role.WORKER, Role.LOG)}
-        return [handle for handle in list(self._lent) if handle not in keep]
+        return [handle for handle, role in self._lent.copy().items() if role is Role.USER]
 
     def user_conditions(self) -> list[str]:
         """Return SQL conditions for what users run now."""
@@ -129,8 +128,8 @@ class Handles:
                 handle.close()
         self._idle.clear()
 
-    def _lend(self, handle: Handle) -> Handle:
-        self._lent.add(handle)
+    def _lend(self, handle: Handle, role: Role) -> Handle:
+        self._lent[handle] = role
         if self._closed:
             self.give_back(handle)
             raise ContextError(CLOSED)
@@ -138,11 +137,8 @@ class Handles:
 
     def _pick(self, role: Role) -> Handle:
         own = self._own[role]
-        if role is not Role.USER:
-            own.lock.acquire()
-            return own
-        is_main = threading.get_ident() == threading.main_thread().ident
-        if is_main and own.lock.acquire(blocking=False):
+        is_owner = role is not Role.USER or threading.current_thread() is threading.main_thread()
+        if is_owner and own.lock.acquire(blocking=False):
             return own
         return self._pick_extra()
 

@@ -98,8 +98,8 @@ class TableWorker:
     Parameters
     ----------
     drop
-        Drops the named tables and forgets their registry rows; may wait, may raise. Called on the
-        drop thread only.
+        Drops the named tables; may wait, may raise. Called on the drop thread, and where many are
+        to go on a second one beside it.
     record
         Writes the registry rows of new tables; may raise. Called on the worker thread only, before
         any of those tables is dropped.
@@ -268,7 +268,7 @@ class TableWorker:
         """
         if self._closed:
             return True
-        if threading.current_thread() in (self._worker, self._dropper.thread):
+        if self._is_own(threading.current_thread()):
             return False
         done = threading.Event()
         self._queue.put(TableMessage(TableOp.FLUSH, done=done))
@@ -286,18 +286,22 @@ class TableWorker:
             self._closed = True
             self._queue.put(TableMessage(TableOp.SHUTDOWN))
         deadline = time.monotonic() + timeout_s
-        for thread in (self._worker, self._dropper.thread):
+        threads = self._worker, self._dropper.thread
+        for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        return not (self._worker.is_alive() or self._dropper.thread.is_alive())
+        return not any(thread.is_alive() for thread in threads)
 
     def drop_later(self, table: str, delay_s: float) -> None:
-        """Try again later to drop a table; closing forgets it. For `drop` alone, in its thread."""
+        """Try again later to drop a table; closing forgets it. For `drop` alone."""
         self._dropper.put_later(table, delay_s)
 
     @property
     def undropped(self) -> tuple[str, ...]:
         """Tables that could not be dropped so far; each flush tries again."""
         return self._dropper.undropped
+
+    def _is_own(self, thread: threading.Thread) -> bool:
+        return thread is self._worker or self._dropper.is_own(thread)
 
     # The worker thread.
 

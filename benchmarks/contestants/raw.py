@@ -15,6 +15,7 @@ from benchmarks import data
 from benchmarks.contestants.contestant import TableContestant, Task
 
 if TYPE_CHECKING:
+    import aaiclick_ext as aai
     from benchmarks.contestants.ours import Ours
 
 
@@ -80,23 +81,20 @@ class Raw(TableContestant):
     def fetch(self) -> Task:
         return self._fetch(f"SELECT * FROM {self.facts}")
 
-    def make_many(self, count: int) -> list[str]:
-        """Return the names of so many tables like those of `Ours.make_many`; untimed."""
-        names = [f"raw_{number}" for number in range(count)]
-        for name in names:
-            self.client.command(
-                f"CREATE TABLE {name} (value Int64, _row UInt64 MATERIALIZED "
-                "rowNumberInAllBlocks()) ENGINE = Memory"
-            )
-            self.client.insert(name, [[1], [2], [3]], column_names=["value"])
-        return names
+    def make_many(self, count: int) -> list[aai.Object]:
+        """Return so many of the tables that `Ours` is timed with; untimed."""
+        return self.ours.make_many(count)
 
-    def drop_many(self, names: list[str], batch: int) -> float:
+    def drop_many(self, made: list[aai.Object], batch: int) -> float:
         """Drop tables, so many in a statement; return the seconds."""
+        names = [o.table_name for o in made]
         started = time.perf_counter()
         for start in range(0, len(names), batch):
             self.client.command(f"DROP TABLE {', '.join(names[start : start + batch])} SYNC")
-        return time.perf_counter() - started
+        elapsed_s = time.perf_counter() - started
+        made.clear()
+        self.ours.settle()
+        return elapsed_s
 
     def settle(self) -> None:
         names = self.client.query("SELECT name FROM system.tables WHERE name LIKE 'raw_%'")

@@ -193,8 +193,8 @@ class Kernel:
                 return reply["content"]
 
     def interrupt(self) -> None:
-        """Send what a front end's stop button sends."""
-        self.manager.interrupt_kernel()
+        """Send what a front end's stop button sends, from any thread."""
+        os.killpg(os.getpgid(self.pid), signal.SIGINT)
 
     def kill(self) -> None:
         """End the process as a crash or the OOM killer would, and reap it."""
