@@ -10,7 +10,7 @@ import secrets
 import stat
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from aaiclick_ext.errors import AaiclickError, FileError, MissingFileError, SettingsError
 from aaiclick_ext.objects.export_formats import (
@@ -23,12 +23,14 @@ from aaiclick_ext.objects.export_formats import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     import ibis.expr.types as ir
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.view import View
+
+T = TypeVar("T")
 
 _TEXTS: dict[str, Writer] = {
     ".csv": csv_writer(",", "CSV"),
@@ -77,11 +79,16 @@ def write_file(
     logged = {"path": str(target), "format": f"{suffix}{compression}".removeprefix(".")}
     op, plan = backend.relation_of(expr), None
     started = time.perf_counter()
-    try:
-        with replaced_whole(target) as file, _compressed(file, compression) as stream:
+
+    def write(file: IO[bytes]) -> int:
+        nonlocal plan
+        with _compressed(file, compression) as stream:
             schema, batches, plan = backend.stream(expr, params=params)
             with contextlib.closing(batches):
-                rows = WRITERS[suffix](stream, schema, batches)
+                return WRITERS[suffix](stream, schema, batches)
+
+    try:
+        rows = write_whole(target, write)
     except BaseException as error:
         backend.record_fetch("export", op, plan, started, params=logged, error=error)
         raise
@@ -103,12 +110,12 @@ def _format(path: Path) -> tuple[str, str]:
     )
 
 
-@contextlib.contextmanager
-def replaced_whole(path: Path) -> Generator[IO[bytes], None, None]:
-    """Give a file to write that takes the place of `path` at the end, or leaves no trace.
+def write_whole(path: Path, write: Callable[[IO[bytes]], T]) -> T:
+    """Have a file written that takes the place of `path` at the end, or leaves no trace.
 
     It is written beside it, with its permissions, and is on the disk when it is renamed. A link
-    is followed.
+    is followed. This is no context manager: Ctrl-C between its code and that of ``with`` would
+    leave the part of a file.
 
     Raises
     ------
@@ -120,8 +127,7 @@ def replaced_whole(path: Path) -> Generator[IO[bytes], None, None]:
     target = Path(os.path.realpath(path))
     mode = _mode_of(path, target)
     try:
-        with _written_beside(target, mode) as file:
-            yield file
+        made = _write_beside(target, mode, write)
         _sync_directory(target.parent)
     except AaiclickError:
         raise
@@ -133,17 +139,16 @@ def replaced_whole(path: Path) -> Generator[IO[bytes], None, None]:
         if error.errno is None:
             raise
         raise FileError(f"{path} cannot be written: {error.strerror}") from error
+    return made
 
 
-@contextlib.contextmanager
-def _written_beside(target: Path, mode: int | None) -> Generator[IO[bytes], None, None]:
+def _write_beside(target: Path, mode: int | None, write: Callable[[IO[bytes]], T]) -> T:
     part = target.with_name(f".aaiclick-{secrets.token_hex(8)}.part")
-    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
-        with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
+        with open(part, "xb", buffering=1 << 20) as file:  # noqa: PTH123
             if mode is not None:
                 os.chmod(part, mode)  # noqa: PTH101
-            yield file
+            made = write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, target)  # noqa: PTH105
@@ -151,6 +156,7 @@ def _written_beside(target: Path, mode: int | None) -> Generator[IO[bytes], None
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+    return made
 
 
 def _mode_of(path: Path, target: Path) -> int | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 90.0
+INTERRUPTED_S = 20.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 PROBE = Path(__file__).with_name("kernel_probe.py")
@@ -52,6 +53,15 @@ class Result:
     error: KernelError | None = None
     execution_count: int | None = None
     elapsed_s: float = 0.0
+    ended: bool = False
+    """False where ipykernel lost the message that says so."""
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether Ctrl-C ended the cell, perhaps a second one while IPython drew its traceback."""
+        if self.error is None:
+            return not self.ended or self.stderr.strip() == "KeyboardInterrupt"
+        return self.error.ename == "KeyboardInterrupt"
 
     @property
     def text(self) -> str:
@@ -120,28 +130,35 @@ class Kernel:
         return request
 
     def finish(
-        self, request: str, timeout_s: float = TIMEOUT_S, *, reply_may_be_lost: bool = False
+        self, request: str, timeout_s: float = TIMEOUT_S, *, interrupted: bool = False
     ) -> Result:
         """Wait until a cell has ended; return what came of it.
 
-        ipykernel (7.4) sends no reply when Ctrl-C comes just before or after it runs the code of a
-        cell, with any code ("KeyboardInterrupt caught in kernel"); it says that it is idle then.
+        Where it may be `interrupted` its last messages may be missing: ipykernel (7.4) loses them,
+        or signs them wrongly, when Ctrl-C comes while it sends, whatever the cell is.
         """
         result, started = Result(), time.monotonic()
         deadline = started + timeout_s
+        patience = min(deadline, started + INTERRUPTED_S) if interrupted else deadline
         while True:
-            message = self._next(deadline, request)
+            try:
+                message = self._next(patience, request)
+            except TimeoutError:
+                if not interrupted:
+                    raise
+                self.check("", silent=True)
+                return result
             kind, content = message["msg_type"], message["content"]
             if kind == "status" and content["execution_state"] == "idle":
                 break
             _collect(result, kind, content)
-        result.elapsed_s = time.monotonic() - started
-        patience_s = 1 if reply_may_be_lost else max(deadline - time.monotonic(), 1)
+        result.elapsed_s, result.ended = time.monotonic() - started, True
+        patience_s = 1 if interrupted else max(deadline - time.monotonic(), 1)
         while True:
             try:
                 reply = self.client.get_shell_msg(timeout=patience_s)
             except Empty:
-                assert reply_may_be_lost, f"kernel {self.pid}: idle without a reply"
+                assert interrupted, f"kernel {self.pid}: idle without a reply"
                 return result
             if reply["parent_header"].get("msg_id") == request:
                 result.execution_count = reply["content"].get("execution_count")

@@ -32,7 +32,8 @@ from aaiclick_ext.errors import (
     UnsupportedTypeError,
 )
 from aaiclick_ext.objects import exports
-from aaiclick_ext.objects.exports import replaced_whole
+from aaiclick_ext.objects.exports import write_whole
+from tests.lifecycle.interrupting import interrupt_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -366,24 +367,46 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("before")
 
-    def fill() -> None:
-        with replaced_whole(path) as file:
-            file.write(b"half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def fill(file) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(FileError, match=r"x\.csv cannot be written: No space left"):
-        fill()
+        write_whole(path, fill)
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_file_appears_at_the_end(tmp_path):
     path = tmp_path / "x.csv"
-    with replaced_whole(path) as file:
+
+    def write(file) -> int:
         file.write(b"a")
         file.flush()
         assert not path.exists()
+        return 1
+
+    assert write_whole(path, write) == 1
     assert path.read_bytes() == b"a"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # file not closed
+def test_an_interrupt_anywhere_leaves_no_part(tmp_path):
+    path = tmp_path / "x.csv"
+
+    def write(file) -> None:
+        file.write(b"after")
+
+    code, place = {f.__code__ for f in (write_whole, exports._write_beside, write)}, 1
+    while True:
+        path.write_text("before")
+        if not interrupt_at(place, code, lambda: write_whole(path, write)):
+            break
+        assert list(tmp_path.iterdir()) == [path]
+        assert path.read_text() in ("before", "after")
+        place += 1
+    assert place > 10
+    assert path.read_text() == "after"
 
 
 def test_permissions_and_links_stay(ctx, tmp_path):
