@@ -199,7 +199,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         """Run an expression as a stream of record batches that never holds the whole result.
 
         The expression, and with it every table it reads, is held until the reader is exhausted
-        or closed.
+        or gone: pyarrow's ``close`` lets go of nothing.
         """
         started = time.perf_counter()
         schema, batches, plan = self.stream(
