@@ -156,7 +156,7 @@ class InterruptWatch:
                     self._kill(self._target)
             if self._may_abandon and time.monotonic() > give_up_at:
                 self._abandon = True
-                _signal_main_thread()
+                signal_main_thread()
                 return
             if select.select([self._reading], [], [], _REPEAT_S)[0]:
                 data = self._reading.recv(4096)
@@ -166,7 +166,8 @@ class InterruptWatch:
                 self._take_in(data)
 
 
-def _signal_main_thread() -> None:
+def signal_main_thread() -> None:
+    """Do what Ctrl-C does, from any thread."""
     main = threading.main_thread().ident
     if sys.platform == "win32" or main is None:
         _thread.interrupt_main()

@@ -17,6 +17,7 @@ from aaiclick_ext.notebook.config import ShellSettings
 from aaiclick_ext.notebook.display import ValueFormatters
 from aaiclick_ext.notebook.idle import IdleCollection
 from aaiclick_ext.notebook.last_error import LastError
+from aaiclick_ext.notebook.lost_interrupts import LostInterrupts
 from aaiclick_ext.notebook.magics import LineageMagic
 from aaiclick_ext.notebook.output_history import OutputHistory
 from aaiclick_ext.notebook.releasing import Releaser
@@ -58,6 +59,7 @@ class Extension:
             self.context = undo.enter_context(DataContext(settings=shell_settings.read()))
             undo.callback(_close_widgets)
             undo.callback(ValueFormatters(ip).close)
+            undo.callback(LostInterrupts().close)
             undo.callback(LineageMagic(ip, self.context).close)
             idle = IdleCollection()
             undo.callback(idle.cancel)

@@ -104,3 +104,36 @@ def test_a_query_in_a_cell_that_awaits_can_be_interrupted(kernel):
     assert kernel.value("y.data()") == [6]
     names = kernel.value("probe.log('variable_names', \"operation = 'add'\")")
     assert list(names[-1][0]) == ["y"]
+
+
+UNLUCKY = """
+class Unlucky:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError('not reached')
+"""
+
+
+def test_a_press_in_a_finalizer_is_not_lost(kernel):
+    kernel.check(f"import signal, sys, time\n{UNLUCKY}")
+    result = kernel.run("unlucky = Unlucky(); del unlucky\ntime.sleep(60)")
+    assert result.was_interrupted
+    assert result.elapsed_s < WELL_BEFORE_ITS_END_S
+    result = kernel.run("unlucky = Unlucky(); del unlucky\nwhile True: sum(range(100))")
+    assert result.was_interrupted
+
+
+def test_other_errors_in_finalizers_are_shown_as_before(kernel):
+    result = kernel.check(
+        "class Broken:\n    def __del__(self):\n        raise ValueError('as before')\n"
+        "broken = Broken(); del broken"
+    )
+    assert "Exception ignored in" in result.stderr
+    assert "ValueError: as before" in result.stderr
+
+
+def test_unloading_gives_the_hook_back(kernel):
+    before = kernel.value("__import__('sys').unraisablehook.__qualname__")
+    assert before == "LostInterrupts._hook"
+    kernel.check("%unload_ext aaiclick_ext")
+    assert kernel.value("__import__('sys').unraisablehook is __import__('sys').__unraisablehook__")
