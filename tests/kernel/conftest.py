@@ -58,9 +58,13 @@ class Result:
 
     @property
     def was_interrupted(self) -> bool:
-        """Whether Ctrl-C ended the cell, perhaps a second one while IPython drew its traceback."""
+        """Whether Ctrl-C ended the cell.
+
+        IPython writes that to stderr where another press comes while it draws the traceback, and
+        where it cannot draw it (a frame between two lines has no line).
+        """
         if self.error is None:
-            return not self.ended or self.stderr.strip() == "KeyboardInterrupt"
+            return not self.ended or "KeyboardInterrupt" in self.stderr.splitlines()
         return self.error.ename == "KeyboardInterrupt"
 
     @property

@@ -105,7 +105,7 @@ def interrupt_often(kernel, times, seed):
         request = kernel.begin(f"while True:\n    {OPERATIONS[name]}")
         time.sleep(chance.uniform(0.02, 0.6))
         result, waited_s, presses = press_until_it_ends(kernel, request)
-        shown = f"{number}: {name}: {result.error and result.error.text}"
+        shown = f"{number}: {name}: {result.error.text if result.error else result.stderr}"
         assert result.was_interrupted, shown
         assert waited_s < GENEROUS_S, shown
         waited.append((waited_s, presses))
