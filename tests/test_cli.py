@@ -18,6 +18,7 @@ LEAVES = """
     held = [context.create_object_from_value([number]) for number in range(3)]
     context.create_object_from_value({{"a": [1]}}, name="best")
     context.flush()
+    assert context._opened.reaping.wait(60)  # what the test kills is for the program to find
     say(held[0].table_name)
     time.sleep(600)
 """
