@@ -122,12 +122,7 @@ def _opened(settings: Settings) -> Iterator[Engine]:
 
 def _planned(survey: Survey, database: str) -> Iterator[str]:
     """Yield what a dry run says."""
-    gone = [fate for fate in survey.fates if fate.is_removed]
-    yield f"would be removed from {database}: {_counted(gone)}"
-    yield from _lines(gone)
-    kept = [fate for fate in survey.fates if not fate.is_removed]
-    yield f"kept there: {_counted(kept)}"
-    yield from _lines(kept)
+    yield from _tables(f"would be removed from {database}", survey.fates)
     yield from _directories("scratch directories that would be removed", survey.scratch, True)
     yield from _directories("scratch directories kept", survey.scratch, False)
     dead = [kernel for kernel in survey.kernels if kernel.verdict == "dead"]
@@ -140,12 +135,7 @@ def _planned(survey: Survey, database: str) -> Iterator[str]:
 
 def _removed(done: Reaped, database: str) -> Iterator[str]:
     """Yield what was done."""
-    gone = [fate for fate in done.fates if fate.is_removed]
-    yield f"removed from {database}: {_counted(gone)}"
-    yield from _lines(gone)
-    kept = [fate for fate in done.fates if not fate.is_removed]
-    yield f"kept there: {_counted(kept)}"
-    yield from _lines(kept)
+    yield from _tables(f"removed from {database}", done.fates)
     yield f"scratch directories removed: {len(done.scratch)}"
     yield from (f"  {path}" for path in done.scratch)
     yield f"dead kernels removed from the registry: {len(done.kernels)}"
@@ -157,6 +147,14 @@ def _directories(what: str, found: Iterable[ScratchDirectory], goes: bool) -> It
     chosen = [directory for directory in found if directory.is_abandoned is goes]
     yield f"{what}: {len(chosen)}"
     yield from (f"  {directory.path}  {directory.reason}" for directory in chosen)
+
+
+def _tables(removed: str, fates: Iterable[Fate]) -> Iterator[str]:
+    fates = list(fates)
+    for what, goes in ((removed, True), ("kept there", False)):
+        chosen = [fate for fate in fates if fate.is_removed is goes]
+        yield f"{what}: {_counted(chosen)}"
+        yield from _lines(chosen)
 
 
 def _lines(fates: Iterable[Fate]) -> Iterator[str]:

@@ -23,9 +23,18 @@ class LineMagic:
     ----------
     ip
         The IPython shell.
+
+    Attributes
+    ----------
+    name
+        Of the magic, and of the method that is it.
+    lacking, nothing
+        What is said of a value of another kind, and where no variable holds a table.
     """
 
     name = ""
+    lacking = "has no table of its own"
+    nothing = "No variable holds a table."
 
     def __init__(self, ip: Any) -> None:
         self._ip = ip
@@ -64,7 +73,7 @@ class LineMagic:
             ) from error
         if not is_expression_of_ours(value):
             raise UsageError(
-                f"%{self.name}: {text} is a {type(value).__name__}, which has no table of its own. "
+                f"%{self.name}: {text} is a {type(value).__name__}, which {self.lacking}. "
                 f"{self._candidates(root)}"
             )
         return value
@@ -73,7 +82,7 @@ class LineMagic:
         """Return a sentence with the variables it could have been, the likeliest first."""
         names = list(views_in_variables(self._ip))
         if not names:
-            return "No variable holds a table."
+            return self.nothing
         close = difflib.get_close_matches(text, names, n=_MAX_CANDIDATES, cutoff=0.5)
         ordered = list(dict.fromkeys([*close, *reversed(names)]))
         rest = len(ordered) - _MAX_CANDIDATES

@@ -5,22 +5,18 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from aaiclick_ext.notebook.reach import is_expression_of_ours
-from aaiclick_ext.notebook.variables import views_in_variables
+from aaiclick_ext.notebook.line_magic import LineMagic
 
 if TYPE_CHECKING:
     from aaiclick_ext.context import DataContext, Direction
 
-_MAX_CANDIDATES = 10
 
-
-class LineageMagic:
+class LineageMagic(LineMagic):
     """``%lineage``, as registered with a shell.
 
     Parameters
@@ -29,19 +25,13 @@ class LineageMagic:
         The IPython shell.
     """
 
-    def __init__(self, ip: Any, context: DataContext) -> None:
-        self._ip = ip
-        self._context = context
-        self._before = ip.magics_manager.magics["line"].get("lineage")
-        ip.register_magic_function(self.lineage, "line", "lineage")
+    name = "lineage"
+    lacking = "has none"
+    nothing = "No variable holds a table yet."
 
-    def close(self) -> None:
-        """Put back what was registered before."""
-        manager = self._ip.magics_manager
-        for names in (manager.magics["line"], vars(manager.user_magics)):
-            names.pop("lineage", None)
-        if self._before is not None:
-            self._ip.register_magic_function(self._before, "line", "lineage")
+    def __init__(self, ip: Any, context: DataContext) -> None:
+        self._context = context
+        super().__init__(ip)
 
     @magic_arguments()
     @argument("what", nargs="*", help="A variable, an expression of variables, or a table's name.")
@@ -69,47 +59,14 @@ class LineageMagic:
         if arguments.both:
             direction = "both"
         text = " ".join(arguments.what)
-        target = self._resolve(text)
+        target = self._evaluated(text)
         graph = self._context.subgraph(target, direction, arguments.depth)
         if target is text and all(node.event is None and not node.alive for node in graph.nodes):
             raise self._unknown(text)
         self._show(graph)
 
-    def _resolve(self, text: str) -> Any:
-        """Return the view that text stands for, or the text where it can only be a table's name."""
-        if not text:
-            raise UsageError(f"%lineage: of what? {self._candidates('')}")
-        root = text.split(".")[0].split("[")[0].split("(")[0].strip()
-        if root not in self._ip.user_ns:
-            return text
-        try:
-            value = self._ip.ev(text)
-        except Exception as error:
-            if text.isidentifier() or "." in text:
-                return text
-            raise UsageError(
-                f"%lineage: {text} failed with {type(error).__name__}: {error}"
-            ) from error
-        if not is_expression_of_ours(value):
-            kind = type(value).__name__
-            raise UsageError(
-                f"%lineage: {text} is a {kind}, which has none. {self._candidates(root)}"
-            )
-        return value
-
     def _unknown(self, text: str) -> UsageError:
         return UsageError(f"%lineage: no variable or table {text!r}. {self._candidates(text)}")
-
-    def _candidates(self, text: str) -> str:
-        """Return a sentence with the variables it could have been, the likeliest first."""
-        names = list(views_in_variables(self._ip))
-        if not names:
-            return "No variable holds a table yet."
-        close = difflib.get_close_matches(text, names, n=_MAX_CANDIDATES, cutoff=0.5)
-        ordered = list(dict.fromkeys([*close, *reversed(names)]))
-        rest = len(ordered) - _MAX_CANDIDATES
-        more = f" and {rest} more" if rest > 0 else ""
-        return f"There are: {', '.join(ordered[:_MAX_CANDIDATES])}{more}"
 
     def _show(self, graph: Any) -> None:
         if not hasattr(self._ip, "kernel"):  # a terminal

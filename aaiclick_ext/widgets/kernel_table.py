@@ -6,8 +6,9 @@ import html
 import json
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.widgets.grid import html_grid, text_grid
 from aaiclick_ext.widgets.table_list import age_text, size_text
-from aaiclick_ext.widgets.untrusted import display_width, visible
+from aaiclick_ext.widgets.untrusted import visible
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,7 +20,7 @@ COLUMNS = (
     "state", "host", "pid", "user", "since", "last heartbeat", "tables", "bytes", "databases",
     "tags", "session",
 )  # fmt: skip
-_NUMERIC = frozenset({"pid", "since", "last heartbeat", "tables", "bytes"})
+_NUMERIC = tuple(name in {"pid", "since", "last heartbeat", "tables", "bytes"} for name in COLUMNS)
 _CURRENT = "this kernel"
 
 _STYLE = """<style>
@@ -36,33 +37,17 @@ def kernels_text(infos: Sequence[KernelInfo], now: dt.datetime) -> str:
     """Return kernels as an aligned table of plain text."""
     from aaiclick_ext.lifecycle.kernel_list import in_words
 
-    rows = [list(COLUMNS), *(_row(info, now) for info in infos)]
-    widths = [max(display_width(row[place]) for row in rows) for place in range(len(COLUMNS))]
-    lines = [_line(row, widths) for row in rows]
-    rule = "  ".join("─" * width for width in widths)
-    return "\n".join([lines[0], rule, *lines[1:], f"({in_words(infos)})"])
+    return text_grid(COLUMNS, _NUMERIC, [_row(info, now) for info in infos], in_words(infos))
 
 
 def kernels_html(infos: Sequence[KernelInfo], now: dt.datetime) -> str:
     """Return kernels as a static HTML table."""
     from aaiclick_ext.lifecycle.kernel_list import in_words
 
-    kinds = [' class="aaiclick-number"' if name in _NUMERIC else "" for name in COLUMNS]
-    head = "".join(
-        f'<th scope="col"{kind}>{name}</th>' for name, kind in zip(COLUMNS, kinds, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{kind}>{html.escape(cell)}</td>"
-            for cell, kind in zip(_row(info, now), kinds, strict=True)
-        )
-        + "</tr>"
-        for info in infos
-    )
+    grid = html_grid(COLUMNS, _NUMERIC, [_row(info, now) for info in infos])
     return (
-        f'{_STYLE}<div class="aaiclick-kernels"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table><p>{html.escape(in_words(infos))}</p></div>"
+        f'{_STYLE}<div class="aaiclick-kernels"><table>{grid}</table>'
+        f"<p>{html.escape(in_words(infos))}</p></div>"
     )
 
 
@@ -82,13 +67,3 @@ def _row(info: KernelInfo, now: dt.datetime) -> list[str]:
         str(info.session_id),
     ]
     return [visible(cell) for cell in cells]
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        " " * (width - display_width(cell)) + cell
-        if name in _NUMERIC
-        else cell + " " * (width - display_width(cell))
-        for name, cell, width in zip(COLUMNS, row, widths, strict=True)
-    ]
-    return "  ".join(padded).rstrip()

@@ -6,7 +6,8 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.widgets.untrusted import display_width, shortened, visible
+from aaiclick_ext.widgets.grid import html_grid, text_grid
+from aaiclick_ext.widgets.untrusted import shortened, visible
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -75,33 +76,17 @@ def tables_text(infos: Sequence[TableInfo], now: dt.datetime) -> str:
     """Return tables as an aligned table of plain text."""
     if not infos:
         return summary(infos)
-    rows = [list(COLUMNS), *([cell.text for cell in row] for row in table_rows(infos, now))]
-    widths = [max(display_width(row[place]) for row in rows) for place in range(len(COLUMNS))]
-    lines = [_line(row, widths) for row in rows]
-    rule = "  ".join("─" * width for width in widths)
-    return "\n".join([lines[0], rule, *lines[1:], f"({summary(infos)})"])
+    return text_grid(COLUMNS, NUMERIC, _texts(infos, now), summary(infos))
 
 
 def tables_html(infos: Sequence[TableInfo], now: dt.datetime) -> str:
     """Return tables as a static HTML table."""
     if not infos:
         return f'<p class="aaiclick-tables">{html.escape(summary(infos))}</p>'
-    kinds = [' class="aaiclick-number"' if numeric else "" for numeric in NUMERIC]
-    head = "".join(
-        f'<th scope="col"{kind}>{title}</th>' for title, kind in zip(COLUMNS, kinds, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{kind}>{html.escape(cell.text)}</td>"
-            for cell, kind in zip(row, kinds, strict=True)
-        )
-        + "</tr>"
-        for row in table_rows(infos, now)
-    )
+    grid = html_grid(COLUMNS, NUMERIC, _texts(infos, now))
     return (
-        f'{_STYLE}<div class="aaiclick-tables"><table class="aaiclick-list">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(summary(infos))}</p></div>"
+        f'{_STYLE}<div class="aaiclick-tables"><table class="aaiclick-list">{grid}</table>'
+        f"<p>{html.escape(summary(infos))}</p></div>"
     )
 
 
@@ -165,9 +150,5 @@ def _holders(info: TableInfo) -> str:
     return "; ".join(names[:MAX_HOLDERS]) + (f"; {more} more" if more > 0 else "")
 
 
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    padded = []
-    for text, width, numeric in zip(row, widths, NUMERIC, strict=True):
-        space = " " * (width - display_width(text))
-        padded.append(space + text if numeric else text + space)
-    return "  ".join(padded).rstrip()
+def _texts(infos: Sequence[TableInfo], now: dt.datetime) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in table_rows(infos, now)]

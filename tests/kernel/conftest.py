@@ -368,3 +368,17 @@ def clean_environment(tmp_path: Path) -> dict[str, str]:
     """Return an environment for a terminal of its own; `kernel_probe` can be imported in it."""
     (tmp_path / "kernel_probe.py").write_text(PROBE.read_text())
     return kernel_environment(tmp_path)
+
+
+@pytest.fixture
+def connected(start_kernel, server_url, settings):
+    """Start kernels on one server with the registry of all tests that use it."""
+
+    def start():
+        kernel = start_kernel(
+            AAICLICK_STATE_DIR=str(settings.state_dir), AAICLICK_CH_URL=server_url
+        )
+        kernel.load()
+        return kernel
+
+    return start

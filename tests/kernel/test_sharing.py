@@ -9,20 +9,6 @@ import pytest
 pytestmark = pytest.mark.kernel
 
 
-@pytest.fixture
-def connected(start_kernel, server_url, settings):
-    """Start kernels on one server with the registry of all tests that use it."""
-
-    def start():
-        kernel = start_kernel(
-            AAICLICK_STATE_DIR=str(settings.state_dir), AAICLICK_CH_URL=server_url
-        )
-        kernel.load()
-        return kernel
-
-    return start
-
-
 def exists(kernel, table):
     kernel.check("aai.context().flush(timeout_s=30)")
     return table in kernel.tables()

@@ -7,14 +7,7 @@ import pytest
 pytestmark = pytest.mark.kernel
 
 
-def test_it_names_the_kernels_and_tokens_that_hold_a_table(start_kernel, server_url, settings):
-    def connected():
-        kernel = start_kernel(
-            AAICLICK_STATE_DIR=str(settings.state_dir), AAICLICK_CH_URL=server_url
-        )
-        kernel.load()
-        return kernel
-
+def test_it_names_the_kernels_and_tokens_that_hold_a_table(connected):
     one, two = connected(), connected()
     one.check("x = aai.create_object_from_value([1])\ntoken, more = x.share(), x.share()")
     two.check(f"y = aai.open_ref({one.value('token')!r})")
