@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import sys
-from importlib.machinery import ExtensionFileLoader
-from pathlib import Path
+import threading
+from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import PlatformError
+
+if TYPE_CHECKING:
+    from _typeshed import StrOrBytesPath
 
 _SERVER = "set AAICLICK_CH_URL to a server, as in clickhouse://user:password@host:8123/database"
 
@@ -36,19 +38,25 @@ def check_platform() -> None:
 def import_chdb() -> None:
     """Import chdb without moving the process.
 
-    ``chdb/__init__.py`` changes the working directory while it loads a library of 400 MB, and we
-    import in a background thread: a cell that opens a relative path meanwhile would fail. With
-    the library loaded before, that moment is gone.
+    ``chdb/__init__.py`` goes to its own directory, though it would load from anywhere, and back to
+    where it came from. We import in a background thread: a cell that opens a relative path
+    meanwhile would fail, and one that changes the directory would find itself back in the old one.
     """
     if "chdb" in sys.modules:
         return
-    name = "chdb._chdb"
-    spec = importlib.util.find_spec("chdb")
-    folders = (spec.submodule_search_locations if spec else None) or []
-    library = next((p for f in folders if (p := Path(f) / "_chdb.abi3.so").exists()), None)
-    if library is not None:
-        _preload(name, library)
-    import chdb  # noqa: F401
+    change, importer, is_importing = os.chdir, threading.get_ident(), True
+
+    def change_unless_importing(path: int | StrOrBytesPath) -> None:
+        if not is_importing or threading.get_ident() != importer:
+            change(path)
+
+    os.chdir = change_unless_importing
+    try:
+        import chdb  # noqa: F401
+    finally:
+        is_importing = False
+        if os.chdir is change_unless_importing:
+            os.chdir = change
 
 
 def exit_without_destructors() -> None:
@@ -61,21 +69,3 @@ def exit_without_destructors() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):
         libc.on_exit(libc._exit, None)  # noqa: SLF001
-
-
-def _preload(name: str, library: Path) -> None:
-    import ctypes
-
-    if sys.platform == "linux":  # as chdb loads it: its symbols before those of other libraries
-        with contextlib.suppress(OSError):
-            ctypes.CDLL(str(library), mode=sys.getdlopenflags() | os.RTLD_DEEPBIND)
-    loader = ExtensionFileLoader(name, str(library))
-    spec = importlib.util.spec_from_file_location(name, library, loader=loader)
-    if spec is None:
-        return
-    try:
-        module = importlib.util.module_from_spec(spec)
-        loader.exec_module(module)
-    except ImportError:
-        return  # then chdb finds it itself, or says why not
-    sys.modules[name] = module

@@ -62,8 +62,9 @@ def prepare(connection: sqlite3.Connection) -> None:
     deadline = time.monotonic() + _WAL_PATIENCE_S
     while True:
         try:
-            # SQLite does not wait for a lock here, whatever the timeout.
-            connection.execute("PRAGMA journal_mode = WAL")
+            # SQLite does not wait for a lock here, whatever the timeout. Without a fetch of its
+            # row this stays a write in progress, for as long as something sees the cursor.
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
             break
         except sqlite3.OperationalError:
             if time.monotonic() > deadline:

@@ -181,11 +181,29 @@ def test_one_directory_at_a_time(script, tmp_path):
 def test_opening_does_not_move_the_process(script):
     """chdb changes the working directory while it loads; a cell must not see that."""
     status, out, _ = script("""
-        here, seen = os.getcwd(), set()
+        sys.setswitchinterval(1e-6)
+        here, seen, change = os.getcwd(), set(), os.chdir
         engine = Engine(ClickHouseCreds(), SETTINGS)
         while not engine._opened.done():
             seen.add(os.getcwd())
         engine.wait_open()
-        say(seen == {here})
+        say(seen == {here}, os.chdir is change)
     """).end()
-    assert (status, out) == (0, "True\n")
+    assert (status, out) == (0, "True True\n")
+
+
+def test_opening_leaves_a_cell_where_it_went(script):
+    """chdb goes back to where it came from when it has loaded; a cell may have moved since."""
+    status, out, _ = script("""
+        sys.setswitchinterval(1e-6)
+        (FOLDER / "data").mkdir()
+        engine = Engine(ClickHouseCreds(), SETTINGS)
+        wrong = 0
+        while not engine._opened.done():
+            for folder in (FOLDER / "data", FOLDER):
+                os.chdir(folder)
+                wrong += os.getcwd() != str(folder)
+        engine.wait_open()
+        say(wrong, os.getcwd() == str(FOLDER))
+    """).end()
+    assert (status, out) == (0, "0 True\n")

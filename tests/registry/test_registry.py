@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 import uuid
+from functools import partial
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -286,3 +288,23 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RegistryError, match=r"file/registry-1\.db cannot be used"):
         Registry(None, tmp_path / "file").tables()
+
+
+@pytest.mark.parametrize("module", ["sqlite3", "sqlite3.dbapi2"])  # our own use, SQLAlchemy's
+def test_a_cursor_that_something_sees_blocks_no_commit(tmp_path, monkeypatch, module):
+    """%why sees every object that Python knows, a cursor of the background's transaction too."""
+    seen = []
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *args):
+            seen.append(super().execute(*args))
+            return seen[-1]
+
+    monkeypatch.setattr(f"{module}.connect", partial(sqlite3.connect, factory=Connection))
+    path = tmp_path / "state"
+    registry = Registry(None if module == "sqlite3" else f"sqlite:///{path / 'r.db'}", path)
+    registry.record_tables([row("a")])
+    registry.record_tables([row("b")])
+    assert [found.table_name for found in registry.tables()] == ["a", "b"]
+    registry.close()
+    assert seen
