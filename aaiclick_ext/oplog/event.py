@@ -7,11 +7,12 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from aaiclick_ext.oplog.columns import ColumnEdge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pyarrow as pa
 
 Status = Literal["ok", "error"]
 
@@ -55,14 +56,26 @@ class OperationEvent:
     error: str | None = None
     result_schema: Mapping[str, str] = field(default_factory=dict)
     """The result's columns with their ClickHouse types, in order."""
+    read_rows: int | None = None
+    read_bytes: int | None = None
+    """What the statement read, as ClickHouse counted."""
+    written_bytes: int | None = None
+    """What it wrote: the bytes of a table's new rows, or those that left the database."""
+    user_name: str | None = None
+    """Who runs the kernel, as its system knows them."""
+    notebook_path: str | None = None
+    """As the front end gave it; None where it gives none."""
+    columns: tuple[ColumnEdge, ...] = ()
+    """What each column of the result depends on; empty where that is not known."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Return the event of one row of the log, as Arrow gives it."""
-        values = {name: row[name] for name in FIELD_NAMES}
+        values = {name: row[name] for name in FIELD_NAMES if name in row}
         for name in ("kwargs", "params", "result_schema"):
             values[name] = dict(values[name] or ())
         values["variable_names"] = tuple(values["variable_names"] or ())
+        values["columns"] = tuple(ColumnEdge(**edge) for edge in values.get("columns") or ())
         values["created_at"] = values["created_at"].astimezone(dt.UTC)
         return cls(**values)
 
@@ -78,12 +91,22 @@ def to_json(event: OperationEvent) -> str:
     row["created_at"] = event.created_at.astimezone(dt.UTC).strftime(_TIME)
     for name in ("kwargs", "params", "result_schema"):
         row[name] = dict(row[name])
+    row["columns"] = [_edge_row(edge) for edge in event.columns]
     text = json.dumps(row, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:
         text = json.dumps(_encodable(row), ensure_ascii=False)
     return text
+
+
+def _edge_row(edge: ColumnEdge) -> dict[str, str]:
+    return {
+        "output": edge.output,
+        "source": edge.source,
+        "column": edge.column,
+        "use": edge.use,
+    }
 
 
 def from_json(line: str) -> OperationEvent:

@@ -1,10 +1,10 @@
-"""The `operation_log` table in ClickHouse: its definition and the check of one that exists."""
+"""The `operation_log` table in ClickHouse: its definition, and how an older one is upgraded."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.engine import Role
+from aaiclick_ext.engine import Role, quote_literal
 from aaiclick_ext.errors import OplogError, UnknownTableError
 from aaiclick_ext.oplog.event import OperationEvent, to_json
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import Engine
 
 LOG_TABLE = "operation_log"
-LOG_VERSION = 1
+LOG_VERSION = 2
 
 _ROWS_PER_INSERT = 1000
 
@@ -43,8 +43,21 @@ COLUMNS: Mapping[str, str] = {
     "status": "LowCardinality(String)",
     "error": "Nullable(String)",
     "result_schema": "Map(String, String)",
+    "read_rows": "Nullable(UInt64)",
+    "read_bytes": "Nullable(UInt64)",
+    "written_bytes": "Nullable(UInt64)",
+    "user_name": "LowCardinality(Nullable(String))",
+    "notebook_path": "LowCardinality(Nullable(String))",
+    "columns": (
+        "Array(Tuple(output String, source String, column String, use LowCardinality(String)))"
+    ),
 }
-"""The columns with their types, in order."""
+"""The columns with their types, in order: later versions add at the end, and change none."""
+
+_SINCE = {
+    2: ("read_rows", "read_bytes", "written_bytes", "user_name", "notebook_path", "columns"),
+}
+"""By version, the columns that it added."""
 
 # Long and alike from row to row: a cell's text repeats for each of its events.
 _CODECS = dict.fromkeys(
@@ -56,9 +69,12 @@ _CODECS = dict.fromkeys(
         "cell_source_hash",
         "error",
         "result_schema",
+        "columns",
     ),
     "ZSTD(3)",
 )
+
+_COMMENT = "aaiclick_ext operation log, version "
 
 
 def create_statement(*, is_scratch: bool = False) -> str:
@@ -68,20 +84,55 @@ def create_statement(*, is_scratch: bool = False) -> str:
     of memory for each cell. A scratch database ends with the kernel and needs none of it.
     """
     settings = " SETTINGS old_parts_lifetime = 1" if is_scratch else ""
-    columns = ", ".join(
-        f"{name} {kind}" + (f" CODEC({_CODECS[name]})" if name in _CODECS else "")
-        for name, kind in COLUMNS.items()
-    )
+    columns = ", ".join(_definition(name) for name in COLUMNS)
     return (
         f"CREATE TABLE IF NOT EXISTS {LOG_TABLE} ({columns}) "
         f"ENGINE = MergeTree ORDER BY (result_table, created_at){settings} "
-        f"COMMENT 'aaiclick_ext operation log, version {LOG_VERSION}'"
+        f"COMMENT {_comment(LOG_VERSION)}"
     )
 
 
-def differences(found: Mapping[str, str]) -> list[str]:
-    """Return how the columns of an existing log differ from ours, as phrases for a message."""
-    said = [f"{name} is missing" for name in COLUMNS if name not in found]
+def _definition(name: str) -> str:
+    return f"{name} {COLUMNS[name]}" + (f" CODEC({_CODECS[name]})" if name in _CODECS else "")
+
+
+def _comment(version: int) -> str:
+    return quote_literal(f"{_COMMENT}{version}")
+
+
+def upgrade_statements(version: int) -> list[str]:
+    """Return what makes a log of an older version ours, in order.
+
+    Each can be run again, the version is noted after the columns it stands for, and none rewrites
+    data: an upgrade that was killed, or that another kernel does at the same time, is finished by
+    whoever opens the log next.
+    """
+    statements = []
+    for newer in range(version + 1, LOG_VERSION + 1):
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {_definition(n)}" for n in _SINCE[newer])
+        statements += [
+            f"ALTER TABLE {LOG_TABLE} {added}",
+            f"ALTER TABLE {LOG_TABLE} MODIFY COMMENT {_comment(newer)}",
+        ]
+    return statements
+
+
+def version_of(comment: str) -> int | None:
+    """Return the version that a log's comment tells, or None."""
+    number = comment.removeprefix(_COMMENT)
+    return int(number) if number != comment and number.isdecimal() else None
+
+
+def differences(found: Mapping[str, str], version: int = LOG_VERSION) -> list[str]:
+    """Return how the columns of an existing log differ from ours, as phrases for a message.
+
+    Parameters
+    ----------
+    version
+        The log's; columns of later ones may be there, from an upgrade that was not finished.
+    """
+    later = {name for newer in range(version + 1, LOG_VERSION + 1) for name in _SINCE[newer]}
+    said = [f"{name} is missing" for name in COLUMNS if name not in found and name not in later]
     said += [f"{name} {kind} is not ours" for name, kind in found.items() if name not in COLUMNS]
     said += [
         f"{name} is {found[name]} instead of {kind}"
@@ -92,30 +143,51 @@ def differences(found: Mapping[str, str]) -> list[str]:
 
 
 def ensure_log(engine: Engine) -> None:
-    """Create the log unless it exists, and check the columns of one that does.
+    """Create the log unless it exists; upgrade one of an older version.
 
     Raises
     ------
     OplogError
-        If the columns differ.
+        If it is of a newer version, or its columns are not those of its version.
     """
-    sql = (
-        "SELECT name, type FROM system.columns "
-        "WHERE database = currentDatabase() AND table = {table:String} ORDER BY position"
-    )
-    parameters = {"table": LOG_TABLE}
-    found = dict(engine.query_rows(sql, parameters, role=Role.LOG))
+    found = _columns_of_log(engine)
     if not found:
         statement = create_statement(is_scratch=engine.creds.is_scratch)
         engine.command(statement, role=Role.LOG)
-        found = dict(engine.query_rows(sql, parameters, role=Role.LOG))
-    wrong = differences(found)
+        found = _columns_of_log(engine)
+    version = _version_of_log(engine) or LOG_VERSION
+    if version > LOG_VERSION:
+        raise OplogError(
+            f"table {LOG_TABLE} in {engine.identity} is of version {version}, made by a newer "
+            f"aaiclick-ext; this one writes version {LOG_VERSION}. It is left as it is: upgrade "
+            "aaiclick-ext, or open another database."
+        )
+    wrong = differences(found, version)
     if wrong:
         raise OplogError(
             f"table {LOG_TABLE} in {engine.identity} is not the log that this version writes: "
             f"{'; '.join(wrong)}. Rename it (RENAME TABLE {LOG_TABLE} TO {LOG_TABLE}_old) and a "
             "new one is made, or open another database."
         )
+    for statement in upgrade_statements(version):
+        engine.command(statement, role=Role.LOG)
+
+
+def _columns_of_log(engine: Engine) -> dict[str, str]:
+    sql = (
+        "SELECT name, type FROM system.columns "
+        "WHERE database = currentDatabase() AND table = {table:String} ORDER BY position"
+    )
+    return dict(engine.query_rows(sql, {"table": LOG_TABLE}, role=Role.LOG))
+
+
+def _version_of_log(engine: Engine) -> int | None:
+    sql = (
+        "SELECT comment FROM system.tables "
+        "WHERE database = currentDatabase() AND name = {table:String}"
+    )
+    rows = engine.query_rows(sql, {"table": LOG_TABLE}, role=Role.LOG)
+    return version_of(rows[0][0]) if rows else None
 
 
 def insert_events(engine: Engine, events: Sequence[OperationEvent]) -> None:

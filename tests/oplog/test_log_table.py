@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -12,14 +13,17 @@ from hypothesis import strategies as st
 
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import OplogError
+from aaiclick_ext.oplog.columns import ColumnEdge
 from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent, from_arrow, from_json, to_json
 from aaiclick_ext.oplog.log_table import (
     COLUMNS,
     LOG_TABLE,
+    LOG_VERSION,
     create_statement,
     differences,
     ensure_log,
     insert_events,
+    upgrade_statements,
     written_ids,
 )
 
@@ -51,6 +55,21 @@ EVENTS = st.builds(
     status=st.sampled_from(["ok", "error"]),
     error=st.none() | TEXT,
     result_schema=MAPS,
+    read_rows=st.none() | UINT64,
+    read_bytes=st.none() | UINT64,
+    written_bytes=st.none() | UINT64,
+    user_name=st.none() | TEXT,
+    notebook_path=st.none() | TEXT,
+    columns=st.lists(
+        st.builds(
+            ColumnEdge,
+            output=TEXT,
+            source=TEXT,
+            column=TEXT,
+            use=st.sampled_from(["value", "filter", "join", "group", "order"]),
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 
 
@@ -94,6 +113,11 @@ def test_unknown_figures_are_null_and_not_zero(engine, no_log):
         "rows",
         "elapsed_s",
         "error",
+        "read_rows",
+        "read_bytes",
+        "written_bytes",
+        "user_name",
+        "notebook_path",
     ]
     columns = ", ".join(f"{name} IS NULL" for name in unknown)
     assert engine.query_rows(f"SELECT {columns} FROM {LOG_TABLE}") == [(1,) * len(unknown)]
@@ -156,3 +180,85 @@ def test_a_log_of_another_shape_is_refused_and_left(engine, no_log):
 
 def test_equal_columns_do_not_differ():
     assert differences(COLUMNS) == []
+
+
+FIRST_VERSION = """
+CREATE TABLE operation_log (
+    id UInt64, result_table String, operation LowCardinality(String),
+    kwargs Map(String, String) CODEC(ZSTD(3)), params Map(String, String) CODEC(ZSTD(3)),
+    sql_template Nullable(String) CODEC(ZSTD(3)), task_id Nullable(UInt64), job_id UInt64,
+    run_id UInt64, node_id UInt16, created_at DateTime64(6, 'UTC'),
+    cell_id LowCardinality(Nullable(String)), execution_count Nullable(UInt32),
+    cell_source Nullable(String) CODEC(ZSTD(3)),
+    cell_source_hash Nullable(String) CODEC(ZSTD(3)), variable_names Array(String),
+    rows Nullable(UInt64), elapsed_s Nullable(Float64), status LowCardinality(String),
+    error Nullable(String) CODEC(ZSTD(3)), result_schema Map(String, String) CODEC(ZSTD(3))
+) ENGINE = MergeTree ORDER BY (result_table, created_at)
+COMMENT 'aaiclick_ext operation log, version 1'
+"""
+OLD_EVENT = """
+INSERT INTO operation_log (id, result_table, operation, kwargs, job_id, created_at, rows, status)
+VALUES (7, 't', 'copy', {'source': 's'}, 1, '2026-01-01 00:00:00', 3, 'ok')
+"""
+
+
+def definition(engine):
+    """Return how the log is defined, its columns in order of name."""
+    ((found,),) = engine.query_rows(f"SHOW CREATE TABLE {LOG_TABLE}")
+    return sorted(found.replace("\\n", "\n").replace(",\n", "\n").splitlines())
+
+
+def test_a_log_of_the_first_version_is_upgraded(engine, no_log):
+    engine.command(create_statement())
+    fresh = definition(engine)
+    engine.command(f"DROP TABLE {LOG_TABLE}")
+    engine.command(FIRST_VERSION)
+    engine.command(OLD_EVENT)
+    ensure_log(engine)
+    assert definition(engine) == fresh
+    (found,) = from_arrow(engine.query_arrow(f"SELECT * FROM {LOG_TABLE}"))
+    assert (found.id, found.rows, found.kwargs) == (7, 3, {"source": "s"})
+    assert (found.read_rows, found.user_name, found.columns) == (None, None, ())
+
+
+@pytest.mark.parametrize("done", range(1 + len(upgrade_statements(1))))
+def test_an_upgrade_that_was_killed_is_finished(engine, no_log, done):
+    engine.command(create_statement())
+    fresh = definition(engine)
+    engine.command(f"DROP TABLE {LOG_TABLE}")
+    engine.command(FIRST_VERSION)
+    for statement in upgrade_statements(1)[:done]:
+        engine.command(statement)
+    ensure_log(engine)
+    assert definition(engine) == fresh
+
+
+def test_what_an_older_version_writes_meanwhile_is_kept(engine, no_log):
+    engine.command(FIRST_VERSION)
+    ensure_log(engine)
+    engine.command(OLD_EVENT)
+    (found,) = from_arrow(engine.query_arrow(f"SELECT * FROM {LOG_TABLE}"))
+    assert (found.id, found.columns) == (7, ())
+
+
+def test_a_log_of_a_newer_version_is_refused_and_left(engine, no_log):
+    ensure_log(engine)
+    newer = f"aaiclick_ext operation log, version {LOG_VERSION + 1}"
+    engine.command(f"ALTER TABLE {LOG_TABLE} MODIFY COMMENT '{newer}'", role=Role.LOG)
+    before = definition(engine)
+    with pytest.raises(OplogError, match="made by a newer aaiclick-ext") as caught:
+        ensure_log(engine)
+    assert f"version {LOG_VERSION + 1}" in str(caught.value)
+    assert "upgrade aaiclick-ext" in str(caught.value)
+    assert definition(engine) == before
+
+
+def test_an_event_of_the_first_version_is_read_from_json():
+    event = OperationEvent(
+        1, "t", "copy", {}, {}, None, None, 1, 1, 1, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    )
+    row = json.loads(to_json(event))
+    for name in ("read_rows", "read_bytes", "written_bytes", "user_name", "notebook_path"):
+        del row[name]
+    del row["columns"]
+    assert from_json(json.dumps(row)) == event
