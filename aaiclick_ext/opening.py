@@ -70,6 +70,7 @@ def _import_heavy(context: DataContext) -> None:
 
 def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
+    from aaiclick_ext.lifecycle.liveness import ProcessIdentity
     from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
@@ -90,6 +91,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         job_id=context.job_id,
         run_id=context.run_id,
         node_id=context.node_id,
+        user_name=ProcessIdentity.current().user_name,
     )
     registry = Registry(settings.sql_url, settings.state_path)
     claims = None
@@ -163,7 +165,7 @@ def close_parts(opened: Opened) -> None:
     services.closed = True
     opened.reaping.close(services.settings.close_timeout_s)
     services.engine.cancel()
-    services.oplog.close()
+    services.oplog.flush_within(services.settings.close_timeout_s)
     services.worker.close(services.settings.close_timeout_s)
     left = [
         table
@@ -177,6 +179,7 @@ def close_parts(opened: Opened) -> None:
             services.forget_dropped()
         except Exception as error:  # noqa: BLE001  closing goes on; the reaper takes the rest
             logger.warning("tables could not be dropped at close: %s", error)
+    services.oplog.close()
     services.lease.call_no_more(services.sessions.end_expired)
     services.sessions.close()
     services.refs.clear()

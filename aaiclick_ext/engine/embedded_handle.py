@@ -32,15 +32,17 @@ class EmbeddedHandle(Handle):
 
     can_abandon = False
 
-    def query_arrow(self, sql: str, parameters: Parameters = None) -> pa.Table:
-        """Run a query and return its whole result, without a copy."""
+    def fetch(self, sql: str, parameters: Parameters = None) -> tuple[pa.Table, QueryStats]:
+        """Run a query; return its whole result, without a copy, and what it took."""
         import pyarrow as pa
 
+        started = time.perf_counter()
         statement, bound = self._bind(sql, parameters)
         result = self._connection.query(statement, "Arrow", params=bound)
+        stats = _stats(result, started)
         if not result.size():
-            return pa.table({})  # a statement without a result
-        return pa.ipc.open_file(_shared(result)).read_all()
+            return pa.table({}), stats  # a statement without a result
+        return pa.ipc.open_file(_shared(result)).read_all(), stats
 
     def query_rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Run a query and return its rows as Python values."""
@@ -52,14 +54,7 @@ class EmbeddedHandle(Handle):
         started = time.perf_counter()
         statement, bound = self._bind(sql, parameters)
         result = self._connection.query(statement, "Null", params=bound)
-        return QueryStats(
-            query_id=None,
-            read_rows=result.storage_rows_read(),
-            read_bytes=result.storage_bytes_read(),
-            written_rows=result.rows_written(),
-            written_bytes=result.bytes_written(),
-            elapsed_s=time.perf_counter() - started,
-        )
+        return _stats(result, started)
 
     def insert_arrow(self, table: str, columns: list[str], data: pa.Table) -> QueryStats:
         """Push a table of Arrow into an (already quoted) table, in constant memory."""
@@ -102,7 +97,7 @@ class EmbeddedHandle(Handle):
         finally:
             stream.close()
         if schema is None:  # no rows, so no chunk, and no word about the columns
-            yield self.query_arrow(f"SELECT * FROM (\n{sql}\n) LIMIT 0", parameters).schema
+            yield self.fetch(f"SELECT * FROM (\n{sql}\n) LIMIT 0", parameters)[0].schema
 
     def recover(self) -> None:
         """Flush what a failed statement left, or replace the client.
@@ -168,6 +163,17 @@ class EmbeddedHandle(Handle):
 
         statement, bound = bind_query(sql, dict(parameters) if parameters else None)
         return statement, {name.removeprefix("param_"): value for name, value in bound.items()}
+
+
+def _stats(result: Any, started: float) -> QueryStats:
+    return QueryStats(
+        query_id=None,
+        read_rows=result.storage_rows_read(),
+        read_bytes=result.storage_bytes_read(),
+        written_rows=result.rows_written(),
+        written_bytes=result.bytes_written(),
+        elapsed_s=time.perf_counter() - started,
+    )
 
 
 def _shared(result: Any) -> pa.Buffer:

@@ -131,7 +131,13 @@ class Engine(LimitedWriting):
         parameters
             Values, bound by ClickHouse.
         """
-        return self._run(role, sql, lambda handle: handle.query_arrow(sql, parameters))
+        return self.fetch(sql, parameters, role=role)[0]
+
+    def fetch(
+        self, sql: str, parameters: Parameters = None, *, role: Role = Role.USER
+    ) -> tuple[pa.Table, QueryStats]:
+        """Do what `query_arrow` does; return also what the query took."""
+        return self._run(role, sql, lambda handle: handle.fetch(sql, parameters))
 
     def stream_arrow(self, sql: str, parameters: Parameters = None) -> pa.RecordBatchReader:
         """Run a query and return a reader of its batches, which come as they are read.

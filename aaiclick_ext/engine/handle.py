@@ -71,9 +71,11 @@ class Handle:
         if self._broken:
             self.replace()
 
-    def query_arrow(self, sql: str, parameters: Parameters = None) -> pa.Table:
-        """Run a query and return its whole result."""
-        return self.client.query_arrow(sql, _bound(parameters), settings=self._named())
+    def fetch(self, sql: str, parameters: Parameters = None) -> tuple[pa.Table, QueryStats]:
+        """Run a query; return its whole result and what it took, as far as the driver tells."""
+        started = time.perf_counter()
+        table = self.client.query_arrow(sql, _bound(parameters), settings=self._named())
+        return table, self._stats({}, started)
 
     def query_rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Run a query and return its rows as Python values."""

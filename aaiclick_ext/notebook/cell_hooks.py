@@ -9,6 +9,7 @@ last ones without the first ones; cells can run cells; subshells run cells in ot
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ class CellHooks:
                 # before it runs or, as older versions do, after.
                 execution_count=self._ip.displayhook.prompt_count if info.store_history else None,
                 source=info.raw_cell,
+                notebook_path=notebook_path(self._ip),
             )
             self._begin(task, is_cell=True)
 
@@ -181,7 +183,17 @@ def _running_cell(ip: Any) -> Task | None:
         cell_id=_cell_id_of_request(ip),
         execution_count=count if is_in_history else None,
         source=inputs[-1] if is_in_history else None,
+        notebook_path=notebook_path(ip),
     )
+
+
+def notebook_path(ip: Any) -> str | None:
+    """Return the path of the notebook, where the front end tells its kernel.
+
+    Jupyter Server does in the environment, VS Code in a variable of the user's.
+    """
+    path = os.environ.get("JPY_SESSION_NAME") or ip.user_ns.get("__vsc_ipynb_file__")
+    return path if isinstance(path, str) else None
 
 
 def _cell_id_of_request(ip: Any) -> str | None:

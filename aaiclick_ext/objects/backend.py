@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from aaiclick_ext.engine import QueryStats
     from aaiclick_ext.objects.services import Services
 
 _open_backends: weakref.WeakValueDictionary[tuple[int, int], Backend] = (
@@ -103,16 +105,18 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         runnable = self.without_memtables(limited)
         started = time.perf_counter()
         plan: Plan | None = None
+        stats: QueryStats | None = None
         try:
             plan = self.planner.plan(runnable, params)
             if not with_objects:
                 refuse_objects(plan, operation)
-            raw = self.services.engine.query_arrow(plan.fetch_sql)
+            raw, stats = self.services.engine.fetch(plan.fetch_sql)
+            stats = replace(stats, written_bytes=raw.nbytes)
             data = restore(raw, plan.types, binary=plan.binary, booleans=plan.booleans)
         except AaiclickError as error:
             self.record_fetch(operation, op, plan, started, error=error)
             raise
-        self.record_fetch(operation, op, plan, started, rows=data.num_rows)
+        self.record_fetch(operation, op, plan, started, rows=data.num_rows, stats=stats)
         return data, plan
 
     def python_columns(self, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:
@@ -128,6 +132,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         *,
         params: Mapping[str, str] | None = None,
         rows: int | None = None,
+        stats: QueryStats | None = None,
         error: BaseException | None = None,
     ) -> None:
         """Record that data left the database; nothing where `operation` is None."""
@@ -141,6 +146,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
             sql_template=None if plan is None else plan.sql,
             rows=rows,
             elapsed_s=time.perf_counter() - started,
+            stats=stats,
             status="ok" if error is None else "error",
             error=None if error is None else str(error) or type(error).__name__,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from aaiclick_ext.engine import QueryStats
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.leaf import DatabaseTable
 
@@ -101,11 +101,14 @@ def new_table(backend: Backend, spec: TableSpec, *, beside: str | None = None) -
     with admitted(services, row, spec.scope, beside) as row:
         hold = services.worker.hold(table, row)
         services.notes.made(table, None if task is None else task.execution_count)
+        if beside is not None:
+            services.notes.made_in_passing(table)
         try:
             with limited_size(services, table, is_part=beside is not None):
                 yield table
         except BaseException:
             services.schemas.forget([table])
+            services.notes.made_in_passing(table)
             hold.release()
             raise
     if spec.scope is Scope.TEMP:
@@ -172,24 +175,23 @@ def with_position(data: pa.Table, shape: Shape, start: int = 0) -> pa.Table:
 
 def create_table_as(
     backend: Backend, spec: TableSpec, sql: str, *, table: str, size_bytes: int | None = None
-) -> tuple[DatabaseTable, float]:
+) -> tuple[DatabaseTable, QueryStats]:
     """Create a table from a SELECT in one statement, which leaves nothing if it is killed.
 
     Returns
     -------
-    leaf, seconds
+    leaf, stats
     """
     engine = engine_for(backend, spec, size_bytes)
     ordered_insert = " SETTINGS max_threads = 1" if spec.shape is Shape.ARRAY else ""
-    started = time.perf_counter()
     with _filling(backend, spec, table) as filled:
-        backend.services.engine.command(f"{spec.ddl(filled, engine)} AS {sql}{ordered_insert}")
-    elapsed_s = time.perf_counter() - started
+        statement = f"{spec.ddl(filled, engine)} AS {sql}{ordered_insert}"
+        stats = backend.services.engine.command(statement)
     backend.services.schemas.put(
         table,
         TableSchema(spec.types, spec.comments, spec.shape, engine, count_rows(backend, table)),
     )
-    return backend.leaf(table), elapsed_s
+    return backend.leaf(table), stats
 
 
 def check_rows(backend: Backend, table: str, expected: int, *, target: str | None = None) -> None:

@@ -168,9 +168,7 @@ def make_from_select(
     """Make a table of a SELECT's result and record the operation. Runs one statement."""
     with new_table(backend, spec) as table:
         try:
-            leaf, elapsed_s = create_table_as(
-                backend, spec, sql, table=table, size_bytes=size_bytes
-            )
+            leaf, stats = create_table_as(backend, spec, sql, table=table, size_bytes=size_bytes)
             backend.python_objects.hold_found(table, leaf.schema)
         except Exception as error:
             backend.services.oplog.record(
@@ -190,7 +188,7 @@ def make_from_select(
             params=params or {},
             sql_template=sql,
             rows=backend.services.schemas.get(table).rows,
-            elapsed_s=elapsed_s,
+            stats=stats,
             result_schema=spec.types,
         )
         return make_object(leaf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from aaiclick_ext.engine import Role
@@ -135,6 +135,7 @@ class Services:
         except LeaseLostError:
             return
         tables = self.sessions.tables.still_there(tables, self.worker.is_live)
+        ends = {table: self._end_of(table) for table in tables if self.notes.has_history(table)}
         self.schemas.forget(tables)
         self.notes.forget(tables)
         held = self.sharing.give_up(tables)
@@ -150,8 +151,29 @@ class Services:
             names = ", ".join(quote_identifier(table) for table in gone)
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
             self._dropped.extend(gone)
+            for table in gone:
+                if table in ends:
+                    self.oplog.record("drop", **ends[table])
         done = [table for table in tables if table not in later]
         self.sessions.tables.dropped(done, self.worker.is_live)
+
+    def _end_of(self, table: str) -> dict[str, Any]:
+        """Return what the log is told of a table's end: what it was by then, and why it goes."""
+        known = self.schemas.known(table)
+        return {
+            "result_table": table,
+            "params": {"reason": self._reason_of_end(table)},
+            "rows": None if known is None else known.rows,
+            "result_schema": None if known is None else known.types,
+        }
+
+    def _reason_of_end(self, table: str) -> str:
+        session = self.sessions.tables.released_by(table)
+        if session is not None:
+            return f"{session} ended"
+        if TableName.parse(table) in self.deleted:
+            return "its name was deleted or given to another table"
+        return "its kernel ended" if self.closed else "nothing referred to it any more"
 
     def forget_dropped(self) -> None:
         """Delete the registry rows of the tables that were dropped: one transaction for all."""

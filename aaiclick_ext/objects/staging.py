@@ -138,10 +138,10 @@ def object_from_stage(
     selected = ", ".join(f"{columns[n].sql} AS {quote_identifier(n)}" for n in order)
     sql = f"SELECT {selected} FROM {quote_identifier(stage.table)}"
     with new_table(backend, spec) as table:
-        leaf, elapsed_s = create_table_as(
+        leaf, stats = create_table_as(
             backend, spec, sql, table=table, size_bytes=reading.size_bytes
         )
-        record(reading, table, spec, elapsed_s)
+        record(reading, table, spec, stats.elapsed_s)
         return make_object(leaf)
 
 

@@ -23,11 +23,20 @@ class TableNotes:
     def __init__(self) -> None:
         self._cells: dict[str, int | None] = {}
         self._used: dict[str, float] = {}
+        self._parts: set[str] = set()
 
     def made(self, table: str, execution_count: int | None) -> None:
         """Note that a cell has made a table."""
         self._cells[table] = execution_count
         self._used[table] = time.time()
+
+    def made_in_passing(self, table: str) -> None:
+        """Note that a table is made for a moment only, or was never finished: it has no history."""
+        self._parts.add(table)
+
+    def has_history(self, table: str) -> bool:
+        """Say whether the log tells of a table, so that it has to tell its end."""
+        return table not in self._parts
 
     def used(self, tables: Iterable[str]) -> None:
         """Note that tables are read or written now."""
@@ -40,6 +49,7 @@ class TableNotes:
         for table in tables:
             self._cells.pop(table, None)
             self._used.pop(table, None)
+            self._parts.discard(table)
 
     def cell_of(self, table: str) -> int | None:
         """Return the execution count of the cell that made a table, where one did."""

@@ -24,8 +24,9 @@ from aaiclick_ext.oplog.spill import SpillDirectory
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from aaiclick_ext.engine import Engine
+    from aaiclick_ext.engine import Engine, QueryStats
     from aaiclick_ext.ids import Snowflake
+    from aaiclick_ext.oplog.columns import ColumnEdge
     from aaiclick_ext.oplog.task import Task
     from aaiclick_ext.settings import Settings
 
@@ -64,8 +65,8 @@ class OplogCollector:
     ----------
     engine, settings, snowflake
         The database, the settings and the source of event ids of the context.
-    job_id, run_id, node_id
-        The kernel session, its run and its node, stored with each event.
+    job_id, run_id, node_id, user_name
+        The kernel session, its run, its node and who runs it, stored with each event.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class OplogCollector:
         job_id: int,
         run_id: int,
         node_id: int,
+        user_name: str | None = None,
     ) -> None:
         self._engine = engine
         self._settings = settings
@@ -84,6 +86,7 @@ class OplogCollector:
         self._job_id = job_id
         self._run_id = run_id
         self._node_id = node_id
+        self._user_name = user_name
         self._entries: deque[_Entry] = deque()  # its appends are atomic
         self._writing: Sequence[_Entry] = ()
         self._secrets: set[str] = set()
@@ -121,6 +124,8 @@ class OplogCollector:
         status: Status = "ok",
         error: str | None = None,
         result_schema: Mapping[str, str] | None = None,
+        stats: QueryStats | None = None,
+        columns: Sequence[ColumnEdge] = (),
     ) -> int:
         """Keep an event in memory and return its id. Secrets are masked first.
 
@@ -136,6 +141,10 @@ class OplogCollector:
             The SQL; None where it cannot be masked.
         rows, elapsed_s
             None where they are not known.
+        stats
+            Of the statement that did it, where one did; with its time, unless `elapsed_s` is given.
+        columns
+            What each column of the result depends on.
         """
         cell = self._of_thread.cell or self._cell
         masked = mask_call(cell, params or {}, sql_template, error)
@@ -155,10 +164,16 @@ class OplogCollector:
             cell_id=None if task is None else task.cell_id,
             execution_count=None if task is None else task.execution_count,
             rows=rows,
-            elapsed_s=elapsed_s,
+            elapsed_s=stats.elapsed_s if elapsed_s is None and stats else elapsed_s,
             status=status,
             error=masked.error,
             result_schema=dict(result_schema or {}),
+            read_rows=None if stats is None else stats.read_rows,
+            read_bytes=None if stats is None else stats.read_bytes,
+            written_bytes=None if stats is None else stats.written_bytes,
+            user_name=self._user_name,
+            notebook_path=None if task is None else task.notebook_path,
+            columns=tuple(columns),
         )
         self._entries.append(_Entry(event, cell))
         return event.id
@@ -222,6 +237,11 @@ class OplogCollector:
         asked: Future[int] = Future()
         self._asked.put(asked)
         return asked
+
+    def flush_within(self, timeout_s: float) -> None:
+        """Have all events written, and wait for it no longer than so; what fails is kept."""
+        with suppress(Exception):
+            self.flush_soon().result(timeout_s)
 
     def start(self) -> None:
         """Start the thread that writes outside cells; it first writes what was spilled."""

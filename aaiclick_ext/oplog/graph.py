@@ -17,6 +17,9 @@ Direction = Literal["backward", "forward", "both"]
 VIEW_PREFIX = "view_"
 SINK_PREFIX = "fetch_"
 
+DROP = "drop"
+"""The operation of the event that tells a table's end."""
+
 
 @dataclass(frozen=True, slots=True)
 class OplogNode:
@@ -31,6 +34,8 @@ class OplogNode:
     """All that made or changed it, by id: an insert adds one."""
     alive: bool | None = None
     """Whether the table exists now; None for views and sinks, which are no tables."""
+    end: OperationEvent | None = None
+    """When and why it was dropped, and what it was by then; None where it was not, or unseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +79,17 @@ def is_table_name(name: str) -> bool:
 def effective(events: Iterable[OperationEvent]) -> dict[str, list[OperationEvent]]:
     """Return by result the events that moved data: failed ones only where none succeeded."""
     by_result: defaultdict[str, list[OperationEvent]] = defaultdict(list)
-    for event in sorted(events, key=lambda event: event.id):
+    for event in without_ends(events):
         by_result[event.result_table].append(event)
     return {
         result: [event for event in made if event.status == "ok"] or made
         for result, made in by_result.items()
     }
+
+
+def without_ends(events: Iterable[OperationEvent]) -> list[OperationEvent]:
+    """Return the events that made or changed something, by id."""
+    return sorted((e for e in events if e.operation != DROP), key=lambda event: event.id)
 
 
 def edges_of(events: Iterable[OperationEvent]) -> list[OplogEdge]:
@@ -150,8 +160,9 @@ def build_graph(
     edges = edges_of(events)
     tables = reached(root, edges, direction, max_depth)
     made: defaultdict[str, list[OperationEvent]] = defaultdict(list)
-    for event in sorted(events, key=lambda event: event.id):
+    for event in without_ends(events):
         made[event.result_table].append(event)
+    ends = {event.result_table: event for event in events if event.operation == DROP}
     makers = effective(events)
     kept = [edge for edge in edges if edge.source in tables and edge.target in tables]
     nodes = []
@@ -159,7 +170,8 @@ def build_graph(
         latest = makers[table][-1] if table in makers else None
         alive = table in living if living is not None and is_table_name(table) else None
         operation = None if latest is None else latest.operation
-        nodes.append(OplogNode(table, operation, latest, tuple(made[table]), alive))
+        end = ends.get(table)
+        nodes.append(OplogNode(table, operation, latest, tuple(made[table]), alive, end))
     position = {node.table: number for number, node in enumerate(nodes)}
     kept.sort(key=lambda edge: (position[edge.target], position[edge.source], edge.role))
     return OplogGraph(root, tuple(nodes), tuple(kept))

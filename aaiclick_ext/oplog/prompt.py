@@ -36,7 +36,7 @@ def _name(node: OplogNode) -> str:
 
 def _step(node: OplogNode, numbers: Mapping[str, int]) -> list[str]:
     """Return the lines of one node: what it is, its further versions, its SQL."""
-    state = {True: ["exists"], False: ["dropped"], None: []}[node.alive]
+    state = _state(node)
     number = numbers[node.table]
     if node.event is None:
         return [f"[{number}] {_name(node)}: not recorded{_listed(state)}"]
@@ -51,6 +51,13 @@ def _step(node: OplogNode, numbers: Mapping[str, int]) -> list[str]:
         lines.append(f"    columns: {columns}")
     texts = (event.sql_template for event in node.events if event.sql_template)
     return [*lines, *(f"    sql: {_short(' '.join(text.split()))}" for text in texts)]
+
+
+def _state(node: OplogNode) -> list[str]:
+    if node.alive is not False:
+        return ["exists"] if node.alive else []
+    reason = None if node.end is None else node.end.params.get("reason")
+    return ["dropped" if reason is None else f"dropped: {reason}"]
 
 
 def _call(event: OperationEvent, numbers: Mapping[str, int]) -> str:

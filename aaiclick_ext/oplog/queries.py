@@ -13,6 +13,7 @@ from aaiclick_ext.oplog.graph import (
     edges_of,
     is_table_name,
     reached,
+    without_ends,
 )
 from aaiclick_ext.oplog.log_table import LOG_TABLE
 
@@ -79,7 +80,7 @@ def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Oper
     """
     events = _ancestors(engine, table, max_depth)
     tables = reached(table, edges_of(events), "backward", max_depth)
-    return [event for event in events if event.result_table in tables]
+    return [event for event in without_ends(events) if event.result_table in tables]
 
 
 def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
@@ -101,7 +102,7 @@ def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Opera
     tables = reached(table, edges_of(events), "forward", max_depth)
     return [
         event
-        for event in events
+        for event in without_ends(events)
         if event.result_table in tables and not tables.isdisjoint(event.kwargs.values())
     ]
 

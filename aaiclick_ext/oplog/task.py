@@ -19,9 +19,12 @@ class Task:
         The number in ``In[…]``, or None where history is not kept.
     source
         The cell's text as typed; it is masked before it is stored.
+    notebook_path
+        The notebook's, as the front end names it, or None where it does not.
     """
 
     task_id: int | None = None
     cell_id: str | None = None
     execution_count: int | None = None
     source: str | None = None
+    notebook_path: str | None = None
