@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         list_objects,
         open_object,
         open_ref,
+        oplog_path,
         oplog_subgraph,
         read_csv,
         read_json,
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
         session,
         sessions,
         sql,
+        stale_results,
         table,
         tables,
+        variable_history,
         view,
         why,
     )
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Object, ObjectInfo, TableInfo, View, Why
-    from aaiclick_ext.oplog import OperationEvent, OplogGraph
+    from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult
     from aaiclick_ext.settings import Settings
 
 __version__ = "0.1.0"
@@ -60,6 +63,7 @@ __all__ = [
     "Scope",
     "SessionManager",
     "Settings",
+    "StaleResult",
     "TableInfo",
     "View",
     "Why",
@@ -76,6 +80,7 @@ __all__ = [
     "load_ipython_extension",
     "open_object",
     "open_ref",
+    "oplog_path",
     "oplog_subgraph",
     "read_csv",
     "read_json",
@@ -83,9 +88,11 @@ __all__ = [
     "session",
     "sessions",
     "sql",
+    "stale_results",
     "table",
     "tables",
     "unload_ipython_extension",
+    "variable_history",
     "view",
     "why",
 ]
@@ -102,6 +109,7 @@ _HOMES = {
     "Scope": "lifecycle",
     "SessionManager": "lifecycle.sessions",
     "Settings": "settings",
+    "StaleResult": "oplog",
     "TableInfo": "objects",
     "View": "objects",
     "Why": "objects",

@@ -6,10 +6,11 @@ import atexit
 import os
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aaiclick_ext.errors import ContextError
 from aaiclick_ext.lifecycle import session_scopes
+from aaiclick_ext.lineage import Lineage
 from aaiclick_ext.object_making import ObjectMaking
 from aaiclick_ext.opening import Opened, close_parts, open_parts
 from aaiclick_ext.seeing import Seeing
@@ -28,16 +29,14 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.session import Session
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Backend, Object, ObjectInfo, View
-    from aaiclick_ext.oplog import OperationEvent, OplogCollector, OplogGraph, Task
-
-Direction = Literal["backward", "forward", "both"]
+    from aaiclick_ext.oplog import OplogCollector, Task
 
 _entered: list[DataContext] = []
 """Open contexts, the current one last. Not a ContextVar: a value set in a notebook cell that
 contains ``await`` is gone in the next cell."""
 
 
-class DataContext(ObjectMaking, Seeing):
+class DataContext(ObjectMaking, Seeing, Lineage):
     """One engine with everything that objects need, for the life of a kernel or a ``with`` block.
 
     Returns at once: the engine opens in a background thread. The first use waits for it, and a
@@ -353,7 +352,7 @@ class DataContext(ObjectMaking, Seeing):
         """Take a name away; its table goes once no variable can reach it."""
         self._opened.catalog.delete(name)
 
-    # Lineage.
+    # Cells.
 
     def begin_task(self, task: Task, *, this_thread_only: bool = False) -> None:
         """Say that a cell begins; never waits for the engine. The task gets its id here."""
@@ -373,42 +372,6 @@ class DataContext(ObjectMaking, Seeing):
         """Say that a cell has ended: what it registered and nobody claimed is let go of."""
         if self.is_open:
             self._future.result().services.worker.end_cell(task.task_id)
-
-    def node_name(self, view: ir.Table | str) -> str:
-        """Return the name that the operation log has for a view, an object or a table."""
-        if isinstance(view, str):
-            return self._opened.catalog.resolve(view) or view
-        return self._opened.backend.provenance.name_of(self._opened.backend.relation_of(view))
-
-    def backward_oplog(self, table: ir.Table | str, max_depth: int = 10) -> list[OperationEvent]:
-        """Return the events that made a table, by id: oldest first, the table itself last."""
-        name = self._flushed_name(table)  # waits for what is imported below
-        from aaiclick_ext.oplog import backward_oplog
-
-        return backward_oplog(self.engine, name, max_depth)
-
-    def forward_oplog(self, table: ir.Table | str, max_depth: int = 10) -> list[OperationEvent]:
-        """Return the events that a table went into."""
-        name = self._flushed_name(table)  # waits for what is imported below
-        from aaiclick_ext.oplog import forward_oplog
-
-        return forward_oplog(self.engine, name, max_depth)
-
-    def oplog_subgraph(
-        self, table: ir.Table | str, direction: Direction = "backward", max_depth: int = 10
-    ) -> OplogGraph:
-        """Return the graph of operations around a table."""
-        name = self._flushed_name(table)  # waits for what is imported below
-        from aaiclick_ext.oplog import oplog_subgraph
-
-        return oplog_subgraph(self.engine, name, direction, max_depth)
-
-    subgraph = oplog_subgraph
-
-    def _flushed_name(self, table: ir.Table | str) -> str:
-        name = self.node_name(table)
-        self.oplog.flush()
-        return name
 
 
 def context() -> DataContext:

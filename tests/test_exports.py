@@ -15,6 +15,7 @@ EXPORTS = {
     "DataContext",
     "KernelInfo",
     "Settings",
+    "StaleResult",
     "context",
     "get_ch_client",
     "get_creds_from_env",
@@ -35,11 +36,13 @@ EXPORTS = {
     "list_objects",
     "open_object",
     "open_ref",
+    "oplog_path",
     "read_csv",
     "read_json",
     "read_parquet",
     "sessions",
     "sql",
+    "stale_results",
     "table",
     "tables",
     "view",
@@ -53,6 +56,7 @@ EXPORTS = {
     # IPython calls these
     "load_ipython_extension",
     "unload_ipython_extension",
+    "variable_history",
 }
 
 

@@ -13,7 +13,8 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from aaiclick_ext.notebook.line_magic import LineMagic
 
 if TYPE_CHECKING:
-    from aaiclick_ext.context import DataContext, Direction
+    from aaiclick_ext.context import DataContext
+    from aaiclick_ext.oplog import Direction
 
 
 class LineageMagic(LineMagic):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from aaiclick_ext.oplog.event import OperationEvent
     from aaiclick_ext.oplog.graph import Direction, OplogEdge, OplogGraph, OplogNode, build_graph
     from aaiclick_ext.oplog.queries import backward_oplog, forward_oplog, oplog_subgraph
+    from aaiclick_ext.oplog.questions import oplog_path, stale_results, variable_history
+    from aaiclick_ext.oplog.staleness import StaleResult
     from aaiclick_ext.oplog.task import Task
 
 __all__ = [
@@ -23,11 +25,15 @@ __all__ = [
     "OplogEdge",
     "OplogGraph",
     "OplogNode",
+    "StaleResult",
     "Task",
     "backward_oplog",
     "build_graph",
     "forward_oplog",
+    "oplog_path",
     "oplog_subgraph",
+    "stale_results",
+    "variable_history",
 ]
 
 _HOME = {
@@ -37,11 +43,15 @@ _HOME = {
     "OplogEdge": "graph",
     "OplogGraph": "graph",
     "OplogNode": "graph",
+    "StaleResult": "staleness",
     "Task": "task",
     "backward_oplog": "queries",
     "build_graph": "graph",
     "forward_oplog": "queries",
+    "oplog_path": "questions",
     "oplog_subgraph": "queries",
+    "stale_results": "questions",
+    "variable_history": "questions",
 }
 
 

@@ -158,7 +158,18 @@ def build_graph(
         The tables that exist, or None where it is not known.
     """
     edges = edges_of(events)
-    tables = reached(root, edges, direction, max_depth)
+    return graph_of(root, reached(root, edges, direction, max_depth), events, living=living)
+
+
+def graph_of(
+    root: str,
+    tables: Collection[str],
+    events: Sequence[OperationEvent],
+    *,
+    living: Collection[str] | None = None,
+) -> OplogGraph:
+    """Return the graph of these tables, with what lies between them."""
+    edges = edges_of(events)
     made: defaultdict[str, list[OperationEvent]] = defaultdict(list)
     for event in without_ends(events):
         made[event.result_table].append(event)

@@ -32,7 +32,7 @@ _ONCE = "ORDER BY id LIMIT 1 BY id"
 # names as its own input is no step, so that it does not turn for ever.
 _UP = f"""
 WITH RECURSIVE up AS (
-    SELECT {{root:String}} AS name, toUInt32(0) AS depth
+    SELECT arrayJoin({{roots:Array(String)}}) AS name, toUInt32(0) AS depth
     UNION ALL
     SELECT DISTINCT arrayJoin(
         arrayFilter(input -> input != result_table, mapValues(kwargs))
@@ -60,7 +60,7 @@ WHERE (database = currentDatabase() AND name IN {names:Array(String)})
 _NAMES_PER_QUERY = 1000
 """Bound values travel in the URL, which servers limit to 1 MB."""
 
-_MOST_STEPS = 10_000
+MOST_STEPS = 10_000
 
 
 def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
@@ -78,7 +78,7 @@ def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Oper
     max_depth
         How many steps to follow from a table to its inputs; 0 gives the table's own events.
     """
-    events = _ancestors(engine, table, max_depth)
+    events = ancestors(engine, [table], max_depth)
     tables = reached(table, edges_of(events), "backward", max_depth)
     return [event for event in without_ends(events) if event.result_table in tables]
 
@@ -128,19 +128,22 @@ def oplog_subgraph(
         raise ValueError(f"direction can be 'backward', 'forward' or 'both', not {direction!r}")
     events: dict[int, OperationEvent] = {}
     if direction != "forward":
-        events |= {event.id: event for event in _ancestors(engine, table, max_depth)}
+        events |= {event.id: event for event in ancestors(engine, [table], max_depth)}
     if direction != "backward":
         events |= {event.id: event for event in _descendants(engine, table, max_depth)}
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
-    living = _living(engine, tables)
+    living = living_tables(engine, tables)
     return build_graph(table, found, direction=direction, max_depth=max_depth, living=living)
 
 
-def _ancestors(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
-    steps = min(max(max_depth, 0), _MOST_STEPS)
+def ancestors(
+    engine: Engine, tables: Sequence[str], max_depth: int = MOST_STEPS
+) -> list[OperationEvent]:
+    """Return the events of tables and of what they were made of, their ends too. One query."""
+    steps = min(max(max_depth, 0), MOST_STEPS)
     sql = _UP.replace("{steps}", str(steps + 2))
-    return _events(engine, sql, {"root": table, "max_depth": steps})
+    return events_of(engine, sql, {"roots": list(tables), "max_depth": steps})
 
 
 def _descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
@@ -152,19 +155,32 @@ def _descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEv
         seen.update(frontier)
         if not frontier:
             break
-    parts = _chunks(sorted(seen))
-    events = [event for names in parts for event in _events(engine, _MAKERS, {"names": names})]
+    parts = parts_of(sorted(seen))
+    events = [event for names in parts for event in events_of(engine, _MAKERS, {"names": names})]
     return sorted(events, key=lambda event: event.id)
 
 
-def _events(engine: Engine, sql: str, parameters: dict[str, object]) -> list[OperationEvent]:
+def events_of(engine: Engine, sql: str, parameters: dict[str, object]) -> list[OperationEvent]:
+    """Return the events that a query finds; none where there is no log."""
     try:
         return from_arrow(engine.query_arrow(sql, parameters))
     except UnknownTableError:
         return []  # nothing was recorded in this database yet
 
 
-def _living(engine: Engine, tables: Collection[str]) -> set[str]:
+def recorded_tables(engine: Engine) -> list[str]:
+    """Return the tables that exist and that the log has events of. One query."""
+    sql = (
+        f"SELECT name FROM system.tables WHERE database = currentDatabase() "
+        f"AND name IN (SELECT result_table FROM {LOG_TABLE}) ORDER BY name"
+    )
+    try:
+        return [name for (name,) in engine.query_rows(sql)]
+    except UnknownTableError:
+        return []
+
+
+def living_tables(engine: Engine, tables: Collection[str]) -> set[str]:
     """Return which of these names are tables that exist."""
     names = sorted(name for name in tables if is_table_name(name))
     rows = _rows_of_each(engine, _LIVING, names)
@@ -174,12 +190,13 @@ def _living(engine: Engine, tables: Collection[str]) -> set[str]:
 def _rows_of_each(engine: Engine, sql: str, names: Sequence[str]) -> list[tuple[Any, ...]]:
     """Run a query for each part of the names; no rows where there is no log."""
     try:
-        return [row for part in _chunks(names) for row in engine.query_rows(sql, {"names": part})]
+        return [row for part in parts_of(names) for row in engine.query_rows(sql, {"names": part})]
     except UnknownTableError:
         return []
 
 
-def _chunks(names: Sequence[str]) -> list[list[str]]:
+def parts_of(names: Sequence[str]) -> list[list[str]]:
+    """Return names in parts that one query can bind."""
     return [
         list(names[start : start + _NAMES_PER_QUERY])
         for start in range(0, len(names), _NAMES_PER_QUERY)

@@ -94,7 +94,8 @@ from aaiclick_ext.engine import ClickHouseCreds
 from aaiclick_ext.settings import Settings
 
 folder = Path(sys.argv[1])
-with DataContext(ClickHouseCreds(path=folder / "db"), settings=Settings(state_dir=folder / "s")) as ctx:
+settings = Settings(state_dir=folder / "state")
+with DataContext(ClickHouseCreds(path=folder / "db"), settings=settings) as ctx:
     made = ctx.create_object_from_value([1, 2])
     print(made.table_name)
 """

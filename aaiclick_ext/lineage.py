@@ -1,0 +1,109 @@
+"""The methods of a `DataContext` that ask the operation log."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from aaiclick_ext.opening import Opened
+    from aaiclick_ext.oplog import Direction, OperationEvent, OplogGraph, StaleResult
+
+
+class Lineage(ABC):
+    """What `DataContext` can tell about where results came from.
+
+    Each method writes what is not in the log yet first, and asks over all kernels that wrote to
+    this database.
+    """
+
+    @property
+    @abstractmethod
+    def _opened(self) -> Opened:
+        """The parts of the context; waits until it is open."""
+
+    def node_name(self, view: ir.Table | str) -> str:
+        """Return the name that the operation log has for a view, an object or a table."""
+        if isinstance(view, str):
+            return self._opened.catalog.resolve(view) or view
+        return self._opened.backend.provenance.name_of(self._opened.backend.relation_of(view))
+
+    def backward_oplog(self, table: ir.Table | str, max_depth: int = 10) -> list[OperationEvent]:
+        """Return the events that made a table, by id: oldest first, the table itself last."""
+        name = self._flushed_name(table)  # waits for what is imported below
+        from aaiclick_ext.oplog import backward_oplog
+
+        return backward_oplog(self._opened.services.engine, name, max_depth)
+
+    def forward_oplog(self, table: ir.Table | str, max_depth: int = 10) -> list[OperationEvent]:
+        """Return the events that a table went into."""
+        name = self._flushed_name(table)  # waits for what is imported below
+        from aaiclick_ext.oplog import forward_oplog
+
+        return forward_oplog(self._opened.services.engine, name, max_depth)
+
+    def oplog_subgraph(
+        self, table: ir.Table | str, direction: Direction = "backward", max_depth: int = 10
+    ) -> OplogGraph:
+        """Return the graph of operations around a table."""
+        name = self._flushed_name(table)  # waits for what is imported below
+        from aaiclick_ext.oplog import oplog_subgraph
+
+        return oplog_subgraph(self._opened.services.engine, name, direction, max_depth)
+
+    subgraph = oplog_subgraph
+
+    def oplog_path(self, source: ir.Table | str, target: ir.Table | str) -> OplogGraph:
+        """Return all that lies between two tables: how the one went into the other.
+
+        Runs two queries.
+
+        Returns
+        -------
+        OplogGraph
+            Its root is the target. Empty but for the two where the source did not go into it.
+        """
+        start, end = self._flushed_name(source), self._flushed_name(target)
+        from aaiclick_ext.oplog import oplog_path
+
+        return oplog_path(self._opened.services.engine, start, end)
+
+    def stale_results(self, table: ir.Table | str | None = None) -> list[StaleResult]:
+        """Return the tables made of something that has changed since, the oldest first.
+
+        A view is never stale: it is computed when it is used. A table is when rows were inserted
+        into one that it was made of, at any distance, after it had been read. Changes that others
+        make to tables of theirs are not in the log.
+
+        Parameters
+        ----------
+        table
+            Asks for this one and what it was made of; by default for all tables that exist.
+        """
+        name = None if table is None else self._flushed_name(table)
+        self._opened.services.oplog.flush()
+        from aaiclick_ext.oplog import stale_results
+
+        return stale_results(self._opened.services.engine, name)
+
+    def variable_history(self, name: str) -> list[OperationEvent]:
+        """Return what a variable has stood for: the last event of each cell that set it.
+
+        Oldest first. Runs one query.
+
+        Parameters
+        ----------
+        name
+            Of a variable of a notebook. Results that lived within one cell are not known by it.
+        """
+        self._opened.services.oplog.flush()
+        from aaiclick_ext.oplog import variable_history
+
+        return variable_history(self._opened.services.engine, name)
+
+    def _flushed_name(self, table: ir.Table | str) -> str:
+        name = self.node_name(table)
+        self._opened.services.oplog.flush()
+        return name
