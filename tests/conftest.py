@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -13,6 +14,12 @@ import pytest
 
 from aaiclick_ext.engine import ClickHouseCreds, Engine
 from aaiclick_ext.settings import Settings
+
+
+def pytest_sessionstart() -> None:
+    """Let Ctrl-C raise also where the shell that started this in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

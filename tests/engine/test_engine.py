@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import time
 from pathlib import Path
@@ -194,15 +193,13 @@ def test_threads_do_not_wait_for_each_other(engine):
 
 def test_columns_of_runs_nothing(engine):
     engine.command("CREATE TABLE cols (a Int64, b Nullable(String)) ENGINE = Memory")
-    slow = "SELECT a, (SELECT sleep(3)) AS s, (SELECT max(b) FROM cols) AS m FROM cols"
-    started = time.monotonic()
-    assert engine.columns_of(slow) == {
+    failing = "SELECT a, (SELECT throwIf(1)) AS s, (SELECT max(b) FROM cols) AS m FROM cols"
+    assert engine.columns_of(failing) == {
         "a": "Int64",
         "s": "Nullable(UInt8)",
         "m": "Nullable(String)",
     }
-    assert time.monotonic() - started < 3
-    assert engine.columns_of("SELECT sleep(3) AS s, * FROM cols;") == {
+    assert engine.columns_of("SELECT throwIf(1) AS s, * FROM cols;") == {
         "s": "UInt8", "a": "Int64", "b": "Nullable(String)"
     }  # fmt: skip
     with pytest.raises(EngineError, match="no_such"):
@@ -373,21 +370,3 @@ def test_an_engine_works_without_the_main_thread(engine):
     thread.start()
     thread.join()
     assert results == [[(1,)]]
-
-
-def test_the_fixed_cost_of_a_query_is_small(engine):
-    """Interrupt, hand-over and translation, beside the driver's own call."""
-    sql = "SELECT number FROM numbers(10)"
-    client = engine._handles().client
-
-    def best_of(run) -> float:
-        times = []
-        for _ in range(300):
-            started = time.perf_counter()
-            run(sql)
-            times.append(time.perf_counter() - started)
-        return sorted(times)[30]
-
-    best_of(engine.query_arrow)
-    assert best_of(engine.query_arrow) < best_of(client.query_arrow) + 0.0005
-    assert os.getpid() == engine._pid

@@ -223,17 +223,3 @@ def test_a_subshell_uses_objects(kernel, new):
     client.control_channel.send(
         client.session.msg("delete_subshell_request", {"subshell_id": subshell})
     )
-
-
-def test_the_hooks_of_an_empty_cell_cost_little(kernel):
-    kernel.check(
-        "def trigger(ip=get_ipython()):\n"
-        "    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult\n"
-        "    info = ExecutionInfo('pass', True, False, True, None, None, transformed_cell='pass')\n"
-        "    started = time.perf_counter()\n"
-        "    ip.events.trigger('pre_execute'); ip.events.trigger('pre_run_cell', info)\n"
-        "    ip.events.trigger('post_execute')\n"
-        "    ip.events.trigger('post_run_cell', ExecutionResult(info))\n"
-        "    return time.perf_counter() - started"
-    )
-    assert kernel.value("sorted(trigger() for _ in range(200))[100]") < 0.001

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import time
 from urllib.parse import quote
 
 import pytest
@@ -437,17 +436,6 @@ def test_what_is_masked_holds_no_secret(text):
     assert sql is None or not secrets_of_sql(sql)
     source = mask_source(f"password = {text}")
     assert source is None or not secrets_of_source(source)
-
-
-def test_ordinary_text_is_nearly_free():
-    texts = [
-        f"SELECT t0.carrier, avg(t0.delay) AS d{n} FROM t AS t0 GROUP BY 1" for n in range(500)
-    ]
-    started = time.perf_counter()
-    for text in texts:
-        mask_sql(text)
-    each_us = (time.perf_counter() - started) / len(texts) * 1e6
-    assert each_us < 100  # 4 to 8 here; the machine may be busy
 
 
 @pytest.mark.parametrize(

@@ -253,15 +253,17 @@ def test_what_another_kernel_holds_survives_both_the_session_and_the_variable(
     elsewhere = ClaimStore(services.registry, ctx.engine.identity, 12345)
     with ctx.session():
         x = ctx.create_object_from_value([1, 2, 3])
+        shared = time.monotonic()
         token = x.share(expires_s=60 if is_redeemed else 2)
         if is_redeemed:
             elsewhere.redeem(token)
     name = x.table_name
-    assert tables() == {name}
+    is_held = tables() == {name}
     with pytest.raises(ReleasedError):
         x.data()
     del x
-    assert tables() == {name}
+    is_held &= tables() == {name}
+    assert is_held or (not is_redeemed and time.monotonic() - shared > 2)
     if is_redeemed:
         assert not elsewhere.give_up([name])
         ctx.engine.command(f"DROP TABLE {name} SYNC")
