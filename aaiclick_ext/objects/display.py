@@ -47,6 +47,8 @@ _STYLE = """<style>
 .aaiclick-scroll pre.aaiclick-error {color: var(--jp-error-color1, #d32f2f); padding: 0;
   white-space: pre-wrap;}
 .aaiclick-null {font-style: italic;}
+.aaiclick-stale {color: var(--jp-warn-color0, #b26a00); border: 1px solid currentColor;
+  border-radius: 3px; padding: 0 4px;}
 .aaiclick-scroll {overflow-x: auto; max-width: 100%;}
 </style>"""
 
@@ -63,6 +65,8 @@ class Shown:
         Rows of the whole, or None where counting them would cost a query.
     total_columns
         Columns of the whole.
+    changes
+        When tables changed that this was made of, before they did.
     """
 
     names: Sequence[str]
@@ -72,6 +76,14 @@ class Shown:
     total_rows: int | None
     total_columns: int
     more_rows: bool
+    changes: Sequence[str] = ()
+
+    @property
+    def stale(self) -> str:
+        """What is to be said of a result that would be another if it were made again; or empty."""
+        if not self.changes:
+            return ""
+        return f"stale: a table it was made of got rows later, {', '.join(self.changes)}"
 
     @property
     def summary(self) -> str:
@@ -134,6 +146,7 @@ def preview(view: View) -> Shown:
         _total_rows(view, data.num_rows, more=more),
         len(names),
         more,
+        backend.services.freshness.changes_below(plan.tables),
     )
 
 
@@ -234,8 +247,13 @@ def as_html(shown: Shown) -> str:
     return (
         f'{_STYLE}<div class="aaiclick-scroll"><table class="aaiclick-table">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        f'<div class="aaiclick-footer">{html.escape(shown.summary)}</div>'
+        f'<div class="aaiclick-footer">{html.escape(shown.summary)}{_badge(shown)}</div>'
     )
+
+
+def _badge(shown: Shown) -> str:
+    stale = html.escape(shown.stale)
+    return stale and f' <span class="aaiclick-stale" role="status">{stale}</span>'
 
 
 def as_text(shown: Shown) -> str:
@@ -254,7 +272,8 @@ def as_text(shown: Shown) -> str:
         return "  ".join(padded).rstrip()
 
     rule = "  ".join("─" * width for width in widths)
-    return "\n".join([line(names), line(types), rule, *map(line, rows), f"({shown.summary})"])
+    footer = [f"({text})" for text in (shown.summary, shown.stale) if text]
+    return "\n".join([line(names), line(types), rule, *map(line, rows), *footer])
 
 
 def _short(text: str, most: int) -> str:

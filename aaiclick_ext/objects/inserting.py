@@ -24,6 +24,7 @@ from aaiclick_ext.objects.creation import (
     new_table,
     with_position,
 )
+from aaiclick_ext.objects.leaf import owned_tables
 from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.provenance import numbered_roles
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
     from aaiclick_ext.objects.planning import Plan
+    from aaiclick_ext.objects.services import Services
 
 
 def insert(target: Object, sources: Sequence[Any]) -> None:
@@ -76,7 +78,16 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
     except AaiclickError as error:
         services.oplog.record("insert", **event, status="error", error=str(error))
         raise
+    reads = {t for s in given if isinstance(s, ir.Table) for t in owned_tables(s.op())}
+    services.freshness.made(table, reads)
+    services.freshness.changed(table, _when(services))
     services.oplog.record("insert", **event, rows=added)
+
+
+def _when(services: Services) -> str:
+    task = services.oplog.current_task
+    number = None if task is None else task.execution_count
+    return "outside a numbered cell" if number is None else f"in cell [{number}]"
 
 
 def _append(

@@ -29,7 +29,7 @@ from aaiclick_ext.schema.ibis_types import binary_comment
 from aaiclick_ext.schema.python_objects import object_comments, objects_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import ibis.expr.datatypes as dt
 
@@ -120,6 +120,7 @@ def copy_view(view: View) -> Object:
         spec,
         "copy",
         {"source": backend.provenance.name_of(view.op())},
+        reads=plan.tables,
         size_bytes=_bound_on_bytes(backend, op),
     )
 
@@ -163,9 +164,16 @@ def make_from_select(
     kwargs: Mapping[str, str],
     params: Mapping[str, str] | None = None,
     *,
+    reads: Iterable[str],
     size_bytes: int | None = None,
 ) -> Object:
-    """Make a table of a SELECT's result and record the operation. Runs one statement."""
+    """Make a table of a SELECT's result and record the operation. Runs one statement.
+
+    Parameters
+    ----------
+    reads
+        The tables of ours that the SELECT reads.
+    """
     with new_table(backend, spec) as table:
         try:
             leaf, stats = create_table_as(backend, spec, sql, table=table, size_bytes=size_bytes)
@@ -181,6 +189,7 @@ def make_from_select(
                 error=str(error),
             )
             raise
+        backend.services.freshness.made(table, reads)
         backend.services.oplog.record(
             operation,
             result_table=table,
@@ -236,7 +245,8 @@ def concat(backend: Backend, sources: Sequence[Any]) -> Object:
     spec = _spec(types, Shape.ARRAY if array else Shape.TABLE, binary, booleans, objects)
     inputs = [backend.provenance.name_of(view.op()) for view in views]
     kwargs = {f"source_{number}": name for number, name in enumerate(inputs)}
-    return make_from_select(backend, sql, spec, "concat", kwargs)
+    reads = {table for part in parts for table in part.tables}
+    return make_from_select(backend, sql, spec, "concat", kwargs, reads=reads)
 
 
 def _common_objects(

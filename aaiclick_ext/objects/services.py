@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
+from aaiclick_ext.objects.freshness import Freshness
 from aaiclick_ext.objects.table_notes import TableNotes
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Services:
         The claims of names, by table.
     notes
         Which cell made a table, and when it was last used.
+    freshness
+        Which tables were made of tables that changed since.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -82,6 +85,7 @@ class Services:
     deleted: set[TableName] = field(default_factory=set)
     holds: dict[str, Hold] = field(default_factory=dict)
     notes: TableNotes = field(default_factory=TableNotes)
+    freshness: Freshness = field(default_factory=Freshness)
     inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
     _dropped: deque[str] = field(default_factory=deque)
@@ -151,6 +155,7 @@ class Services:
             names = ", ".join(quote_identifier(table) for table in gone)
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
             self._dropped.extend(gone)
+            self.freshness.forget(gone)
             for table in gone:
                 if table in ends:
                     self.oplog.record("drop", **ends[table])

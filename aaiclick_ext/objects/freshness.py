@@ -1,0 +1,79 @@
+"""Freshness: which tables of this kernel were made of tables that changed since, in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Freshness:
+    """Knows, without asking the log, what a display has to call stale.
+
+    Each table knows all tables below it that can still change, at any distance, so that a change is
+    told to whom it concerns when it happens. `aaiclick_ext.oplog.staleness` says the same from the
+    log, and of other kernels.
+
+    Examples
+    --------
+    >>> freshness = Freshness()
+    >>> freshness.made("copy", ["source"])
+    >>> freshness.changed("source", "cell [7]")
+    >>> freshness.changes_below(["copy", "source"])
+    ['cell [7]']
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sources: defaultdict[str, set[str]] = defaultdict(set)
+        self._results: defaultdict[str, set[str]] = defaultdict(set)
+        self._changes: dict[str, dict[str, None]] = {}
+
+    def made(self, table: str, sources: Iterable[str]) -> None:
+        """Note that a table has just been made, or got more rows, of others."""
+        with self._lock:
+            below = set(sources)
+            for source in list(below):
+                below |= self._sources.get(source, set())
+                self._note(table, self._changes.get(source, ()))
+            for result in [table, *self._results.get(table, ())]:
+                for source in below - {result}:
+                    self._sources[result].add(source)
+                    self._results[source].add(result)
+
+    def changed(self, table: str, when: str) -> None:
+        """Note that a table has changed, after it was read; `when` is for people."""
+        with self._lock:
+            for result in self._results.get(table, ()):
+                self._note(result, [when])
+
+    def changes_below(self, tables: Iterable[str]) -> list[str]:
+        """Return when something changed that these tables were made of; empty: they are fresh."""
+        if not self._changes:
+            return []
+        with self._lock:
+            return list(dict.fromkeys(w for t in tables for w in self._changes.get(t, ())))
+
+    def forget(self, tables: Iterable[str]) -> None:
+        """Drop what is known of tables that are gone, which cannot change any more."""
+        with self._lock:
+            for table in tables:
+                self._changes.pop(table, None)
+                for source in self._sources.pop(table, ()):
+                    self._unlink(self._results, source, table)
+                for result in self._results.pop(table, ()):
+                    self._unlink(self._sources, result, table)
+
+    def _note(self, table: str, changes: Iterable[str]) -> None:
+        for when in changes:
+            self._changes.setdefault(table, {})[when] = None
+
+    @staticmethod
+    def _unlink(links: dict[str, set[str]], end: str, other: str) -> None:
+        if end in links:
+            links[end].discard(other)
+            if not links[end]:
+                del links[end]
