@@ -11,10 +11,13 @@ from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from aaiclick_ext.notebook.line_magic import LineMagic
+from aaiclick_ext.notebook.variables import names_of_views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from aaiclick_ext.context import DataContext
-    from aaiclick_ext.oplog import Direction
+    from aaiclick_ext.oplog import Direction, OperationEvent, StaleResult
 
 
 class LineageMagic(LineMagic):
@@ -38,6 +41,7 @@ class LineageMagic(LineMagic):
     @argument("what", nargs="*", help="A variable, an expression of variables, or a table's name.")
     @argument("--forward", action="store_true", help="Show what was made from it instead.")
     @argument("--both", action="store_true", help="Show both.")
+    @argument("--stale", action="store_true", help="List results made of what has changed since.")
     @argument("--depth", type=int, default=10, help="How many steps to follow; 10 by default.")
     def lineage(self, line: str) -> None:
         """Show where a result came from, as a graph, or as a tree in a terminal.
@@ -50,6 +54,7 @@ class LineageMagic(LineMagic):
 
             %lineage worst
             %lineage flights --forward --depth 3
+            %lineage --stale
         """
         arguments = parse_argstring(self.lineage, line)
         if arguments.forward and arguments.both:
@@ -60,11 +65,23 @@ class LineageMagic(LineMagic):
         if arguments.both:
             direction = "both"
         text = " ".join(arguments.what)
+        if arguments.stale:
+            self._list_stale(text)
+            return
         target = self._evaluated(text)
         graph = self._context.subgraph(target, direction, arguments.depth)
         if target is text and all(node.event is None and not node.alive for node in graph.nodes):
             raise self._unknown(text)
         self._show(graph)
+
+    def _list_stale(self, text: str) -> None:
+        target = self._evaluated(text) if text else None
+        results = self._context.stale_results(target)
+        if not results:
+            print("Nothing is stale.")  # noqa: T201
+        names = names_of_views(self._ip, self._context)
+        for result in results:
+            print(stale_sentence(result, names))  # noqa: T201
 
     def _unknown(self, text: str) -> UsageError:
         return UsageError(f"%lineage: no variable or table {text!r}. {self._candidates(text)}")
@@ -81,3 +98,27 @@ class LineageMagic(LineMagic):
 
         data, metadata = lineage_bundle(graph)
         display(data, metadata=metadata, raw=True)
+
+
+def stale_sentence(result: StaleResult, names: Mapping[str, Sequence[str]]) -> str:
+    """Return what is stale and why, by the names that variables have now, else had then."""
+    changes = []
+    for change in result.changes:
+        if change.event is None:
+            changes.append(f"the file {change.source} was written at {change.changed_at:%F %T} UTC")
+            continue
+        rows = "rows" if change.event.rows is None else f"{change.event.rows:,} rows"
+        name = _called(change.source, names, change.event)
+        changes.append(f"{name} got {rows}{_cell(change.event)}")
+    what = _called(result.table, names, result.made)
+    made = f"{result.made.operation}{_cell(result.made)}"
+    return f"{what} is stale: {', and '.join(changes)}, after {made} had read it."
+
+
+def _called(table: str, names: Mapping[str, Sequence[str]], event: OperationEvent) -> str:
+    known = names.get(table) or event.variable_names
+    return ", ".join(known) if known else table
+
+
+def _cell(event: OperationEvent) -> str:
+    return "" if event.execution_count is None else f" in cell [{event.execution_count}]"

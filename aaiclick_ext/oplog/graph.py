@@ -64,11 +64,18 @@ class OplogGraph:
                 return node
         raise KeyError(table)
 
-    def to_prompt_context(self) -> str:
-        """Return the graph as compact plain text, the same for the same graph."""
+    def to_prompt_context(self, max_chars: int | None = None) -> str:
+        """Return the graph as compact plain text, the same for the same graph.
+
+        Parameters
+        ----------
+        max_chars
+            Characters that the text may have. What is least important is left out first: cells,
+            SQL, columns, then steps, the farthest from the root before nearer ones.
+        """
         from aaiclick_ext.oplog.prompt import prompt_context
 
-        return prompt_context(self)
+        return prompt_context(self, max_chars)
 
 
 def is_table_name(name: str) -> bool:
@@ -120,6 +127,21 @@ def reached(
     if direction in ("forward", "both"):
         found |= _walk(root, [(edge.source, edge.target) for edge in edges], max_depth)
     return frozenset(found)
+
+
+def distances(graph: OplogGraph) -> dict[str, int]:
+    """Return how many steps each table is away from the root, whichever way the data went."""
+    neighbours: defaultdict[str, list[str]] = defaultdict(list)
+    for edge in graph.edges:
+        neighbours[edge.source].append(edge.target)
+        neighbours[edge.target].append(edge.source)
+    away, frontier = {graph.root: 0}, [graph.root]
+    for table in frontier:
+        for neighbour in neighbours[table]:
+            if neighbour not in away:
+                away[neighbour] = away[table] + 1
+                frontier.append(neighbour)
+    return {node.table: away.get(node.table, len(graph.nodes)) for node in graph.nodes}
 
 
 def _walk(root: str, steps: Iterable[tuple[str, str]], max_depth: int) -> set[str]:

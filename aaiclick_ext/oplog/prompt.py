@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.oplog.graph import distances
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from aaiclick_ext.oplog.event import OperationEvent
     from aaiclick_ext.oplog.graph import OplogGraph, OplogNode
@@ -13,16 +17,78 @@ if TYPE_CHECKING:
 _LONGEST_VALUE = 500
 
 
-def prompt_context(graph: OplogGraph) -> str:
-    """Return a graph as text: a line per step, then the SQL and the cells that are known."""
-    numbers = {node.table: number for number, node in enumerate(graph.nodes, 1)}
-    lines = [f"Lineage of {_title(graph, graph.root)}. Inputs come before what was made of them."]
-    for node in graph.nodes:
-        lines += _step(node, numbers)
-    cells = _cells(event for node in graph.nodes for event in node.events)
-    if cells:
-        lines += ["", "Cells:", *cells]
+def prompt_context(graph: OplogGraph, max_chars: int | None = None) -> str:
+    """Return a graph as text: a line per step, then the SQL and the cells that are known.
+
+    Parameters
+    ----------
+    max_chars
+        What is least important goes first until the text is no longer: the cells, then the SQL,
+        then the columns, then whole steps, each from the far end of the graph. A last line says
+        how many of each are left out.
+    """
+    parts = _parts(graph)
+    if max_chars is None:
+        return _text(parts)
+    left = parts
+    for dropped in sorted(parts, key=lambda part: part.importance):
+        if len(_text(left, parts)) <= max_chars:
+            break
+        left = [part for part in left if part is not dropped]
+    text = _text(left, parts)
+    return text if len(text) <= max_chars else text[: max(max_chars - 1, 0)] + "…"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Some lines of the text; what is least important is left out first."""
+
+    kind: str
+    lines: tuple[str, ...]
+    distance: int
+    order: int
+
+    @property
+    def importance(self) -> tuple[int, int, int]:
+        """Kind before nearness to the root, before age."""
+        return _KINDS.index(self.kind), -self.distance, self.order
+
+
+_KINDS = ("cell", "SQL text", "list of columns", "step", "title")
+"""From the least to the most important."""
+
+
+def _text(parts: Sequence[_Part], of: Sequence[_Part] = ()) -> str:
+    lines: list[str] = []
+    is_in_cells = False
+    for part in parts:
+        if part.kind == "cell" and not is_in_cells:
+            is_in_cells = True
+            lines += ["", "Cells:"]
+        lines += part.lines
+    if missing := _missing(parts, of):
+        lines += ["", f"Left out for want of room: {missing}."]
     return "\n".join(lines) + "\n"
+
+
+def _missing(parts: Sequence[_Part], of: Sequence[_Part]) -> str:
+    there, all_ = Counter(part.kind for part in parts), Counter(part.kind for part in of)
+    counts = [(all_[kind] - there[kind], kind) for kind in reversed(_KINDS)]
+    return ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n > 0)
+
+
+def _parts(graph: OplogGraph) -> list[_Part]:
+    numbers = {node.table: number for number, node in enumerate(graph.nodes, 1)}
+    away = distances(graph)
+    title = f"Lineage of {_title(graph, graph.root)}. Inputs come before what was made of them."
+    parts = [_Part("title", (title,), 0, 0)]
+    for order, node in enumerate(graph.nodes):
+        for kind, lines in _step(node, numbers):
+            parts.append(_Part(kind, lines, away[node.table], order))
+    by_event = {event.id: away[node.table] for node in graph.nodes for event in node.events}
+    for event, lines in _cells(event for node in graph.nodes for event in node.events):
+        parts.append(_Part("cell", lines, by_event[event.id], event.id))
+    return parts
 
 
 def _title(graph: OplogGraph, table: str) -> str:
@@ -34,23 +100,24 @@ def _name(node: OplogNode) -> str:
     return f"{', '.join(variables)} ({node.table})" if variables else node.table
 
 
-def _step(node: OplogNode, numbers: Mapping[str, int]) -> list[str]:
-    """Return the lines of one node: what it is, its further versions, its SQL."""
+def _step(node: OplogNode, numbers: Mapping[str, int]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the lines of one node by kind: what it is, its further versions, its SQL."""
     state = _state(node)
     number = numbers[node.table]
     if node.event is None:
-        return [f"[{number}] {_name(node)}: not recorded{_listed(state)}"]
+        yield "step", (f"[{number}] {_name(node)}: not recorded{_listed(state)}",)
+        return
     first, *later = node.events
-    lines = [
-        f"[{number}] {_name(node)} = {_call(first, numbers)}{_listed([*_facts(first), *state])}"
-    ]
-    lines += [f"    then {_call(event, numbers)}{_listed(_facts(event))}" for event in later]
+    head = f"[{number}] {_name(node)} = {_call(first, numbers)}"
+    versions = [f"    then {_call(event, numbers)}{_listed(_facts(event))}" for event in later]
+    yield "step", (f"{head}{_listed([*_facts(first), *state])}", *versions)
     schema = next((e.result_schema for e in reversed(node.events) if e.result_schema), {})
     if schema:
         columns = ", ".join(f"{name} {kind}" for name, kind in schema.items())
-        lines.append(f"    columns: {columns}")
-    texts = (event.sql_template for event in node.events if event.sql_template)
-    return [*lines, *(f"    sql: {_short(' '.join(text.split()))}" for text in texts)]
+        yield "list of columns", (f"    columns: {columns}",)
+    for event in node.events:
+        if event.sql_template:
+            yield "SQL text", (f"    sql: {_short(' '.join(event.sql_template.split()))}",)
 
 
 def _state(node: OplogNode) -> list[str]:
@@ -84,18 +151,18 @@ def _listed(facts: Iterable[str]) -> str:
     return f"; {text}" if text else ""
 
 
-def _cells(events: Iterable[OperationEvent]) -> list[str]:
-    """Return the source of each cell once, oldest first."""
-    lines: list[str] = []
+def _cells(
+    events: Iterable[OperationEvent],
+) -> Iterator[tuple[OperationEvent, tuple[str, ...]]]:
+    """Yield the source of each cell once, oldest first, with its first event."""
     seen: set[int] = set()
     for event in sorted(events, key=lambda event: event.id):
         if event.task_id is None or event.cell_source is None or event.task_id in seen:
             continue
         seen.add(event.task_id)
         number = "" if event.execution_count is None else event.execution_count
-        lines.append(f"In [{number}]:")
-        lines += [f"    {line}" for line in event.cell_source.splitlines()]
-    return lines
+        source = (f"    {line}" for line in event.cell_source.splitlines())
+        yield event, (f"In [{number}]:", *source)
 
 
 def _short(text: str) -> str:

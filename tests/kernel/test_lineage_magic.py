@@ -52,6 +52,19 @@ def test_by_table_name_after_the_variable_is_gone(flights):
     assert "worst" in shown
 
 
+def test_stale_results_are_listed_by_the_names_of_variables(flights):
+    flights.check("answer = late.copy()")
+    assert flights.check("%lineage --stale").stdout == "Nothing is stale.\n"
+    flights.check("flights.insert({'carrier': ['c', 'd'], 'delay': [9, 0]})")
+    listed = flights.check("%lineage --stale").stdout
+    assert listed.startswith("answer is stale: flights got 2 rows in cell [")
+    assert listed.count("\n") == 1
+    assert flights.check("%lineage answer --stale").stdout == listed
+    assert flights.check("%lineage flights --stale").stdout == "Nothing is stale.\n"
+    shown = flights.check("answer").data["text/plain"]
+    assert "(stale: a table it was made of got rows later, in cell [" in shown
+
+
 def test_forward_both_and_depth(flights):
     assert "worst" not in bundle(flights, "%lineage flights")["text/plain"]
     assert "worst" in bundle(flights, "%lineage flights --forward")["text/plain"]
