@@ -1,0 +1,1 @@
+def sql_column_edges(*a, **k): return None
