@@ -13,6 +13,8 @@ Use = Literal["value", "filter", "join", "group", "order"]
 
 USES: tuple[Use, ...] = ("value", "filter", "join", "group", "order")
 
+VALUES: tuple[Use, ...] = ("value",)
+
 ALL = "*"
 """Every column; as the output and the column of one edge, each from the one of its name."""
 NONE = ""
@@ -67,7 +69,7 @@ def backward_columns(
     table: str,
     column: str,
     *,
-    uses: Collection[Use] = ("value",),
+    uses: Collection[Use] = VALUES,
 ) -> frozenset[ColumnUse]:
     """Return the source columns that a column was made of.
 
@@ -117,7 +119,7 @@ def forward_columns(
     table: str,
     column: str,
     *,
-    uses: Collection[Use] = ("value",),
+    uses: Collection[Use] = VALUES,
 ) -> frozenset[ColumnUse]:
     """Return the columns of all results, near and far, that a column went into.
 

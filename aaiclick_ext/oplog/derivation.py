@@ -110,9 +110,7 @@ def through(
     )
 
 
-def _origins(
-    edge: ColumnEdge, column: str, sources: Mapping[str, Derivation]
-) -> frozenset[Origin]:
+def _origins(edge: ColumnEdge, column: str, sources: Mapping[str, Derivation]) -> frozenset[Origin]:
     source = sources.get(edge.source)
     if source is None:
         return frozenset([(edge.source, column, edge.use)])
