@@ -37,12 +37,13 @@ def columns_read(engine, sql: str) -> set[tuple[str, str]]:
     The tree is taken after the analyzer's passes, so columns that nothing uses are not in it. A
     constant that was computed keeps the expression that it was computed from.
 
-    One rule: a subquery must have a column. Where nothing names one, as in ``count(*)`` over it,
-    ClickHouse keeps an arbitrary one, which is not read *for* anything.
+    One rule: a column of a subquery that nothing around it names is read for nothing. ClickHouse
+    leaves them out itself, but for one of a subquery of which none is named (it must have one), and
+    in a scalar subquery, of which it keeps the tree as it was before that pass.
     """
     lines = [line for (line,) in engine.query_rows(f"EXPLAIN QUERY TREE {sql}")]
     root = _tree("\n".join(lines).splitlines())
-    while _drop_arbitrary(root):
+    while _drop_unnamed(root):
         pass
     tables = {
         node.attribute("id"): node.attribute("table_name").split(".", 1)[-1]
@@ -69,34 +70,50 @@ def _tree(lines: list[str]) -> Node:
     return root
 
 
-def _drop_arbitrary(root: Node) -> bool:
-    """Empty one subquery in a join tree of which no column is used; say whether there was one."""
-    used = {node.attribute("source_id") for node in root.walk() if node.kind == "COLUMN"}
-    for place in root.walk():
-        if place.kind not in {"JOIN", "LEFT", "RIGHT", "TABLE"} and place.text != "JOIN TREE":
-            continue
-        for query in place.children:
-            if query.kind in {"QUERY", "UNION"} and query.attribute("id") not in used:
-                if any([_empty(one) for one in _selects(query)]):  # noqa: C419  all of them
-                    return True
-    return False
+def _drop_unnamed(root: Node) -> bool:
+    """Drop what subqueries in a join tree compute and nothing names; say whether it was anything."""
+    named = {
+        (node.attribute("source_id"), node.attribute("column_name"))
+        for node in root.walk()
+        if node.kind == "COLUMN"
+    }
+    subqueries = [
+        query
+        for place in root.walk()
+        if place.text == "JOIN TREE" or place.text.endswith("TABLE EXPRESSION")
+        for query in place.children
+        if query.kind in {"QUERY", "UNION"}
+    ]
+    dropped = False
+    for query in subqueries:
+        selects = _selects(query)
+        names = _names(selects[0]) if selects else []
+        for select in selects:
+            keep = [(query.attribute("id"), name) in named for name in names]
+            dropped |= _keep_columns(select, keep)
+    return dropped
 
 
 def _selects(query: Node) -> list[Node]:
-    """Return the SELECTs whose columns are those of a query: itself, or the parts of a UNION ALL."""
+    """Return the SELECTs whose columns are those of a query, where its rows need not all of them."""
     if query.kind == "QUERY":
-        return [query]
+        return [] if "is_distinct" in query.text else [query]
     if "UNION_ALL" not in query.text:
         return []
     parts = [part for part in query.children if part.kind == "QUERIES"]
-    lists = [one for part in parts for one in part.children]
-    return [s for one in lists for part in one.children for s in _selects(part)]
+    return [s for part in parts for one in part.children for q in one.children for s in _selects(q)]
 
 
-def _empty(query: Node) -> bool:
-    if "is_distinct" in query.text:
-        return False
-    projections = [child for child in query.children if child.text == "PROJECTION"]
-    for projection in projections:
-        query.children.remove(projection)
-    return bool(projections)
+def _names(select: Node) -> list[str]:
+    (columns,) = (child for child in select.children if child.text == "PROJECTION COLUMNS")
+    return [child.text.rsplit(" ", 1)[0] for child in columns.children]
+
+
+def _keep_columns(select: Node, keep: list[bool]) -> bool:
+    (projection,) = (child for child in select.children if child.text == "PROJECTION")
+    nothing = Node("DROPPED")
+    items = projection.children[0].children
+    kept = [item if is_kept else nothing for item, is_kept in zip(items, keep, strict=True)]
+    changed = kept != items
+    projection.children[0].children = kept
+    return changed

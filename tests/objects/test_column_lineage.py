@@ -204,26 +204,28 @@ def test_deep_expressions_are_walked():
 
 
 def test_shared_values_are_walked_once():
-    total = t.a
-    for _ in range(200):
-        total = total + total
-    assert edges(t.select(x=total)) == {value("x", "t", "a"), T}
+    total = t.a.op()
+    for _ in range(100):
+        total = ops.Add(total, total)
+    assert edges(ops.Project(t.op(), {"x": total}).to_expr()) == {value("x", "t", "a"), T}
 
 
 # In the engine.
 
+# Every column of numbers has a null: of one that cannot, ClickHouse folds `isnull` to a constant
+# and reads nothing.
 DATA = {
     "t": {
-        "k": [1, 2, 3, 1, 2, 4], "a": [5, 3, None, 8, 1, 7], "b": [2, 2, 9, None, 4, 1],
-        "c": [1, 6, 3, 2, 8, 5], "l": [[1], [2, 3], [], [4], [5, 1], [2]],
+        "k": [1, 2, 3, 1, 2, 4, None], "a": [5, 3, None, 8, 1, 7, 2], "b": [2, 2, 9, None, 4, 1, 3],
+        "c": [1, 6, 3, 2, 8, 5, None], "l": [[1], [2, 3], [], [4], [5, 1], [2], [6]],
     },
-    "u": {"k": [1, 2, 2, 5], "x": [4, None, 6, 2], "y": [3, 1, 2, 7]},
+    "u": {"k": [1, 2, 2, 5, None], "x": [4, None, 6, 2, 3], "y": [3, 1, 2, 7, None]},
 }  # fmt: skip
 
 CHANGED = {
-    "k": [2, 1, 3, 4, 1, 1], "a": [1, 9, 4, None, 6, 2], "b": [7, None, 1, 5, 3, 8],
-    "c": [9, 2, 7, 4, 1, 3], "l": [[], [7], [8, 9], [1, 1], [3], []],
-    "x": [None, 8, 1, 5], "y": [9, 6, 4, 1],
+    "k": [2, 1, None, 4, 1, 1, 3], "a": [1, 9, 4, None, 6, 2, 5], "b": [7, None, 1, 5, 3, 8, 2],
+    "c": [9, None, 7, 4, 1, 3, 2], "l": [[], [7], [8, 9], [1, 1], [3], [], [2]],
+    "x": [None, 8, 1, 5, 7], "y": [9, 6, None, 4, 2],
 }  # fmt: skip
 
 
@@ -272,7 +274,7 @@ class Pipeline:
         self.view = self.view.mutate(**{f"m{self.step}": made})
 
     def window(self):
-        over = ibis.window(group_by=self.column(), order_by=[self.column(), *self.view_keys()])
+        over = ibis.window(group_by=self.column(), order_by=self.keys())
         whole = ibis.window(group_by=self.column())
         made = self.random.choice(
             [self.column().sum().over(whole), self.column().max().over(over),
@@ -281,13 +283,15 @@ class Pipeline:
         )  # fmt: skip
         self.view = self.view.mutate(**{f"w{self.step}": made})
 
-    def view_keys(self):
-        """Return every column to order by, so that nothing is left to chance."""
-        return [self.view[name] for name in self.view.columns]
+    def keys(self):
+        """Return every column to order by, in some order, so that nothing is left to chance."""
+        names = list(self.view.columns)
+        return self.random.sample(names, len(names))
 
     def subquery(self):
         made = self.random.choice([self.u.x.max(), self.u.filter(self.u.y > 1).x.sum()])
-        self.view = self.view.mutate(**{f"q{self.step}": made.as_scalar()})
+        # Plus 1, because Ibis writes the alias into a bare subquery wherever it is used again.
+        self.view = self.view.mutate(**{f"q{self.step}": made.as_scalar() + 1})
 
     def filter(self):
         x = self.column()
@@ -296,8 +300,8 @@ class Pipeline:
         self.view = self.view.filter(self.random.choice(keep))
 
     def top(self):
-        self.view = self.view.order_by([self.column(), *self.view_keys()])
-        self.view = self.view.limit(self.random.choice([2, 4, self.u.y.min()]))
+        self.view = self.view.order_by(self.keys())
+        self.view = self.view.limit(self.random.choice([2, 4]))
 
     def order_by(self):
         self.view = self.view.order_by(self.column())
@@ -356,7 +360,7 @@ class Pipeline:
             self.view = self.view.fill_null({self.random.choice(names): 0})
 
     def unnest(self):
-        if "l" in self.view.columns:
+        if "l" in self.view.columns and self.view.schema()["l"].is_array():
             self.view = self.view.unnest("l")
 
 
@@ -387,7 +391,8 @@ def test_clickhouse_reads_what_the_edges_say(ctx):
         found = leaf_columns(column_edges(view.op(), name_of), tables)
         recorded |= {(seed, *column) for column in found}
         for table, column in columns_read(ctx.engine, ctx.backend.compile(view)):
-            read.add((seed, names[table], column))
+            # `isNull(b)` reads b.null, which is a column of its own to ClickHouse; b to us.
+            read.add((seed, names[table], column.removesuffix(".null")))
     correct = len(recorded & read)
     precision, recall = correct / len(recorded), correct / len(read)
     print(f"{len(SEEDS)} pipelines, {len(read)} columns read: ", end="")
