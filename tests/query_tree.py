@@ -71,7 +71,7 @@ def _tree(lines: list[str]) -> Node:
 
 
 def _drop_unnamed(root: Node) -> bool:
-    """Drop what subqueries in a join tree compute and nothing names; say whether it was anything."""
+    """Drop what subqueries in a join tree compute and nothing names; say whether they did."""
     named = {
         (node.attribute("source_id"), node.attribute("column_name"))
         for node in root.walk()
@@ -95,7 +95,7 @@ def _drop_unnamed(root: Node) -> bool:
 
 
 def _selects(query: Node) -> list[Node]:
-    """Return the SELECTs whose columns are those of a query, where its rows need not all of them."""
+    """Return the SELECTs that give a query's columns, where its rows need not all of them."""
     if query.kind == "QUERY":
         return [] if "is_distinct" in query.text else [query]
     if "UNION_ALL" not in query.text:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 Use = Literal["value", "filter", "join", "group", "order"]
 
@@ -81,8 +81,8 @@ def backward_columns(
     table, column
         The column asked about; ``"*"`` asks about all of the table.
     uses
-        The uses to follow. With others than ``"value"``, a source of which only the rows count
-        appears with the column ``""``.
+        The uses to follow. With others than ``"value"``, the rows of every relation on the way
+        count too, and a source of which nothing but the rows does appears with the column ``""``.
 
     Returns
     -------
@@ -91,10 +91,12 @@ def backward_columns(
         begins there. A column that was made of literals alone has none.
     """
     made = {result: tuple(known) for result, known in edges.items() if known}
-    only_values = set(uses) <= {"value"}
+    follows_rows = not set(uses) <= {"value"}
     found: set[ColumnUse] = set()
     seen: set[ColumnUse] = set()
     todo = [ColumnUse(table, column, "value")]
+    if follows_rows:
+        todo.append(ColumnUse(table, NONE, "value"))
     while todo:
         at = todo.pop()
         if at in seen:
@@ -104,14 +106,29 @@ def backward_columns(
             found.add(at)
             continue
         for edge in made[at.table]:
-            use = used_as(at.use, edge.use)
-            if use not in uses or (only_values and NONE in (edge.output, edge.column)):
-                continue
-            if edge.output == ALL:  # the rows of the source come with any of its columns
-                todo.append(ColumnUse(edge.source, at.column, use))
-            elif edge.output in (NONE, at.column) or (at.column == ALL):
-                todo.append(ColumnUse(edge.source, edge.column, use))
-    return frozenset(found)
+            todo.extend(
+                before
+                for before in _before(at, edge)
+                if (follows_rows if before.column == NONE else before.use in uses)
+            )
+    with_columns = {end.table for end in found if end.column != NONE}
+    return frozenset(end for end in found if end.column != NONE or end.table not in with_columns)
+
+
+def _before(at: ColumnUse, edge: ColumnEdge) -> Iterator[ColumnUse]:
+    """Yield where an edge comes from: a column, and the rows of its source.
+
+    The rows have uses of their own, whatever the column is for: a filter below a sort filters the
+    result.
+    """
+    asks_rows = at.column == NONE
+    if edge.output == ALL and not asks_rows:
+        yield ColumnUse(edge.source, at.column, used_as(at.use, edge.use))
+    elif edge.output == at.column or (at.column == ALL and edge.output != NONE):
+        yield ColumnUse(edge.source, edge.column, used_as(at.use, edge.use))
+    elif not (asks_rows and edge.output == ALL):
+        return
+    yield ColumnUse(edge.source, NONE, at.use if asks_rows else "value")
 
 
 def forward_columns(
@@ -139,8 +156,10 @@ def forward_columns(
             continue
         seen.add(at)
         for result, edge in readers[at.table]:
-            # Read from here to the result: what comes last is nearest to it.
-            use = used_as(edge.use, at.use)
+            is_of_rows = at.column == ALL and at.use != "value"
+            # From here to the result: what comes last is nearest to it. But rows stay decided
+            # about in the way they were.
+            use = at.use if is_of_rows else used_as(edge.use, at.use)
             if use in uses and (edge.column in (ALL, at.column) or at.column == ALL):
                 todo.append(ColumnUse(result, _reached(edge, at.column), use))
     return frozenset(seen - {start})

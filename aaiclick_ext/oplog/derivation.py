@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.oplog.columns import ALL, NONE, ColumnEdge, Use, used_as
+from aaiclick_ext.oplog.columns import ALL, NONE, ColumnEdge, Use
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -102,9 +102,9 @@ def through(
             target = rows if output == NONE else columns[output]
             target |= _origins(edge, column, sources)
         if (source := sources.get(edge.source)) is not None:
-            (rows if edge.output in (NONE, ALL) else columns[edge.output]).update(
-                (name, column, used_as(edge.use, use)) for name, column, use in source.rows
-            )
+            use: Use = edge.use if edge.column == NONE else "value"
+            target = rows if edge.output in (NONE, ALL) else columns[edge.output]
+            target |= as_used(source.rows, use)
     return Derivation(
         names, {name: frozenset(found) for name, found in columns.items()}, frozenset(rows)
     )

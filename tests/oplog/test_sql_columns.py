@@ -50,7 +50,9 @@ MEANINGS = {
     },
     "SELECT b AS a FROM t WHERE a > 1": {value("a", "t", "b"), rows("t", "b", "filter")},
     "SELECT (a + 1 AS q) * 2 AS x, q FROM t": {value("x", "t", "a"), value("q", "t", "a"), T},
-    "SELECT arrayMap(a -> a + b, arr) AS x FROM t": {value("x", "t", "arr"), value("x", "t", "b"), T},
+    "SELECT arrayMap(a -> a + b, arr) AS x FROM t": {
+        value("x", "t", "arr"), value("x", "t", "b"), T,
+    },
     "SELECT arrayMap(x -> arrayMap(y -> x + y + a, arr), arr) AS z FROM t": {
         value("z", "t", "arr"), value("z", "t", "a"), T,
     },
@@ -78,7 +80,8 @@ MEANINGS = {
     },
     "SELECT a FROM t LIMIT 1 BY b": {value("a", "t", "a"), rows("t", "b", "group")},
     "SELECT DISTINCT a, b FROM t": {
-        value("a", "t", "a"), value("b", "t", "b"), rows("t", "a", "group"), rows("t", "b", "group"),
+        value("a", "t", "a"), value("b", "t", "b"), rows("t", "a", "group"),
+        rows("t", "b", "group"),
     },
     "SELECT DISTINCT ON (c) a FROM t": {value("a", "t", "a"), rows("t", "c", "group")},
     "SELECT sum(a) OVER (PARTITION BY b ORDER BY c) AS w FROM t": {
@@ -113,7 +116,8 @@ MEANINGS = {
     },
     "SELECT a FROM t UNION ALL SELECT z FROM u": {value("a", "t", "a"), value("a", "u", "z"), T, U},
     "SELECT a FROM t UNION DISTINCT SELECT z FROM u": {
-        value("a", "t", "a"), value("a", "u", "z"), rows("t", "a", "group"), rows("u", "z", "group"),
+        value("a", "t", "a"), value("a", "u", "z"), rows("t", "a", "group"),
+        rows("u", "z", "group"),
     },
     "SELECT a FROM t EXCEPT SELECT k FROM u": {
         value("a", "t", "a"), rows("t", "a", "join"), rows("u", "k", "join"),
@@ -227,6 +231,6 @@ def test_clickhouse_reads_what_the_edges_say(engine, real_tables):
             read.add((number, table, whole))
     correct = len(recorded & read)
     precision, recall = correct / len(recorded), correct / len(read)
-    print(f"{len(read)} columns read: precision {precision:.4f}, recall {recall:.4f}")
+    print(f"{len(read)} columns read: precision {precision:.4f}, recall {recall:.4f}")  # noqa: T201
     assert (recorded - read, read - recorded) == (set(), set())
     assert precision == recall == 1.0
