@@ -14,7 +14,7 @@ import sqlglot
 import sqlglot.errors
 from sqlglot import exp
 
-from aaiclick_ext.oplog.columns import NONE
+from aaiclick_ext.oplog.columns import ALL, NONE
 from aaiclick_ext.oplog.derivation import Derivation, Origin, as_used, edges_of
 from aaiclick_ext.oplog.sql_scope import (
     NOTHING,
@@ -82,7 +82,19 @@ def _derivation(
         raise UnresolvedError("the names of the result's columns are not known")
     columns = {str(name): origins for name, (_, origins) in zip(given, listed, strict=True)}
     passes = _passing(columns, schemas)
-    return Derivation(tuple(columns), {} if passes else columns, relation.rows, passes)
+    rows = _with_all_as_one(relation.rows, schemas)
+    return Derivation(tuple(columns), {} if passes else columns, rows, passes)
+
+
+def _with_all_as_one(rows: Origins, schemas: Mapping[str, Mapping[str, str]]) -> Origins:
+    """Return what decides about rows, with ``*`` where all columns of a table do."""
+    whole = {
+        (source, use)
+        for source, use in {(source, use) for source, _, use in rows}
+        if schemas.get(source) and all((source, name, use) in rows for name in schemas[source])
+    }
+    kept = {origin for origin in rows if origin[1] == NONE or (origin[0], origin[2]) not in whole}
+    return frozenset(kept | {(source, ALL, use) for source, use in whole})
 
 
 def _passing(

@@ -229,6 +229,9 @@ class Scope:
         decided = self.all_origins([arguments.pop()], bound, "filter")
         return self.all_origins(arguments, bound) | decided
 
+    def _of_count_if(self, node: exp.Expr, bound: frozenset[str]) -> Origins:
+        return self.all_origins(node.iter_expressions(), bound, "filter")
+
     def _of_extreme(self, node: exp.Expr, bound: frozenset[str]) -> Origins:
         key = self.all_origins([node.expression], bound, "order")
         return self.origins(node.this, bound) | key
@@ -275,6 +278,7 @@ _EXPRESSIONS: tuple[
     (exp.CombinedAggFunc, Scope._of_combined),  # noqa: SLF001
     ((exp.ArgMax, exp.ArgMin), Scope._of_extreme),  # noqa: SLF001
     (exp.Explode, Scope._of_array_join),  # noqa: SLF001
+    (exp.CountIf, Scope._of_count_if),  # noqa: SLF001
     (exp.Count, Scope._of_count),  # noqa: SLF001
     (exp.Star, Scope._of_star),  # noqa: SLF001
     (exp.Anonymous, Scope._of_function),  # noqa: SLF001

@@ -11,6 +11,7 @@ import pytest
 
 from aaiclick_ext.objects.column_lineage import column_edges
 from aaiclick_ext.oplog.columns import ALL, NONE
+from aaiclick_ext.oplog.sql_columns import sql_column_edges
 from tests.objects.pipelines import DATA, Pipeline, tables_of
 from tests.query_tree import columns_read
 
@@ -248,6 +249,26 @@ def test_clickhouse_reads_what_the_edges_say(ctx):
     print(f"{len(SEEDS)} pipelines, {len(read)} columns read: {figures}")  # noqa: T201
     assert (recorded - read, read - recorded) == (set(), set())
     assert precision == recall == 1.0
+
+
+def spelled_out(found, columns):
+    """Return edges with ``*`` spelled out."""
+    return {
+        (name if edge.output == ALL else edge.output, edge.source, name, edge.use)
+        for edge in found
+        for name in (columns[edge.source] if edge.column == ALL else [edge.column])
+    }
+
+
+def test_the_compiled_text_says_the_same(ctx):
+    tables = tables_of(ctx)
+    columns = {view.op().name: dict.fromkeys(view.columns, "Int64") for view in tables.values()}
+    for seed in SEEDS:
+        view = Pipeline(seed, tables).view
+        text = ctx.backend.compile(view)
+        of_text = sql_column_edges(text, columns, names=view.columns)
+        of_expression = column_edges(view.op(), name_of)
+        assert spelled_out(of_text, columns) == spelled_out(of_expression, columns), (seed, text)
 
 
 def column_values(view):

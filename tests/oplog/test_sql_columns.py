@@ -68,6 +68,8 @@ MEANINGS = {
         rows("t", "a", "group"),
     },
     "SELECT count(*) AS n FROM t": {T},
+    "SELECT countIf(a > 1) AS n FROM t": {("n", "t", "a", "filter"), T},
+    "SELECT DISTINCT * FROM u": {value(ALL, "u", ALL), rows("u", ALL, "group")},
     "SELECT argMax(a, b) AS m FROM t": {value("m", "t", "a"), ("m", "t", "b", "order"), T},
     "SELECT a + b AS x, sum(c) AS y FROM t GROUP BY ALL HAVING y > 1 ORDER BY ALL": {
         value("x", "t", "a"), value("x", "t", "b"), value("y", "t", "c"),
