@@ -1,0 +1,119 @@
+"""What ClickHouse itself says a query reads: the columns in ``EXPLAIN QUERY TREE``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class Node:
+    """A line of the tree with the lines below it."""
+
+    text: str
+    children: list[Node] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        return self.text.split(" ", 1)[0]
+
+    def attribute(self, name: str) -> str | None:
+        found = re.search(rf"\b{name}: (.*?)(?:, \w+: |$)", self.text)
+        return found and found[1]
+
+    def walk(self) -> Iterator[Node]:
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+def columns_read(engine, sql: str) -> set[tuple[str, str]]:
+    """Return table and column of everything that a query reads to compute its result.
+
+    The tree is taken after the analyzer's passes, so columns that nothing uses are not in it. A
+    constant that was computed keeps the expression that it was computed from.
+
+    One rule: a column of a subquery that nothing around it names is read for nothing. ClickHouse
+    leaves them out itself, but for one of a subquery of which none is named (it must have one), and
+    in a scalar subquery, of which it keeps the tree as it was before that pass.
+    """
+    lines = [line for (line,) in engine.query_rows(f"EXPLAIN QUERY TREE {sql}")]
+    root = _tree("\n".join(lines).splitlines())
+    while _drop_unnamed(root):
+        pass
+    tables = {
+        node.attribute("id"): node.attribute("table_name").split(".", 1)[-1]
+        for node in root.walk()
+        if node.kind == "TABLE" and node.attribute("table_name")
+    }
+    return {
+        (tables[node.attribute("source_id")], node.attribute("column_name"))
+        for node in root.walk()
+        if node.kind == "COLUMN" and node.attribute("source_id") in tables
+    }
+
+
+def _tree(lines: list[str]) -> Node:
+    root = Node("ROOT")
+    stack = [(-1, root)]
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        while stack[-1][0] >= indent:
+            stack.pop()
+        node = Node(line.strip())
+        stack[-1][1].children.append(node)
+        stack.append((indent, node))
+    return root
+
+
+def _drop_unnamed(root: Node) -> bool:
+    """Drop what subqueries in a join tree compute and nothing names; say whether they did."""
+    named = {
+        (node.attribute("source_id"), node.attribute("column_name"))
+        for node in root.walk()
+        if node.kind == "COLUMN"
+    }
+    subqueries = [
+        query
+        for place in root.walk()
+        if place.text == "JOIN TREE" or place.text.endswith("TABLE EXPRESSION")
+        for query in place.children
+        if query.kind in {"QUERY", "UNION"}
+    ]
+    dropped = False
+    for query in subqueries:
+        selects = _selects(query)
+        names = _names(selects[0]) if selects else []
+        for select in selects:
+            keep = [(query.attribute("id"), name) in named for name in names]
+            dropped |= _keep_columns(select, keep)
+    return dropped
+
+
+def _selects(query: Node) -> list[Node]:
+    """Return the SELECTs that give a query's columns, where its rows need not all of them."""
+    if query.kind == "QUERY":
+        return [] if "is_distinct" in query.text else [query]
+    if "UNION_ALL" not in query.text:
+        return []
+    parts = [part for part in query.children if part.kind == "QUERIES"]
+    return [s for part in parts for one in part.children for q in one.children for s in _selects(q)]
+
+
+def _names(select: Node) -> list[str]:
+    (columns,) = (child for child in select.children if child.text == "PROJECTION COLUMNS")
+    return [child.text.rsplit(" ", 1)[0] for child in columns.children]
+
+
+def _keep_columns(select: Node, keep: list[bool]) -> bool:
+    (projection,) = (child for child in select.children if child.text == "PROJECTION")
+    nothing = Node("DROPPED")
+    items = projection.children[0].children
+    kept = [item if is_kept else nothing for item, is_kept in zip(items, keep, strict=True)]
+    changed = kept != items
+    projection.children[0].children = kept
+    return changed
