@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from aaiclick_ext.api import (
+        backward_columns,
         backward_oplog,
         concat,
         create_object,
         create_object_from_value,
         delete_object,
+        forward_columns,
         forward_oplog,
         list_objects,
         open_object,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Object, ObjectInfo, TableInfo, View, Why
     from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult
+    from aaiclick_ext.oplog.columns import ColumnUse
     from aaiclick_ext.settings import Settings
 
 __version__ = "0.1.0"
@@ -54,6 +57,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AaiclickError",
     "ClickHouseCreds",
+    "ColumnUse",
     "DataContext",
     "KernelInfo",
     "Object",
@@ -67,12 +71,14 @@ __all__ = [
     "TableInfo",
     "View",
     "Why",
+    "backward_columns",
     "backward_oplog",
     "concat",
     "context",
     "create_object",
     "create_object_from_value",
     "delete_object",
+    "forward_columns",
     "forward_oplog",
     "get_ch_client",
     "get_creds_from_env",
@@ -100,6 +106,7 @@ __all__ = [
 _HOMES = {
     "AaiclickError": "errors",
     "ClickHouseCreds": "engine",
+    "ColumnUse": "oplog.columns",
     "DataContext": "context",
     "KernelInfo": "lifecycle.kernel_list",
     "Object": "objects",

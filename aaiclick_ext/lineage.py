@@ -5,11 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.oplog.columns import VALUES
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import ibis.expr.types as ir
 
     from aaiclick_ext.opening import Opened
     from aaiclick_ext.oplog import Direction, OperationEvent, OplogGraph, StaleResult
+    from aaiclick_ext.oplog.columns import ColumnUse, Use
 
 
 class Lineage(ABC):
@@ -69,6 +74,68 @@ class Lineage(ABC):
         from aaiclick_ext.oplog import oplog_path
 
         return oplog_path(self._opened.services.engine, start, end)
+
+    def backward_columns(
+        self,
+        what: ir.Column | ir.Table | str,
+        column: str | None = None,
+        *,
+        uses: Collection[Use] = VALUES,
+    ) -> list[ColumnUse]:
+        """Return the columns of sources that a column was made of. Runs one query.
+
+        Parameters
+        ----------
+        what
+            A column, or a table with a `column` of it; without one, all its columns together.
+        uses
+            What the columns may be for: ``"value"`` for those that it is computed from, further
+            ``"filter"``, ``"join"``, ``"group"`` and ``"order"`` for those that decide about its
+            rows. A table of which nothing but the rows counts then appears with the column ``""``.
+
+        Raises
+        ------
+        SchemaError
+            If the table has no such column.
+        """
+        table, name = self._named_column(what, column)
+        from aaiclick_ext.oplog.questions import column_sources
+
+        return column_sources(self._opened.services.engine, table, name, uses)
+
+    def forward_columns(
+        self,
+        what: ir.Column | ir.Table | str,
+        column: str | None = None,
+        *,
+        uses: Collection[Use] = VALUES,
+    ) -> list[ColumnUse]:
+        """Return the columns that a column went into, near and far. Runs a query for each step.
+
+        Parameters and errors are those of `backward_columns`. The column ``"*"`` of a result
+        stands for all of them: the column decided about its rows.
+        """
+        table, name = self._named_column(what, column)
+        from aaiclick_ext.oplog.questions import column_results
+
+        return column_results(self._opened.services.engine, table, name, uses)
+
+    def _named_column(
+        self, what: ir.Column | ir.Table | str, column: str | None
+    ) -> tuple[str, str]:
+        """Return the names that the log has for a column and its table; write the log."""
+        import ibis.expr.operations as ops
+        import ibis.expr.types as ir
+
+        from aaiclick_ext.errors import SchemaError
+
+        if isinstance(what, ir.Column):
+            column = what.get_name() if column is None else column
+            op = what.op()
+            what = op.rel.to_expr() if isinstance(op, ops.Field) else what.as_table()
+        if isinstance(what, ir.Table) and column is not None and column not in what.columns:
+            raise SchemaError(f"no column {column!r}; there are {', '.join(what.columns)}")
+        return self._flushed_name(what), "*" if column is None else column
 
     def stale_results(self, table: ir.Table | str | None = None) -> list[StaleResult]:
         """Return the tables made of something that has changed since, the oldest first.

@@ -12,6 +12,7 @@ EXPORTS = {
     "AaiclickError",
     # the context and its connection
     "ClickHouseCreds",
+    "ColumnUse",
     "DataContext",
     "KernelInfo",
     "Settings",
@@ -50,7 +51,9 @@ EXPORTS = {
     # lineage
     "OperationEvent",
     "OplogGraph",
+    "backward_columns",
     "backward_oplog",
+    "forward_columns",
     "forward_oplog",
     "oplog_subgraph",
     # IPython calls these

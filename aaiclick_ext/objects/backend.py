@@ -35,6 +35,7 @@ from aaiclick_ext.objects.results import refuse_objects, restored_batches, row_l
 from aaiclick_ext.objects.sql_methods import SQLMethods
 from aaiclick_ext.objects.sql_text import check_select
 from aaiclick_ext.objects.text_schema import schema_of_text
+from aaiclick_ext.oplog.columns import unchanged_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -138,15 +139,17 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         """Record that data left the database; nothing where `operation` is None."""
         if operation is None:
             return
+        source = self.provenance.name_of(op)
         self.services.oplog.record(
             operation,
             result_table=self.provenance.sink_name(),
-            kwargs={"source": self.provenance.name_of(op)},
+            kwargs={"source": source},
             params=params or {},
             sql_template=None if plan is None else plan.sql,
             rows=rows,
             elapsed_s=time.perf_counter() - started,
             stats=stats,
+            columns=unchanged_columns([source]),
             status="ok" if error is None else "error",
             error=None if error is None else str(error) or type(error).__name__,
         )

@@ -30,6 +30,7 @@ from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.session_limits import note_growth
 from aaiclick_ext.objects.values import Columnar, conform, to_columnar
+from aaiclick_ext.oplog.columns import unchanged_columns
 from aaiclick_ext.schema import POSITION, Shape, TableSchema
 from aaiclick_ext.schema.python_objects import PythonObject, object_columns, objects_in
 
@@ -70,6 +71,7 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
         "kwargs": {**numbered_roles(names), "target": table} if names else {"target": table},
         "params": params,
         "result_schema": schema.types,
+        "columns": unchanged_columns(names),
     }
     services.notes.used([table])
     try:

@@ -24,6 +24,7 @@ from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.ordering import POS, positional, shape_of
 from aaiclick_ext.objects.values import Columnar, to_columnar, types_from_schema
+from aaiclick_ext.oplog.columns import unchanged_columns
 from aaiclick_ext.schema import Shape
 from aaiclick_ext.schema.ibis_types import binary_comment
 from aaiclick_ext.schema.python_objects import object_comments, objects_in
@@ -198,6 +199,7 @@ def make_from_select(
             sql_template=sql,
             rows=backend.services.schemas.get(table).rows,
             stats=stats,
+            columns=unchanged_columns(kwargs.values()),
             result_schema=spec.types,
         )
         return make_object(leaf)

@@ -13,15 +13,22 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.ids import to_base36
-from aaiclick_ext.objects.leaf import is_owned, relations_below
+from aaiclick_ext.logs import logger_of
+from aaiclick_ext.objects.column_lineage import column_edges
+from aaiclick_ext.objects.leaf import SQLQueryResult, is_owned, relations_below
+from aaiclick_ext.oplog.columns import unchanged_columns
+from aaiclick_ext.oplog.sql_columns import sql_column_edges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from aaiclick_ext.objects.services import Services
+    from aaiclick_ext.oplog.collector import Columns
 
 MAX_PARAMETER = 500
 """Characters of one parameter kept in the log; longer text ends in an ellipsis."""
+
+logger = logger_of("objects")
 
 _depth = threading.local()
 
@@ -84,13 +91,39 @@ class Provenance:
             kwargs=kwargs,
             params=params or {},
             sql_template=sql_template,
+            columns=self._columns_of(op),
         )
         return name
+
+    def _columns_of(self, op: ops.Relation) -> Columns:
+        """Return what the columns of a view depend on; of SQL text, what finds it out later."""
+        if not isinstance(op, SQLQueryResult):
+            try:
+                return column_edges(op, self._name_below)
+            except Exception:  # what cannot be explained must still run
+                logger.debug(
+                    "the columns of a %s could not be traced", type(op).__name__, exc_info=True
+                )
+                return None
+        text, names = op.query, tuple(op.schema.names)
+        schemas = {
+            self.name_of(leaf): {name: str(kind) for name, kind in leaf.schema.items()}
+            for leaf in op.leaves.tables
+        }  # not the leaves, which would keep their tables until the event is written
+        return lambda: sql_column_edges(text, schemas, names=names)
+
+    def _name_below(self, op: ops.Relation) -> str | None:
+        return self.name_of(op) if isinstance(op, ops.DatabaseTable) else self.known_name(op)
 
     def record_ingested(self, memtable: ops.InMemoryTable, table: str) -> None:
         """Record which table of ours stands for an `ibis.memtable`."""
         name = self.known_name(memtable) or self._assign_name(memtable)
-        self._services.oplog.record("memtable", result_table=name, kwargs={"source": table})
+        self._services.oplog.record(
+            "memtable",
+            result_table=name,
+            kwargs={"source": table},
+            columns=unchanged_columns([table]),
+        )
 
     def sink_name(self) -> str:
         """Return a name for data that leaves the database."""

@@ -22,13 +22,15 @@ from aaiclick_ext.oplog.masked_call import mask_call
 from aaiclick_ext.oplog.spill import SpillDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from aaiclick_ext.engine import Engine, QueryStats
     from aaiclick_ext.ids import Snowflake
     from aaiclick_ext.oplog.columns import ColumnEdge
     from aaiclick_ext.oplog.task import Task
     from aaiclick_ext.settings import Settings
+
+    Columns = Sequence[ColumnEdge] | Callable[[], Sequence[ColumnEdge] | None] | None
 
 logger = logger_of("oplog")
 
@@ -49,6 +51,7 @@ class _Entry:
 
     event: OperationEvent
     cell: CellRecord
+    columns: Callable[[], Sequence[ColumnEdge] | None] | None = None
     was_tried: bool = False
 
 
@@ -125,7 +128,7 @@ class OplogCollector:
         error: str | None = None,
         result_schema: Mapping[str, str] | None = None,
         stats: QueryStats | None = None,
-        columns: Sequence[ColumnEdge] = (),
+        columns: Columns = (),
     ) -> int:
         """Keep an event in memory and return its id. Secrets are masked first.
 
@@ -144,7 +147,8 @@ class OplogCollector:
         stats
             Of the statement that did it, where one did; with its time, unless `elapsed_s` is given.
         columns
-            What each column of the result depends on.
+            What each column of the result depends on; None where it is not known. What takes
+            milliseconds to find out can be a function, which is called when the event is written.
         """
         cell = self._of_thread.cell or self._cell
         masked = mask_call(cell, params or {}, sql_template, error)
@@ -173,9 +177,9 @@ class OplogCollector:
             written_bytes=None if stats is None else stats.written_bytes,
             user_name=self._user_name,
             notebook_path=None if task is None else task.notebook_path,
-            columns=tuple(columns),
+            columns=() if callable(columns) or columns is None else tuple(columns),
         )
-        self._entries.append(_Entry(event, cell))
+        self._entries.append(_Entry(event, cell, columns if callable(columns) else None))
         return event.id
 
     def begin_task(self, task: Task, *, this_thread_only: bool = False) -> None:
@@ -395,8 +399,19 @@ class OplogCollector:
         logger.warning("%d events of the operation log are kept in %s", len(events), path)
 
 
+def _found(columns: Callable[[], Sequence[ColumnEdge] | None]) -> tuple[ColumnEdge, ...]:
+    try:
+        return tuple(columns() or ())
+    except Exception:  # an event has to be written, with what is known
+        logger.debug("the columns of an event could not be found out", exc_info=True)
+        return ()
+
+
 def _completed(entry: _Entry) -> OperationEvent:
     """Return the event with its cell's source, masked by all that is known to be secret now."""
+    if entry.columns is not None:
+        entry.event = dataclasses.replace(entry.event, columns=_found(entry.columns))
+        entry.columns = None
     event, secrets = entry.event, entry.cell.secrets
     changes: dict[str, Any] = {}
     source, digest = entry.cell.stored()

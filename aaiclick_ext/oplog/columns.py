@@ -46,6 +46,17 @@ class ColumnEdge:
     use: Use
 
 
+def unchanged_columns(sources: Iterable[str]) -> tuple[ColumnEdge, ...]:
+    """Return the edges of a result that has all columns of its sources as they are.
+
+    Examples
+    --------
+    >>> unchanged_columns(["a"])
+    (ColumnEdge(output='*', source='a', column='*', use='value'),)
+    """
+    return tuple(ColumnEdge(ALL, source, ALL, "value") for source in dict.fromkeys(sources))
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnUse:
     """A column somewhere in the graph and what it is for the one that was asked about."""

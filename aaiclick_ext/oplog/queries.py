@@ -98,7 +98,7 @@ def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Opera
     """
     if max_depth < 1:
         return []
-    events = _descendants(engine, table, max_depth)
+    events = descendants(engine, table, max_depth)
     tables = reached(table, edges_of(events), "forward", max_depth)
     return [
         event
@@ -130,7 +130,7 @@ def oplog_subgraph(
     if direction != "forward":
         events |= {event.id: event for event in ancestors(engine, [table], max_depth)}
     if direction != "backward":
-        events |= {event.id: event for event in _descendants(engine, table, max_depth)}
+        events |= {event.id: event for event in descendants(engine, table, max_depth)}
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
     living = living_tables(engine, tables)
@@ -146,7 +146,7 @@ def ancestors(
     return events_of(engine, sql, {"roots": list(tables), "max_depth": steps})
 
 
-def _descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
+def descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
     """Return all events of the tables within so many steps, found step by step."""
     seen, frontier = {table}, [table]
     for _ in range(max_depth):

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.oplog.columns import USES, VALUES, backward_columns, forward_columns
 from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent
-from aaiclick_ext.oplog.graph import OplogGraph, edges_of, graph_of, reached, without_ends
+from aaiclick_ext.oplog.graph import (
+    OplogGraph,
+    edges_of,
+    effective,
+    graph_of,
+    reached,
+    without_ends,
+)
 from aaiclick_ext.oplog.log_table import LOG_TABLE
 from aaiclick_ext.oplog.queries import (
     MOST_STEPS,
     ancestors,
+    descendants,
     events_of,
     living_tables,
     parts_of,
@@ -20,7 +30,10 @@ from aaiclick_ext.oplog.queries import (
 from aaiclick_ext.oplog.staleness import StaleResult, stale
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from aaiclick_ext.engine import Engine
+    from aaiclick_ext.oplog.columns import ColumnEdge, ColumnUse, Use
 
 _FIELDS = ", ".join(FIELD_NAMES)
 
@@ -75,6 +88,35 @@ def variable_history(engine: Engine, name: str) -> list[OperationEvent]:
     for event in without_ends(events_of(engine, _OF_VARIABLE, {"name": name})):
         last[event.task_id, event.job_id] = event
     return list(last.values())
+
+
+def column_sources(
+    engine: Engine, table: str, column: str, uses: Collection[Use] = VALUES
+) -> list[ColumnUse]:
+    """Return the columns of sources that a column was made of, by name. One query."""
+    edges = edges_by_result(ancestors(engine, [table]))
+    return _in_order(backward_columns(edges, table, column, uses=uses))
+
+
+def column_results(
+    engine: Engine, table: str, column: str, uses: Collection[Use] = VALUES
+) -> list[ColumnUse]:
+    """Return the columns that a column went into, near and far, by name. A query for each step."""
+    edges = edges_by_result(descendants(engine, table, MOST_STEPS))
+    return _in_order(forward_columns(edges, table, column, uses=uses))
+
+
+def edges_by_result(events: Iterable[OperationEvent]) -> dict[str, list[ColumnEdge]]:
+    """Return the column edges of each result, of all events that made or changed it."""
+    edges: defaultdict[str, list[ColumnEdge]] = defaultdict(list)
+    for made in effective(events).values():
+        for event in made:
+            edges[event.result_table] += event.columns
+    return dict(edges)
+
+
+def _in_order(found: Iterable[ColumnUse]) -> list[ColumnUse]:
+    return sorted(found, key=lambda use: (use.table, use.column, USES.index(use.use)))
 
 
 def _written_at(path: str) -> dt.datetime | None:
