@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.api import (
         backward_columns,
         backward_oplog,
+        cell_changes,
         concat,
         create_object,
         create_object_from_value,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Object, ObjectInfo, TableInfo, View, Why
     from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult
+    from aaiclick_ext.oplog.cell_runs import CellChanges
     from aaiclick_ext.oplog.columns import ColumnUse
     from aaiclick_ext.settings import Settings
 
@@ -56,6 +58,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AaiclickError",
+    "CellChanges",
     "ClickHouseCreds",
     "ColumnUse",
     "DataContext",
@@ -73,6 +76,7 @@ __all__ = [
     "Why",
     "backward_columns",
     "backward_oplog",
+    "cell_changes",
     "concat",
     "context",
     "create_object",
@@ -105,6 +109,7 @@ __all__ = [
 
 _HOMES = {
     "AaiclickError": "errors",
+    "CellChanges": "oplog.cell_runs",
     "ClickHouseCreds": "engine",
     "ColumnUse": "oplog.columns",
     "DataContext": "context",

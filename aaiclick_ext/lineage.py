@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.opening import Opened
     from aaiclick_ext.oplog import Direction, OperationEvent, OplogGraph, StaleResult
+    from aaiclick_ext.oplog.cell_runs import CellChanges
     from aaiclick_ext.oplog.columns import ColumnUse, Use
 
 
@@ -169,6 +170,28 @@ class Lineage(ABC):
         from aaiclick_ext.oplog import variable_history
 
         return variable_history(self._opened.services.engine, name)
+
+    def cell_changes(self, execution_count: int) -> CellChanges:
+        """Return what changed in a run of a cell, compared with its run before. Three queries.
+
+        Its code, its inputs, and the schema, rows and parameters of what came out.
+
+        Parameters
+        ----------
+        execution_count
+            The number in ``In[…]`` of the later run, in this kernel.
+
+        Raises
+        ------
+        OplogError
+            If that run recorded nothing, was the first that did, or the front end gives cells no
+            ids.
+        """
+        services = self._opened.services
+        services.oplog.flush()
+        from aaiclick_ext.oplog.cell_runs import cell_changes
+
+        return cell_changes(services.engine, services.job_id, execution_count)
 
     def _flushed_name(self, table: ir.Table | str) -> str:
         name = self.node_name(table)

@@ -11,6 +11,7 @@ import aaiclick_ext as aai
 EXPORTS = {
     "AaiclickError",
     # the context and its connection
+    "CellChanges",
     "ClickHouseCreds",
     "ColumnUse",
     "DataContext",
@@ -30,6 +31,7 @@ EXPORTS = {
     "TableInfo",
     "View",
     "Why",
+    "cell_changes",
     "concat",
     "create_object",
     "create_object_from_value",
