@@ -33,8 +33,10 @@ if TYPE_CHECKING:
         sql,
         table,
         tables,
+        trace,
         view,
         why,
+        why_not,
     )
     from aaiclick_ext.context import DataContext, context
     from aaiclick_ext.engine import ClickHouseCreds, get_ch_client, get_creds_from_env
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle import Scope
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.sessions import SessionManager
-    from aaiclick_ext.objects import Object, ObjectInfo, TableInfo, View, Why
+    from aaiclick_ext.objects import Object, ObjectInfo, RowTrace, TableInfo, View, Why, WhyNot
     from aaiclick_ext.oplog import OperationEvent, OplogGraph
     from aaiclick_ext.settings import Settings
 
@@ -57,12 +59,14 @@ __all__ = [
     "ObjectInfo",
     "OperationEvent",
     "OplogGraph",
+    "RowTrace",
     "Scope",
     "SessionManager",
     "Settings",
     "TableInfo",
     "View",
     "Why",
+    "WhyNot",
     "backward_oplog",
     "concat",
     "context",
@@ -85,9 +89,11 @@ __all__ = [
     "sql",
     "table",
     "tables",
+    "trace",
     "unload_ipython_extension",
     "view",
     "why",
+    "why_not",
 ]
 
 _HOMES = {
@@ -99,12 +105,14 @@ _HOMES = {
     "ObjectInfo": "objects",
     "OperationEvent": "oplog",
     "OplogGraph": "oplog",
+    "RowTrace": "objects",
     "Scope": "lifecycle",
     "SessionManager": "lifecycle.sessions",
     "Settings": "settings",
     "TableInfo": "objects",
     "View": "objects",
     "Why": "objects",
+    "WhyNot": "objects",
     "context": "context",
     "get_ch_client": "engine",
     "get_creds_from_env": "engine",

@@ -49,7 +49,11 @@ EXPORTS = {
     "OplogGraph",
     "backward_oplog",
     "forward_oplog",
+    "RowTrace",
+    "WhyNot",
     "oplog_subgraph",
+    "trace",
+    "why_not",
     # IPython calls these
     "load_ipython_extension",
     "unload_ipython_extension",

@@ -24,7 +24,7 @@ LAYERS = (
     ("registry", "lifecycle"),
     ("oplog",),
     ("objects",),
-    ("context", "opening", "object_making", "seeing", "api"),
+    ("context", "opening", "object_making", "seeing", "row_lineage", "api"),
     ("widgets",),
     ("notebook", "cli"),
     ("__main__",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
@@ -14,7 +14,8 @@ from ibis.backends.sql.compilers.base import NULL, STAR
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
 from ibis.backends.sql.datatypes import ClickHouseType
 
-from aaiclick_ext.objects.row_keys import RowKey
+if TYPE_CHECKING:
+    from aaiclick_ext.objects.row_keys import RowKey
 
 _OFFSET = re.compile(r"(?:UTC)?[+-]\d\d:\d\d(?::\d\d)?")
 

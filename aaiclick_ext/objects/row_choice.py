@@ -78,7 +78,7 @@ def _equality(column: ir.Column, value: Any) -> ir.BooleanValue:
         return column.isnull()
     if isinstance(value, float) and math.isnan(value):
         if not column.type().is_floating():
-            return ibis.literal(False)  # noqa: FBT003  a value
+            return ibis.literal(False)
         return column.isnan()
     return column == value
 

@@ -16,6 +16,7 @@ from typing import Any
 import ibis.expr.operations as ops
 
 from aaiclick_ext.objects.join_steps import join_branches
+from aaiclick_ext.objects.ordering import POS
 from aaiclick_ext.objects.row_keys import hidden_names, is_among, is_row_of, moved
 from aaiclick_ext.objects.selection import (
     NOTHING,
@@ -123,9 +124,7 @@ def _of_groups(op: ops.Aggregate, selection: Selection) -> Selection:
     return exact.also(by_key).substituted(op, op.groups)
 
 
-def _among_groups(
-    op: ops.Aggregate, keys: list[ops.Value], chosen: ops.Relation
-) -> ops.Value:
+def _among_groups(op: ops.Aggregate, keys: list[ops.Value], chosen: ops.Relation) -> ops.Value:
     return is_among(op.groups.values(), chosen, (moved(key, op, chosen) for key in keys))
 
 
@@ -173,10 +172,12 @@ def _limit(op: ops.Limit, selection: Selection, descent: bool) -> list[Branch]:
         reason = f"{limit_text(op)} without an order takes any rows; all it could take are given"
         return [Branch(op.parent, below.because(reason))]
     in_limit = across(
-        op, Selection(), lambda rows: is_among(keys, rows, (moved(k, op.parent, rows) for k in keys))
+        op.parent,
+        Selection(),
+        lambda _: is_among(keys, op, (moved(key, op.parent, op) for key in keys)),
     )
     below = below.also([in_limit.predicate]).because(*in_limit.reasons)
-    if not _are_positions(keys):
+    if not any(isinstance(key, ops.Field) and key.name == POS for key in keys):  # no two tie
         below = below.because(
             f"{limit_text(op)}: rows that tie at its edge cannot be told apart; all are given"
         )
@@ -192,13 +193,6 @@ def limit_text(op: ops.Limit) -> str:
 
 def _number(value: Any) -> str:
     return str(value) if isinstance(value, int) else "of a computed number"
-
-
-def _are_positions(keys: list[ops.Value]) -> bool:
-    """Say whether rows are ordered by their position in an array, which no two share."""
-    from aaiclick_ext.objects.ordering import POS
-
-    return any(isinstance(key, ops.Field) and key.name == POS for key in keys)
 
 
 def _sample(op: ops.Sample, selection: Selection, _descent: bool) -> list[Branch]:

@@ -19,7 +19,7 @@ is where a walk of the operation log would go on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,6 @@ from aaiclick_ext.schema import POSITION
 
 if TYPE_CHECKING:
     from aaiclick_ext.objects.backend import Backend
-
-Source = ops.DatabaseTable | ops.SQLQueryResult | ops.SQLStringView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +88,7 @@ class RowTrace(Mapping[str, SourceRows]):
     """
 
     sources: Mapping[str, SourceRows]
+    _operations: Mapping[str, ops.Relation] = field(default_factory=dict, repr=False)
 
     @property
     def exact(self) -> bool:
@@ -106,8 +105,16 @@ class RowTrace(Mapping[str, SourceRows]):
         """
         if isinstance(source, str) and source in self.sources:
             return self.sources[source]
-        name = getattr(source.op(), "name", None) if isinstance(source, ir.Table) else source
-        found = {key: rows for key, rows in self.sources.items() if rows.source == name}
+        name: Any = source
+        if isinstance(source, ir.Table):
+            name = getattr(source.op(), "name", "a view that is made of others")
+            found = {
+                key: self.sources[key]
+                for key, operation in self._operations.items()
+                if is_same_source(operation, source.op())
+            }
+        else:
+            found = {key: rows for key, rows in self.sources.items() if rows.source == source}
         if len(found) == 1:
             return next(iter(found.values()))
         if found:
@@ -115,8 +122,7 @@ class RowTrace(Mapping[str, SourceRows]):
                 f"{name} is read in {len(found)} ways; take one of {_listed(found)}"
             )
         raise UnknownObjectError(
-            f"{name or 'a view that is made of others'} is no source of the result; its sources "
-            f"are {_listed(self.sources)}"
+            f"{name} is no source of the result; its sources are {_listed(self.sources)}"
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -134,6 +140,13 @@ class RowTrace(Mapping[str, SourceRows]):
         )
 
 
+def is_same_source(operation: ops.Relation, other: ops.Relation) -> bool:
+    """Say whether two leaves are of one table, or are one text."""
+    if isinstance(operation, ops.DatabaseTable) and isinstance(other, ops.DatabaseTable):
+        return (operation.name, operation.namespace) == (other.name, other.namespace)
+    return bool(operation == other)
+
+
 def _listed(sources: Mapping[str, SourceRows]) -> str:
     return ", ".join(map(repr, sources)) or "none"
 
@@ -148,7 +161,7 @@ class Found:
         The operations from the result down, each with the number of the branch that was taken.
     """
 
-    source: Source
+    source: ops.Relation
     selection: Selection
     way: tuple[tuple[ops.Relation, int], ...]
     roles: tuple[str, ...] = ()
@@ -175,7 +188,8 @@ def trace(backend: Backend, result: Any, where: Any = None) -> RowTrace:
         )
         for key, each in zip(keys, found, strict=True)
     }
-    return RowTrace(MappingProxyType(rows))
+    operations = {key: each.source for key, each in zip(keys, found, strict=True)}
+    return RowTrace(MappingProxyType(rows), MappingProxyType(operations))
 
 
 def traced(backend: Backend, result: Any, where: Any = None) -> tuple[ops.Relation, Selection]:
@@ -254,11 +268,22 @@ def source_keys(backend: Backend, found: list[Found]) -> list[str]:
 
 def source_rows(found: Found) -> ops.Relation:
     """Return a source's selected rows with the columns that its user knows."""
-    source = found.source
+    relation, values = shown(found.source)
+    rows = found.selection.substituted(found.source, values).over(relation)
+    return rows if relation is found.source else hide_position(rows)
+
+
+def shown(source: ops.Relation) -> tuple[ops.Relation, dict[str, ops.Value]]:
+    """Return a source with its hidden position, if it has one, in sight.
+
+    Returns
+    -------
+    relation, values
+        For each column of the source, that of the relation.
+    """
     if POSITION not in source.schema:
-        return found.selection.over(source)
-    # First the hidden column by its name: ``SELECT *`` leaves it out.
+        return source, dict(source.fields)
+    # First of all by its name: ``SELECT *`` leaves it out.
     columns = {POS if name == POSITION else name: name for name in source.schema}
-    numbered = ops.Project(source, {new: ops.Field(source, old) for new, old in columns.items()})
-    values = {old: ops.Field(numbered, new) for new, old in columns.items()}
-    return hide_position(found.selection.substituted(source, values).over(numbered))
+    relation = ops.Project(source, {new: ops.Field(source, old) for new, old in columns.items()})
+    return relation, {old: ops.Field(relation, new) for new, old in columns.items()}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import ibis.expr.operations as ops
 
+from aaiclick_ext.objects.ordering import POS
 from aaiclick_ext.objects.row_keys import moved, substituted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _UNSTABLE_FUNCTIONS = ("rand", "generate", "now", "today", "yesterday", "rownumber", "blocknumber")
 
@@ -130,7 +130,13 @@ def across(
             f"{unstable} does not give the same rows whenever it is run, so what was made of it "
             "cannot be followed by computing it again"
         )
-    return selection.with_predicate(build(selection.over(op)))
+    below = selection.with_predicate(build(selection.over(op)))
+    tie = next((node for node in op.find(ops.Limit) if cuts(node) and may_tie(node)), None)
+    if tie is None:
+        return below
+    return below.because(
+        f"it depends on a limit of {tie.n} rows, which may take others of those that tie at its edge"
+    )
 
 
 def instability(op: ops.Relation) -> str | None:
@@ -162,6 +168,15 @@ def function_name(node: ops.Value) -> str:
 def cuts(op: ops.Limit) -> bool:
     """Say whether a limit can leave rows out."""
     return op.n is not None or op.offset != 0
+
+
+def may_tie(op: ops.Limit) -> bool:
+    """Say whether a limit may choose between rows that are not equal, as far as one can see."""
+    keys = sort_keys(op)
+    if keys is None:
+        return True
+    names = {key.name for key in keys if isinstance(key, ops.Field)}
+    return POS not in names and not names >= set(op.schema)
 
 
 def sort_keys(op: ops.Limit) -> list[ops.Value] | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
 
 from aaiclick_ext.objects.row_keys import has_rows, is_among, moved
 from aaiclick_ext.objects.selection import NOTHING, Branch, Selection, across
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def subquery_branches(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import ibis.expr.operations as ops
 
 from aaiclick_ext.objects.row_keys import has_rows, hidden_names, is_among, moved
 from aaiclick_ext.objects.selection import Selection, across, function_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 def has_windows(values: Iterable[ops.Value]) -> bool:
@@ -19,7 +22,7 @@ def has_windows(values: Iterable[ops.Value]) -> bool:
 def through_projection(op: ops.Project, selection: Selection, *, descent: bool) -> Selection:
     """Return the rows that a projection with windows or unnested lists made its rows of."""
     windows = _windows(op.values.values())
-    return _through(op, op.parent, op.values, selection, [] if descent else windows, descent)
+    return _through(op, op.parent, op.values, selection, [] if descent else windows)
 
 
 def through_filter(op: ops.Filter, selection: Selection, *, descent: bool) -> Selection:
@@ -36,7 +39,8 @@ def through_filter(op: ops.Filter, selection: Selection, *, descent: bool) -> Se
     kept = [ops.Field(project, name) for name in names]
     chosen = selection.moved(op, project).also(kept)
     windows = [] if descent else _windows(qualified)
-    return _through(project, base, values, chosen, windows, descent).moved(base, op.parent).also(plain)
+    below = _through(project, base, values, chosen, windows)
+    return below.moved(base, op.parent).also(plain)
 
 
 def _windows(values: Iterable[ops.Value]) -> list[ops.WindowFunction]:
@@ -50,7 +54,6 @@ def _through(
     values: dict[str, ops.Value],
     selection: Selection,
     windows: Sequence[ops.WindowFunction],
-    descent: bool,
 ) -> Selection:
     """Return the rows of the base whose key is beside a selected row, or in its partition."""
     keys = [list(base.fields.values()), *(list(window.group_by) for window in windows)]
