@@ -36,7 +36,12 @@ class Selection:
 
     def over(self, op: ops.Relation) -> ops.Relation:
         """Return the selected rows of the relation."""
-        return op if self.predicate is None else ops.Filter(op, [self.predicate])
+        if self.predicate is None:
+            return op
+        if not isinstance(op, ops.Aggregate):
+            return ops.Filter(op, [self.predicate])
+        rows = ops.Project(op, op.fields)  # Ibis takes the columns of an aggregate for reductions
+        return ops.Filter(rows, [moved(self.predicate, op, rows)])
 
     def also(self, predicates: Iterable[ops.Value | None]) -> Selection:
         """Return the rows of which other predicates, evaluated first, are true as well."""

@@ -113,7 +113,8 @@ class Builder:
         return x.filter(ibis.row_number().over(ibis.window(group_by="k", order_by="v")) == 0)
 
     def above(self, _option, x):
-        return x.filter(_.v >= x.v.mean())
+        mean = _.v.mean().over(ibis.window())
+        return x.mutate(mean=mean).filter(_.v >= _.mean).select("k", "v")
 
     def join(self, option, x, y):
         how, columns = option
@@ -267,8 +268,7 @@ class Evaluator:
                 for r in x
                 if r.k is not None and r.k in keys
             ]
-        nulls = {None} & set(keys)
-        return [r for r in x if not keys or (r.k is not None and r.k not in keys and not nulls)]
+        return [r for r in x if r.k is not None and r.k not in keys]  # ClickHouse's NOT IN
 
 
 def limit_order(row: Row):
