@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 
 from aaiclick_ext.objects.join_steps import joined_with_keys
 from aaiclick_ext.objects.row_keys import is_among, moved
-from aaiclick_ext.objects.selection import Selection, instability, sort_keys
+from aaiclick_ext.objects.selection import Selection, instability, sort_below
 from aaiclick_ext.objects.step_names import described
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def reason_of_loss(
     if isinstance(op, ops.JoinChain) and branch < len(op.tables):
         return _of_join(backend, op, branch, source, chosen)
     if isinstance(op, ops.Limit):
-        keys = sort_keys(op)
-        if keys is None:
+        sort = sort_below(op)
+        if sort is None:
             return "there is no order; which rows are taken may differ from run to run"
-        return f"the order is by {', '.join(described(key) for key in keys)}"
+        return f"the order is by {', '.join(described(key) for key in sort.keys)}"
     if isinstance(op, ops.Difference):
         if branch == 0:
             return "an equal row is on the right side"

@@ -140,7 +140,7 @@ def across(
     if tie is None:
         return below
     return below.because(
-        f"it depends on a limit of {tie.n} rows, which may take others of those that tie at its edge"
+        f"it depends on a limit of {tie.n} rows, which may take others of those that tie there"
     )
 
 
@@ -186,9 +186,13 @@ def may_tie(op: ops.Limit) -> bool:
 
 def sort_keys(op: ops.Limit) -> list[ops.Value] | None:
     """Return what a limit's rows are ordered by, as values over its input, or None."""
+    sort = sort_below(op)
+    return None if sort is None else [moved(key.arg, sort.parent, op.parent) for key in sort.keys]
+
+
+def sort_below(op: ops.Limit) -> ops.Sort | None:
+    """Return the operation that gives a limit its order, or None."""
     node = op.parent
     while isinstance(node, (ops.Filter, ops.AliasedRelation)):
         node = node.parent
-    if not isinstance(node, ops.Sort):
-        return None
-    return [moved(key.arg, node.parent, op.parent) for key in node.keys]
+    return node if isinstance(node, ops.Sort) else None

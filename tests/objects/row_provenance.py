@@ -31,11 +31,14 @@ class Node:
     inputs: tuple[Node, ...] = ()
 
 
-def _one(kind, options=st.none()):
+NO_OPTION = st.none()
+
+
+def _one(kind, options=NO_OPTION):
     return lambda below: st.builds(lambda o, a: Node(kind, o, (a,)), options, below)
 
 
-def _two(kind, options=st.none()):
+def _two(kind, options=NO_OPTION):
     return lambda below: st.builds(lambda o, a, b: Node(kind, o, (a, b)), options, below, below)
 
 
@@ -294,3 +297,21 @@ def total(rows):
 def counted(columns) -> Counter:
     """Return how often each row is in fetched columns."""
     return Counter(zip(columns["k"], columns["v"], strict=True))
+
+
+class Descent(Evaluator):
+    """An evaluator whose rows are made of what became them, not of what they were computed from."""
+
+    def window(self, _option, x):
+        return [Row(r.k, w.v, r.made_of) for r, w in zip(x, super().window(None, x), strict=True)]
+
+    def above(self, _option, x):
+        known = [r.v for r in x if r.v is not None]
+        return [r for r in x if r.v is not None and r.v >= sum(known) / len(known)]
+
+    def top(self, _option, x):
+        groups = grouped(x, lambda r: r.k).values()
+        return [min(rows, key=lambda r: (r.v is None, r.v or 0)) for rows in groups]
+
+    def isin(self, negated, x, y):
+        return super().isin(negated, x, [Row(*r.values, frozenset()) for r in y])

@@ -177,7 +177,10 @@ def test_lookups_and_scalars_are_sources(ctx, flights, planes):
 
 
 def test_arrays_go_by_position(ctx):
-    a, b = ctx.create_object_from_value([3, 1, 2, 5]), ctx.create_object_from_value([30, 10, 20, 50])
+    a, b = (
+        ctx.create_object_from_value([3, 1, 2, 5]),
+        ctx.create_object_from_value([30, 10, 20, 50]),
+    )
     trace = ctx.trace(a + b, {"value": 22})
     assert trace[a].rows.data() == [2]
     assert trace[b].rows.data() == [20]
@@ -212,7 +215,9 @@ def test_nan_and_null_are_values(ctx):
 
 
 def test_any_names_and_texts(ctx):
-    x = ctx.create_object_from_value({"id": [1, 2], "Größe '\"`": ["a'; DROP", "日本"], "key": [1, 2]})
+    x = ctx.create_object_from_value(
+        {"id": [1, 2], "Größe '\"`": ["a'; DROP", "日本"], "key": [1, 2]}
+    )
     groups = x.group_by("Größe '\"`").agg(aai_row0=_.key.sum())
     assert traced(ctx, groups, {"Größe '\"`": "a'; DROP"}) == [([1], True)]
     assert traced(ctx, groups, _.aai_row0 == 2) == [([2], True)]
@@ -248,6 +253,8 @@ def test_what_copy_made_is_a_source(ctx, flights):
 
 def test_nothing_runs_until_rows_are_fetched(ctx, flights, planes, monkeypatch):
     result = flights.join(planes, "k").group_by("name").agg(n=_.count())
+    gc.collect()
+    ctx.flush()  # drops of what other tests let go of
     asked = []
     engine = ctx.engine
     run = engine._run
