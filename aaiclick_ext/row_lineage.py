@@ -62,7 +62,8 @@ class RowLineage(ABC):
 
         Examples
         --------
-        >>> with DataContext() as ctx:
+        >>> import aaiclick_ext as aai
+        >>> with aai.DataContext() as ctx:
         ...     sales = ctx.create_object_from_value({"item": ["a", "b", "a"], "n": [1, 2, 3]})
         ...     totals = sales.group_by("item").agg(total=sales.n.sum())
         ...     ctx.trace(totals, where={"item": "a"})[sales].rows.data()
@@ -106,7 +107,8 @@ class RowLineage(ABC):
 
         Examples
         --------
-        >>> with DataContext() as ctx:
+        >>> import aaiclick_ext as aai
+        >>> with aai.DataContext() as ctx:
         ...     sales = ctx.create_object_from_value({"item": ["a", "b", "a"], "n": [1, 2, 3]})
         ...     large = sales.filter(sales.n > 1)
         ...     ctx.why_not(large, sales, where={"item": "a"}).verdict

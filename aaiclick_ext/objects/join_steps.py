@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
@@ -10,6 +10,9 @@ import ibis.expr.operations as ops
 from aaiclick_ext.objects.row_keys import hidden_names, is_among
 from aaiclick_ext.objects.selection import NOTHING, Branch, Selection, across
 from aaiclick_ext.objects.subquery_steps import subquery_branches
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ANY_PARTNER = {
     "any_inner": "an any_inner join takes any one of the partners; all are given",
@@ -56,26 +59,48 @@ def _part(op: ops.JoinChain, number: int, selection: Selection) -> Selection:
         return selection
     parent = op.tables[number].parent
 
+    columns = _deciding(op, number, selection)
+
     def build(_: ops.Relation) -> ops.Value:
-        rows, names = joined_with_keys(op, number, selection)
-        return is_among(parent.fields.values(), rows, (ops.Field(rows, name) for name in names))
+        rows, names = joined_with_keys(op, number, selection, columns)
+        keys = [ops.Field(parent, column) for column in columns]
+        return is_among(keys, rows, (ops.Field(rows, name) for name in names))
 
     return across(op, selection, build)
 
 
+def _deciding(op: ops.JoinChain, number: int, selection: Selection) -> list[str]:
+    """Return the columns of a table that decide whether a row has a part in selected rows.
+
+    Those are what the join compares and what the selection is by; rows that are equal in them are
+    joined alike. A key of all columns would be as true, and large.
+    """
+    values = [predicate for link in op.rest for predicate in link.predicates]
+    if selection.predicate is not None:
+        used = selection.predicate.find(ops.Field, filter=ops.Value)
+        values += [op.values[field.name] for field in used if field.rel == op]
+    found = {
+        field.name
+        for value in values
+        for field in value.find(ops.Field, filter=ops.Value)
+        if field.rel == op.tables[number]
+    }
+    return [name for name in op.tables[number].schema if name in found]
+
+
 def joined_with_keys(
-    op: ops.JoinChain, number: int, selection: Selection
+    op: ops.JoinChain, number: int, selection: Selection, keys: Sequence[str]
 ) -> tuple[ops.Relation, list[str]]:
-    """Return the selected joined rows in which a table has a part, with that table's columns.
+    """Return the selected joined rows in which a table has a part, with columns of that table.
 
     Returns
     -------
     relation, names
-        The names are those of the table's columns in it.
+        The names are those of the table's key columns in it.
     """
     reference = op.tables[number]
     columns = list(reference.parent.schema)
-    *names, mark = hidden_names(op, len(columns) + 1, columns)
+    *names, mark = hidden_names(op, len(keys) + 1, columns)
     # A literal beside the table's own columns is null in the rows in which the table has no part.
     marked = ops.Project(
         reference.parent,
@@ -85,7 +110,7 @@ def joined_with_keys(
     fields = {ops.Field(reference, name): ops.Field(other, name) for name in columns}
     rest = [_link(link, at, number, other, fields) for at, link in enumerate(op.rest, 1)]
     values = {name: value.replace(fields, filter=ops.Value) for name, value in op.values.items()}
-    values |= {name: ops.Field(other, c) for name, c in zip(names, columns, strict=True)}
+    values |= {name: ops.Field(other, c) for name, c in zip(names, keys, strict=True)}
     values[mark] = ops.Field(other, mark)
     chain = ops.JoinChain(op.first if number else other, rest, values)
     present = [ops.NotNull(ops.Field(chain, mark))]

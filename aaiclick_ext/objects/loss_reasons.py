@@ -101,17 +101,19 @@ def _without_partner(
     chosen: Selection,
 ) -> list[str]:
     """Return key values of the chosen rows that the join has no partner for."""
-    joined, names = joined_with_keys(op, branch, Selection())
+    columns = [key.name for key in keys]
+    joined, names = joined_with_keys(op, branch, Selection(), columns)
     table = op.tables[branch].parent
     mine = table.replace({source: chosen.over(source)})
-    rows = is_among(mine.fields.values(), joined, (ops.Field(joined, name) for name in names))
+    mine_keys = [ops.Field(mine, column) for column in columns]
+    rows = is_among(mine_keys, joined, (ops.Field(joined, name) for name in names))
     values = {key.name: moved(key, table, mine) for key in keys}
     without = ops.Filter(mine, [ops.Not(rows)])
     lost = ops.Project(without, {name: moved(v, mine, without) for name, v in values.items()})
     few = ops.Limit(ops.Distinct(lost), n=_SHOWN + 1)
     data, plan = backend.fetch(ir.Table(few), None, with_objects=True)
-    columns = backend.python_columns(data, plan).values()
-    return sorted(_shown(row) for row in zip(*columns, strict=True))
+    found = backend.python_columns(data, plan).values()
+    return sorted(_shown(row) for row in zip(*found, strict=True))
 
 
 def _shown(row: tuple[object, ...]) -> str:

@@ -34,7 +34,7 @@ from aaiclick_ext.objects.ordering import POS, hide_position, ordered
 from aaiclick_ext.objects.row_choice import chosen_rows
 from aaiclick_ext.objects.row_keys import moved
 from aaiclick_ext.objects.row_steps import branches
-from aaiclick_ext.objects.selection import Selection
+from aaiclick_ext.objects.selection import Selection, limits_first
 from aaiclick_ext.objects.view import View, make_view
 from aaiclick_ext.schema import POSITION
 
@@ -209,7 +209,7 @@ def traced(backend: Backend, result: Any, where: Any = None) -> tuple[ops.Relati
     backend.services.sessions.tables.check(owned_tables(view.op()))
     given = backend.relation_of(view)
     predicate = chosen_rows(given, where)
-    op = ordered(backend.without_memtables(given))
+    op = limits_first(ordered(backend.without_memtables(given)))
     return op, Selection(None if predicate is None else moved(predicate, given, op))
 
 

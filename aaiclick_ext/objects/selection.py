@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
 
@@ -170,6 +170,36 @@ def function_name(node: ops.Value) -> str:
     return str(getattr(node, "__func_name__", type(node).__name__)).lower()
 
 
+def limits_first(op: ops.Relation) -> ops.Relation:
+    """Return the expression with limits below the projections that are between them and an order.
+
+    ``x.order_by("a").select("b").limit(3)`` takes the same rows before its ``select``.
+    """
+
+    def exchange(node: Any, changed: Any) -> Any:
+        node = node if changed is None else node.__recreate__(changed)
+        if not isinstance(node, ops.Limit) or not _is_row_wise(node.parent):
+            return node
+        project = node.parent
+        limit = exchange(node.copy(parent=project.parent), None)
+        if not (cuts(node) and isinstance(limit, (ops.Limit, ops.Project))):
+            return node
+        if isinstance(limit, ops.Limit) and sort_below(limit) is None:
+            return node
+        values = {name: moved(v, project.parent, limit) for name, v in project.values.items()}
+        return ops.Project(limit, values)
+
+    done: ops.Relation = op.replace(exchange)
+    return done
+
+
+def _is_row_wise(op: ops.Relation) -> bool:
+    return isinstance(op, ops.Project) and not any(
+        is_unstable(value) or value.find((ops.WindowFunction, ops.Unnest), filter=ops.Value)
+        for value in op.values.values()
+    )
+
+
 def cuts(op: ops.Limit) -> bool:
     """Say whether a limit can leave rows out."""
     return op.n is not None or op.offset != 0
@@ -193,6 +223,6 @@ def sort_keys(op: ops.Limit) -> list[ops.Value] | None:
 def sort_below(op: ops.Limit) -> ops.Sort | None:
     """Return the operation that gives a limit its order, or None."""
     node = op.parent
-    while isinstance(node, (ops.Filter, ops.AliasedRelation)):
+    while isinstance(node, (ops.Filter, ops.DropNull, ops.Limit, ops.AliasedRelation)):
         node = node.parent
     return node if isinstance(node, ops.Sort) else None
