@@ -190,6 +190,11 @@ def test_joins_of_several_tables(ctx, flights, planes):
     assert traced(ctx, chain) == [([2, 3], True), ([1, 2], True), ([2, 3, 3], True)]
 
 
+def test_all_partners_of_a_semi_join_have_contributed(ctx, flights):
+    right = ctx.create_object_from_value({"uid": [1, 2, 3], "k": [1, 1, 5], "w": [8, 9, 9]})
+    assert traced(ctx, flights.semi_join(right, "k")) == [([1, 2], True), ([1, 2], True)]
+
+
 def test_joins_that_choose_a_partner_are_not_exact(ctx):
     left = ctx.create_object_from_value({"id": [1, 2], "k": [1, 1], "t": [10, 20]})
     right = ctx.create_object_from_value({"id": [7, 8, 9], "k": [1, 1, 1], "u": [5, 15, 99]})
