@@ -38,9 +38,11 @@ if TYPE_CHECKING:
         stale_results,
         table,
         tables,
+        trace,
         variable_history,
         view,
         why,
+        why_not,
     )
     from aaiclick_ext.context import DataContext, context
     from aaiclick_ext.engine import ClickHouseCreds, get_ch_client, get_creds_from_env
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle import Scope
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.sessions import SessionManager
-    from aaiclick_ext.objects import Object, ObjectInfo, TableInfo, View, Why
+    from aaiclick_ext.objects import Object, ObjectInfo, RowTrace, TableInfo, View, Why, WhyNot
     from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult
     from aaiclick_ext.oplog.cell_runs import CellChanges
     from aaiclick_ext.oplog.columns import ColumnUse
@@ -67,6 +69,7 @@ __all__ = [
     "ObjectInfo",
     "OperationEvent",
     "OplogGraph",
+    "RowTrace",
     "Scope",
     "SessionManager",
     "Settings",
@@ -74,6 +77,7 @@ __all__ = [
     "TableInfo",
     "View",
     "Why",
+    "WhyNot",
     "backward_columns",
     "backward_oplog",
     "cell_changes",
@@ -101,10 +105,12 @@ __all__ = [
     "stale_results",
     "table",
     "tables",
+    "trace",
     "unload_ipython_extension",
     "variable_history",
     "view",
     "why",
+    "why_not",
 ]
 
 _HOMES = {
@@ -118,6 +124,7 @@ _HOMES = {
     "ObjectInfo": "objects",
     "OperationEvent": "oplog",
     "OplogGraph": "oplog",
+    "RowTrace": "objects",
     "Scope": "lifecycle",
     "SessionManager": "lifecycle.sessions",
     "Settings": "settings",
@@ -125,6 +132,7 @@ _HOMES = {
     "TableInfo": "objects",
     "View": "objects",
     "Why": "objects",
+    "WhyNot": "objects",
     "context": "context",
     "get_ch_client": "engine",
     "get_creds_from_env": "engine",

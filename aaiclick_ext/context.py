@@ -13,6 +13,7 @@ from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.lineage import Lineage
 from aaiclick_ext.object_making import ObjectMaking
 from aaiclick_ext.opening import Opened, close_parts, open_parts
+from aaiclick_ext.row_lineage import RowLineage
 from aaiclick_ext.seeing import Seeing
 from aaiclick_ext.settings import Settings
 
@@ -36,7 +37,7 @@ _entered: list[DataContext] = []
 contains ``await`` is gone in the next cell."""
 
 
-class DataContext(ObjectMaking, Seeing, Lineage):
+class DataContext(ObjectMaking, Seeing, Lineage, RowLineage):
     """One engine with everything that objects need, for the life of a kernel or a ``with`` block.
 
     Returns at once: the engine opens in a background thread. The first use waits for it, and a

@@ -57,7 +57,11 @@ EXPORTS = {
     "backward_oplog",
     "forward_columns",
     "forward_oplog",
+    "RowTrace",
+    "WhyNot",
     "oplog_subgraph",
+    "trace",
+    "why_not",
     # IPython calls these
     "load_ipython_extension",
     "unload_ipython_extension",

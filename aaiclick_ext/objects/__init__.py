@@ -7,10 +7,12 @@ from aaiclick_ext.objects.arrays import ArrayView, ScalarView
 from aaiclick_ext.objects.backend import Backend
 from aaiclick_ext.objects.catalog import Catalog, ObjectInfo
 from aaiclick_ext.objects.object import ArrayObject, Object, ScalarObject
+from aaiclick_ext.objects.row_trace import RowTrace, SourceRows
 from aaiclick_ext.objects.services import Services
 from aaiclick_ext.objects.tables import TableInfo
 from aaiclick_ext.objects.view import View
 from aaiclick_ext.objects.why import Why
+from aaiclick_ext.objects.why_not import WhyNot
 
 __all__ = [
     "ArrayObject",
@@ -19,11 +21,14 @@ __all__ = [
     "Catalog",
     "Object",
     "ObjectInfo",
+    "RowTrace",
     "ScalarObject",
     "ScalarView",
     "Services",
+    "SourceRows",
     "TableInfo",
     "View",
     "Why",
+    "WhyNot",
     "wrapping",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
@@ -13,6 +13,9 @@ import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.base import NULL, STAR
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
 from ibis.backends.sql.datatypes import ClickHouseType
+
+if TYPE_CHECKING:
+    from aaiclick_ext.objects.row_keys import RowKey
 
 _OFFSET = re.compile(r"(?:UTC)?[+-]\d\d:\d\d(?::\d\d)?")
 
@@ -85,6 +88,18 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
         """Compile the value of a row of the frame, null where the frame is shorter."""
         value: sge.Expression = self.f.nth_value(self._nullable(op.arg, arg), nth)
         return value
+
+    def visit_RowKey(  # noqa: N802
+        self, op: RowKey, *, columns: tuple[sge.Expression, ...]
+    ) -> sge.Expression:
+        """Compile a row as one value that can be compared, nulls included."""
+        parts = [
+            # An outer join makes columns nullable: both sides of a comparison have to be.
+            self.f.array(column if has_no_null(given.dtype) else self.f.toNullable(column))
+            for given, column in zip(op.columns, columns, strict=True)
+        ]
+        key: sge.Expression = self.f.tuple(*parts)
+        return key
 
     def _nullable(self, op: ops.Value, arg: sge.Expression) -> sge.Expression:
         may_be = op.dtype.nullable or op.dtype.is_nested()  # ClickHouse has no null list
@@ -165,6 +180,11 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
             result = super().visit_Cast(op, arg=arg, to=to)
             return result
         return self.if_(arg.is_(NULL), NULL, result) if given.nullable else result
+
+
+def has_no_null(dtype: dt.DataType) -> bool:
+    """Say whether a type has no nullable form in ClickHouse, or may have none."""
+    return bool(dtype.is_nested() or dtype.is_unknown())
 
 
 def _is_parsed(to: dt.DataType) -> bool:

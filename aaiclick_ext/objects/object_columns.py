@@ -13,6 +13,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 
 from aaiclick_ext.errors import UnsupportedTypeError
+from aaiclick_ext.objects.row_keys import RowKey
 from aaiclick_ext.schema.python_objects import PythonObject, object_columns, objects_in
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _CARRYING = (
     ops.ArgMax, ops.ArgMin, ops.CountDistinct, ops.ApproxCountDistinct, ops.Count, ops.CountStar,
     ops.ExistsSubquery, ops.Field, ops.First, ops.InSubquery, ops.IsNull, ops.Lag, ops.Last,
     ops.Lead, ops.MapLength, ops.NotNull, ops.NthValue, ops.ScalarSubquery, ops.StructColumn,
-    ops.StructField, ops.Unnest, ops.WindowFunction,
+    ops.StructField, ops.Unnest, ops.WindowFunction, RowKey,
 )  # fmt: skip
 
 
