@@ -123,8 +123,11 @@ class Tables(RuleBasedStateMachine):
             return  # lazy views see the new rows: the model does not follow them
         value, new = self._value(cells)
         if "Nullable" not in self.ctx.engine.columns_of(f"SELECT o FROM {target.table_name}")["o"]:
-            value["o"] = [Thing() if o is None else o for o in value["o"]]
+            more = {k: Thing() for k, o in zip(value["k"], value["o"], strict=True) if o is None}
+            self.born += map(weakref.ref, more.values())
+            value["o"] = [more.get(k, o) for k, o in zip(value["k"], value["o"], strict=True)]
             new = {k: weakref.ref(o) for k, o in zip(value["k"], value["o"], strict=True)}
+            del more
         target.insert(value)
         rows.update(new)
 
