@@ -190,3 +190,8 @@ def _described() -> str:
 
 
 Settings.__doc__ = f"{Settings.__doc__}\n{_described()}\n"
+
+
+def jupyter_session_name() -> str | None:
+    """Return what Jupyter Server tells a kernel of its session: the notebook's path, as a rule."""
+    return os.environ.get("JPY_SESSION_NAME") or None

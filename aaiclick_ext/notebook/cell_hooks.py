@@ -9,7 +9,6 @@ last ones without the first ones; cells can run cells; subshells run cells in ot
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from aaiclick_ext.logs import logger_of
 from aaiclick_ext.notebook.interrupt import interrupt_held_back
 from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.oplog.task import Task
+from aaiclick_ext.settings import jupyter_session_name
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -192,7 +192,7 @@ def notebook_path(ip: Any) -> str | None:
 
     Jupyter Server does in the environment, VS Code in a variable of the user's.
     """
-    path = os.environ.get("JPY_SESSION_NAME") or ip.user_ns.get("__vsc_ipynb_file__")
+    path = jupyter_session_name() or ip.user_ns.get("__vsc_ipynb_file__")
     return path if isinstance(path, str) else None
 
 

@@ -223,3 +223,22 @@ def test_a_subshell_uses_objects(kernel, new):
     client.control_channel.send(
         client.session.msg("delete_subshell_request", {"subshell_id": subshell})
     )
+
+
+def test_an_event_says_who_and_where_and_what_was_read(start_kernel):
+    kernel = start_kernel(JPY_SESSION_NAME="work/Überblick.ipynb")
+    kernel.load()
+    kernel.check(
+        "x = aai.create_object_from_value(list(range(1000)))\ny = (x * 2).copy()\ny.data()"
+    )
+    columns = "notebook_path, user_name, read_rows, rows, read_bytes > 0, written_bytes > 0"
+    kernel.check("aai.context().oplog.flush()")
+    found = kernel.value(
+        f'aai.context().engine.query_rows("SELECT operation, {columns} FROM operation_log '
+        "WHERE operation IN ('copy', 'data') ORDER BY id\")"
+    )
+    user = kernel.value("__import__('getpass').getuser()")
+    assert found == [
+        ("copy", "work/Überblick.ipynb", user, 1000, 1000, 1, 1),
+        ("data", "work/Überblick.ipynb", user, 1000, 1000, 1, 1),
+    ]
