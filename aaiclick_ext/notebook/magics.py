@@ -107,12 +107,16 @@ def stale_sentence(result: StaleResult, names: Mapping[str, Sequence[str]]) -> s
         if change.event is None:
             changes.append(f"the file {change.source} was written at {change.changed_at:%F %T} UTC")
             continue
-        rows = "rows" if change.event.rows is None else f"{change.event.rows:,} rows"
+        rows = _rows(change.event.rows)
         name = _called(change.source, names, change.event)
         changes.append(f"{name} got {rows}{_cell(change.event)}")
     what = _called(result.table, names, result.made)
     made = f"{result.made.operation}{_cell(result.made)}"
     return f"{what} is stale: {', and '.join(changes)}, after {made} had read it."
+
+
+def _rows(count: int | None) -> str:
+    return "rows" if count is None else f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _called(table: str, names: Mapping[str, Sequence[str]], event: OperationEvent) -> str:
