@@ -76,7 +76,8 @@ class _Script:
         sources, steps = self._steps(events, has_positions=POSITION in used)
         names = {} if None in words else self._names(used)
         lines = [comment("--", text) for text in self._header(names)]
-        if any(MASK in (step.statement or "") for step in steps):
+        texts = [text for step in (*sources, *steps) for text in (*step.comments, step.statement)]
+        if any(MASK in text for text in texts):
             lines.append(f"-- '{MASK}' stands for a credential, which is not kept. Fill it in.")
         for step in (*empty, *sources):
             lines += step.lines(names)

@@ -31,6 +31,10 @@ _INK = "#1c2733"
 # Brackets and commas mean nothing between quotes. An underscore inside a word is no emphasis.
 _MEANT = re.compile(r"[^\w ,\[\]·…⋯↑]|(?<![^\W_])_|_(?![^\W_])")
 
+# What Mermaid 11 looks for once it has decoded them: formulas, line breaks and icons.
+_ACTS = re.compile(r"\$|\\|:(?=fa)")
+_APART = "#8203;"  # a space of no width, which no text has: it would be written out
+
 
 def lineage_mermaid(graph: OplogGraph) -> str:
     """Return the graph as the text of a Mermaid flowchart. Deterministic; runs no query.
@@ -87,4 +91,9 @@ def _classes(card: Card) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """Return text as a part of a quoted label, what could mean something as entity codes."""
-    return _MEANT.sub(lambda found: f"#{ord(found[0])};", text) or " "
+    return _MEANT.sub(_code, text) or " "
+
+
+def _code(found: re.Match[str]) -> str:
+    code = f"#{ord(found[0])};"
+    return f"{code}{_APART}" if _ACTS.match(found.string, found.start()) else code
