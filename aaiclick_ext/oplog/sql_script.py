@@ -141,7 +141,9 @@ class _Script:
 
     def _empty(self, table: str) -> _Step:
         node = next((node for node in self.graph.nodes if node.table == table), None)
-        known = [] if node is None else [*node.events, *([node.end] if node.end else [])]
+        if node is None:
+            return _Step([f"{table}: the graph ends before it. Ask for one of more steps."])
+        known = [*node.events, *([node.end] if node.end else [])]
         schema = next((event.result_schema for event in known if event.result_schema), {})
         if not schema:
             return _Step([f"{table}: nothing is recorded of it, its columns neither."])
@@ -201,6 +203,7 @@ def _source(event: OperationEvent, *, has_positions: bool) -> _Step:
     """Return the table of rows that the log does not have."""
     facts = dict(event.params) | ({} if event.rows is None else {"rows": str(event.rows)})
     comments = [_title(event), *(f"{name}: {text}" for name, text in facts.items())]
+    comments += ["Its SQL is not in the log."] if event.kwargs else []
     comments += _failure(event)
     if not event.result_schema:
         return _Step([*comments, "Its columns are not in the log."])

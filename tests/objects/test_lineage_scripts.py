@@ -195,6 +195,14 @@ def test_any_name_of_a_table(ctx, cell, elsewhere, name):
     ctx.delete_object(loaded)
 
 
+def test_a_graph_that_ends_too_early_says_so(ctx, cell, data):
+    flights, _ = data
+    copied = flights.copy().copy()
+    script = ctx.oplog_subgraph(copied, max_depth=1).to_sql()
+    assert f"{flights.table_name}: the graph ends before it. Ask for one of more steps." in script
+    assert "the graph ends" not in ctx.oplog_subgraph(copied).to_sql()
+
+
 def test_files_say_where_they_were(ctx, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("x,y\n1,a\n2,b\n")
