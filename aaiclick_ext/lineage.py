@@ -76,6 +76,36 @@ class Lineage(ABC):
 
         return oplog_path(self._opened.services.engine, start, end)
 
+    def lineage_sql(self, table: ir.Table | str) -> str:
+        """Return one SQL script that rebuilds a result from its sources, as `OplogGraph.to_sql`.
+
+        All of the way back, whatever the distance. The SQL of a view that is given itself, not its
+        name, is compiled where the log has none. Runs a few queries.
+        """
+        graph = self._whole_graph(table)
+        return graph.to_sql({} if isinstance(table, str) else self._select_of(graph.root, table))
+
+    def lineage_python(self, table: ir.Table | str) -> str:
+        """Return the cells that made a result as one script, as `OplogGraph.to_python`.
+
+        All of the way back, whatever the distance. Runs a few queries.
+        """
+        return self._whole_graph(table).to_python()
+
+    def _whole_graph(self, table: ir.Table | str) -> OplogGraph:
+        name = self._flushed_name(table)  # waits for what is imported below
+        from aaiclick_ext.oplog import oplog_subgraph
+        from aaiclick_ext.oplog.queries import MOST_STEPS
+
+        return oplog_subgraph(self._opened.services.engine, name, max_depth=MOST_STEPS)
+
+    def _select_of(self, name: str, view: ir.Table) -> dict[str, str]:
+        """Return the masked SQL of a view by its name."""
+        backend = self._opened.backend
+        op = backend.without_memtables(backend.relation_of(view))
+        sql = self._opened.services.oplog.masked_sql(backend.planner.plan(op).sql)
+        return {} if sql is None else {name: sql}
+
     def backward_columns(
         self,
         what: ir.Column | ir.Table | str,

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
+from aaiclick_ext.errors import PictureError
 from aaiclick_ext.notebook.line_magic import LineMagic
+from aaiclick_ext.notebook.lineage_formats import PICTURES, SCRIPTS, graph_as
 from aaiclick_ext.notebook.variables import names_of_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aaiclick_ext.context import DataContext
-    from aaiclick_ext.oplog import Direction, OperationEvent, StaleResult
+    from aaiclick_ext.oplog import Direction, OperationEvent, OplogGraph, StaleResult
+
+_DEPTH = 10
+_FORMATS = (*PICTURES, *SCRIPTS)
 
 
 class LineageMagic(LineMagic):
@@ -42,7 +47,10 @@ class LineageMagic(LineMagic):
     @argument("--forward", action="store_true", help="Show what was made from it instead.")
     @argument("--both", action="store_true", help="Show both.")
     @argument("--stale", action="store_true", help="List results made of what has changed since.")
-    @argument("--depth", type=int, default=10, help="How many steps to follow; 10 by default.")
+    @argument("--depth", type=int, default=None, help="How many steps to follow; 10 by default.")
+    @argument("--sql", action="store_true", help="Print one SQL script that makes it again.")
+    @argument("--python", action="store_true", help="Print the cells that made it, as a script.")
+    @argument("--as", dest="format", metavar="FORMAT", help=f"Print it as {', '.join(_FORMATS)}.")
     def lineage(self, line: str) -> None:
         """Show where a result came from, as a graph, or as a tree in a terminal.
 
@@ -55,24 +63,40 @@ class LineageMagic(LineMagic):
             %lineage worst
             %lineage flights --forward --depth 3
             %lineage --stale
+            %lineage worst --sql
+            %lineage worst --as mermaid
         """
         arguments = parse_argstring(self.lineage, line)
         if arguments.forward and arguments.both:
             raise UsageError("%lineage: give --forward or --both, not both of them")
-        if arguments.depth < 1:
+        if arguments.depth is not None and arguments.depth < 1:
             raise UsageError(f"%lineage: --depth is {arguments.depth}; it is 1 or more")
         direction: Direction = "forward" if arguments.forward else "backward"
         if arguments.both:
             direction = "both"
+        format_name = _format_of(arguments)
         text = " ".join(arguments.what)
         if arguments.stale:
             self._list_stale(text)
             return
         target = self._evaluated(text)
-        graph = self._context.subgraph(target, direction, arguments.depth)
+        graph = self._context.subgraph(target, direction, arguments.depth or _DEPTH)
         if target is text and all(node.event is None and not node.alive for node in graph.nodes):
             raise self._unknown(text)
-        self._show(graph)
+        if format_name == "sql":
+            print(self._context.lineage_sql(target), end="")  # noqa: T201
+        elif format_name == "python":
+            print(self._context.lineage_python(target), end="")  # noqa: T201
+        elif format_name is not None:
+            self._print(graph, format_name)
+        else:
+            self._show(graph)
+
+    def _print(self, graph: OplogGraph, format_name: str) -> None:
+        try:
+            print(graph_as(graph, format_name).rstrip("\n"))  # noqa: T201
+        except PictureError as error:
+            raise UsageError(f"%lineage: {error}") from error
 
     def _list_stale(self, text: str) -> None:
         target = self._evaluated(text) if text else None
@@ -98,6 +122,36 @@ class LineageMagic(LineMagic):
 
         data, metadata = lineage_bundle(graph)
         display(data, metadata=metadata, raw=True)
+
+
+def _format_of(arguments: Any) -> str | None:
+    """Return the format to print, or None for the widget.
+
+    Raises
+    ------
+    UsageError
+        If there is no such format, several are asked for, or a script of what comes after.
+    """
+    asked = [name for name in SCRIPTS if getattr(arguments, name)]
+    if arguments.format is not None:
+        if arguments.format not in _FORMATS:
+            raise UsageError(
+                f"%lineage: --as {arguments.format}: no such format. "
+                f"There are: {', '.join(_FORMATS)}"
+            )
+        asked = list(dict.fromkeys([*asked, arguments.format]))
+    if not asked:
+        return None
+    if len(asked) > 1:
+        raise UsageError(f"%lineage: give one of {', '.join(asked)}, not several")
+    if arguments.stale:
+        raise UsageError(f"%lineage: give --stale or {asked[0]}, not both of them")
+    if asked[0] in SCRIPTS and (arguments.forward or arguments.both or arguments.depth):
+        raise UsageError(
+            f"%lineage: {asked[0]} makes a result again, from all that it was made of; leave out "
+            "--forward, --both and --depth"
+        )
+    return asked[0]
 
 
 def stale_sentence(result: StaleResult, names: Mapping[str, Sequence[str]]) -> str:

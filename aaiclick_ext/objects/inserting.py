@@ -76,14 +76,15 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
     services.notes.used([table])
     try:
         with services.inserting.lock(table):  # positions and engine are read, then written
-            added = _append(backend, table, schema, given)
+            added, statements = _append(backend, table, schema, given)
     except AaiclickError as error:
         services.oplog.record("insert", **event, status="error", error=str(error))
         raise
     reads = {t for s in given if isinstance(s, ir.Table) for t in owned_tables(s.op())}
     services.freshness.made(table, reads)
     services.freshness.changed(table, _when(services))
-    services.oplog.record("insert", **event, rows=added)
+    sql = ";\n".join(statements) or None
+    services.oplog.record("insert", **event, rows=added, sql_template=sql)
 
 
 def _when(services: Services) -> str:
@@ -94,18 +95,27 @@ def _when(services: Services) -> str:
 
 def _append(
     backend: Backend, table: str, schema: TableSchema, sources: Sequence[ir.Table | Columnar]
-) -> int:
-    """Stage the rows of every source and move them over; return how many."""
+) -> tuple[int, list[str]]:
+    """Stage the rows of every source and move them over.
+
+    Returns
+    -------
+    added, statements
+        How many rows, and the SQL that does the same with those of the views among the sources.
+    """
     services = backend.services
     spec = TableSpec(schema.types, schema.comments, schema.shape)
     with new_table(backend, spec, beside=table) as staging:
         _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)}")
         services.schemas.put(staging, replace(schema, rows=0))
         start, engine = _state(backend, table)
+        statements = []
         for source in sources:
             before = count_rows(backend, staging)
             if isinstance(source, ir.Table):
-                _stage_view(backend, source, staging, schema, start + before)
+                rest = _rows_of_view(backend, source, schema, start + before)
+                _run(backend, f"INSERT INTO {_q(staging)} {rest}")
+                statements.append(f"INSERT INTO {_q(table)} {rest}")
             else:
                 _stage_value(backend, source, staging, schema, start + before)
                 check_rows(backend, staging, before + source.data.num_rows, target=table)
@@ -115,7 +125,7 @@ def _append(
             engine = _move(backend, table, staging, schema, engine)
     note_growth(services, table)
     services.schemas.set_rows(table, start + added, engine)
-    return added
+    return added, statements
 
 
 @contextlib.contextmanager
@@ -148,10 +158,11 @@ def _stage_value(
     backend.services.engine.insert_arrow(staging, with_position(data, schema.shape, start))
 
 
-def _stage_view(
-    backend: Backend, view: ir.Table, staging: str, schema: TableSchema, start: int
-) -> None:
-    """Insert a view's rows, cast by ``accurateCast``, which refuses what does not fit."""
+def _rows_of_view(backend: Backend, view: ir.Table, schema: TableSchema, start: int) -> str:
+    """Return the end of an INSERT of a view's rows.
+
+    They are cast by ``accurateCast``, which refuses what does not fit.
+    """
     op = backend.without_memtables(backend.relation_of(view))
     plan = backend.planner.plan(op)
     given = plan.types
@@ -176,11 +187,7 @@ def _stage_view(
         columns.append(POSITION)
         selected.append(f"toUInt64({start}) + rowNumberInAllBlocks() AS {POSITION}")
         settings = " SETTINGS max_threads = 1"
-    _run(
-        backend,
-        f"INSERT INTO {_q(staging)} ({', '.join(columns)}) "
-        f"SELECT {', '.join(selected)} FROM ({plan.sql}){settings}",
-    )
+    return f"({', '.join(columns)}) SELECT {', '.join(selected)} FROM ({plan.sql}){settings}"
 
 
 def _check_objects(plan: Plan, source: str, target: str, schema: TableSchema) -> None:

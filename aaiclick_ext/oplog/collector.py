@@ -182,6 +182,10 @@ class OplogCollector:
         self._entries.append(_Entry(event, cell, columns if callable(columns) else None))
         return event.id
 
+    def masked_sql(self, sql: str) -> str | None:
+        """Return SQL as the log would keep it now: masked, or None where that cannot be done."""
+        return mask_call(self._of_thread.cell or self._cell, {}, sql, None).sql_template
+
     def begin_task(self, task: Task, *, this_thread_only: bool = False) -> None:
         """Let events belong to a cell execution from now on; one resumed keeps what it knew.
 

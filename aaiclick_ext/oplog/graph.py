@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -56,6 +56,8 @@ class OplogGraph:
     nodes: tuple[OplogNode, ...]
     """Inputs before what was made of them, else in order of time; those in a cycle too."""
     edges: tuple[OplogEdge, ...]
+    database: str | None = field(default=None, compare=False)
+    """What names the database, as `Engine.identity`; None for a graph of events alone."""
 
     def node(self, table: str) -> OplogNode:
         """Return the node of a table; KeyError where there is none."""
@@ -76,6 +78,52 @@ class OplogGraph:
         from aaiclick_ext.oplog.prompt import prompt_context
 
         return prompt_context(self, max_chars)
+
+    def to_sql(self, selects: Mapping[str, str] | None = None) -> str:
+        """Return one SQL script that rebuilds the root from its sources.
+
+        Statements stand in the order in which they ran, tables under the names of the variables
+        that held them. Of what came from Python or from files the log has the schema: the script
+        makes the tables, says what goes into them, and goes on below a line that says so.
+        Credentials are masked. `DataContext.lineage_sql` gives the script of a living view.
+
+        Parameters
+        ----------
+        selects
+            Name of a view to its SELECT, for views from which no table was made: the log has the
+            SQL of tables alone.
+        """
+        from aaiclick_ext.oplog.sql_script import sql_script
+
+        return sql_script(self, selects)
+
+    def to_python(self) -> str:
+        """Return the cells that made the root as a script, each under its number, in order.
+
+        Credentials are masked, magics are comments. Cells that recorded nothing, of imports alone
+        for example, are not in the log; the names that they set are listed at the top.
+        """
+        from aaiclick_ext.oplog.python_script import python_script
+
+        return python_script(self)
+
+    def to_openlineage(self, namespace: str | None = None) -> list[dict[str, Any]]:
+        """Return OpenLineage run events, oldest first, as values that JSON can hold.
+
+        One for each operation that made, changed, dropped or exported a table: COMPLETE, or FAIL.
+        Lazy views are followed through to tables, column by column. The same event of the log has
+        the same run id every time.
+
+        Parameters
+        ----------
+        namespace
+            Of jobs and datasets. By default that of the database, without credentials: of a server
+            ``clickhouse://host:port``, with ``database.table`` as names, which is what other
+            producers call them (https://openlineage.io/docs/spec/naming).
+        """
+        from aaiclick_ext.oplog.openlineage import run_events
+
+        return run_events(self, namespace)
 
 
 def is_table_name(name: str) -> bool:
@@ -165,6 +213,7 @@ def build_graph(
     direction: Direction = "backward",
     max_depth: int = 10,
     living: Collection[str] | None = None,
+    database: str | None = None,
 ) -> OplogGraph:
     """Return the graph around a root.
 
@@ -178,9 +227,11 @@ def build_graph(
         As in `reached`.
     living
         The tables that exist, or None where it is not known.
+    database
+        What names the database.
     """
-    edges = edges_of(events)
-    return graph_of(root, reached(root, edges, direction, max_depth), events, living=living)
+    tables = reached(root, edges_of(events), direction, max_depth)
+    return graph_of(root, tables, events, living=living, database=database)
 
 
 def graph_of(
@@ -189,6 +240,7 @@ def graph_of(
     events: Sequence[OperationEvent],
     *,
     living: Collection[str] | None = None,
+    database: str | None = None,
 ) -> OplogGraph:
     """Return the graph of these tables, with what lies between them."""
     edges = edges_of(events)
@@ -207,7 +259,7 @@ def graph_of(
         nodes.append(OplogNode(table, operation, latest, tuple(made[table]), alive, end))
     position = {node.table: number for number, node in enumerate(nodes)}
     kept.sort(key=lambda edge: (position[edge.target], position[edge.source], edge.role))
-    return OplogGraph(root, tuple(nodes), tuple(kept))
+    return OplogGraph(root, tuple(nodes), tuple(kept), database)
 
 
 def _ordered(

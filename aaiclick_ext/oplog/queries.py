@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import UnknownTableError
@@ -61,6 +62,7 @@ _NAMES_PER_QUERY = 1000
 """Bound values travel in the URL, which servers limit to 1 MB."""
 
 MOST_STEPS = 10_000
+_FIRST_STEPS = 16
 
 
 def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
@@ -134,16 +136,45 @@ def oplog_subgraph(
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
     living = living_tables(engine, tables)
-    return build_graph(table, found, direction=direction, max_depth=max_depth, living=living)
+    return build_graph(
+        table,
+        found,
+        direction=direction,
+        max_depth=max_depth,
+        living=living,
+        database=engine.identity,
+    )
 
 
 def ancestors(
     engine: Engine, tables: Sequence[str], max_depth: int = MOST_STEPS
 ) -> list[OperationEvent]:
-    """Return the events of tables and of what they were made of, their ends too. One query."""
-    steps = min(max(max_depth, 0), MOST_STEPS)
-    sql = _UP.replace("{steps}", str(steps + 2))
-    return events_of(engine, sql, {"roots": list(tables), "max_depth": steps})
+    """Return the events of tables and of what they were made of, their ends too.
+
+    One query, and another for each time that the way back is eight times as long.
+    """
+    most = min(max(max_depth, 0), MOST_STEPS)
+    steps = min(_FIRST_STEPS, most)
+    while True:
+        sql = _UP.replace("{steps}", str(steps + 2))
+        events = events_of(engine, sql, {"roots": list(tables), "max_depth": steps})
+        # Where a table was inserted into from a view of itself, the query goes round and round.
+        if steps == most or _farthest(tables, events) < steps:
+            return events
+        steps = min(steps * 8, most)
+
+
+def _farthest(tables: Sequence[str], events: Sequence[OperationEvent]) -> int:
+    """Return how many steps back the farthest input of tables is."""
+    inputs: defaultdict[str, set[str]] = defaultdict(set)
+    for event in events:
+        inputs[event.result_table].update(event.kwargs.values())
+    seen, frontier, steps = set(tables), set(tables), -1
+    while frontier:
+        steps += 1
+        frontier = {name for table in frontier for name in inputs[table]} - seen
+        seen |= frontier
+    return steps
 
 
 def descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:

@@ -58,7 +58,8 @@ def oplog_path(engine: Engine, source: str, target: str) -> OplogGraph:
     inner = [edge for edge in edges if edge.source in before and edge.target in before]
     between = reached(source, inner, "forward", MOST_STEPS)
     tables = between if target in between else {source, target}
-    return graph_of(target, tables, events, living=living_tables(engine, tables))
+    living = living_tables(engine, tables)
+    return graph_of(target, tables, events, living=living, database=engine.identity)
 
 
 def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]:

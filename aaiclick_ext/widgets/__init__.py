@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aaiclick_ext.widgets.kernel_table import kernels_html, kernels_text
     from aaiclick_ext.widgets.lineage import LineageWidget, close_all, lineage_bundle
+    from aaiclick_ext.widgets.mermaid import lineage_mermaid
     from aaiclick_ext.widgets.picture import lineage_dot, lineage_svg
     from aaiclick_ext.widgets.table_list import size_text, tables_text
     from aaiclick_ext.widgets.tables import TablesWidget, close_tables, tables_bundle
@@ -26,6 +27,7 @@ __all__ = [
     "kernels_text",
     "lineage_bundle",
     "lineage_dot",
+    "lineage_mermaid",
     "lineage_svg",
     "lineage_tree",
     "size_text",
@@ -42,6 +44,7 @@ _HOME = {
     "kernels_text": "kernel_table",
     "lineage_bundle": "lineage",
     "lineage_dot": "picture",
+    "lineage_mermaid": "mermaid",
     "lineage_svg": "picture",
     "lineage_tree": "tree",
     "size_text": "table_list",

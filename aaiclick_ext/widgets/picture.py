@@ -7,14 +7,14 @@ nbconvert and GitHub strip styles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import graphviz
 
 from aaiclick_ext.errors import PictureError
-from aaiclick_ext.widgets.card import Card, Kind, cards, role_order
+from aaiclick_ext.widgets.card import Card, cards, role_order
 from aaiclick_ext.widgets.layout import lay_out
+from aaiclick_ext.widgets.look import DROPPED, FAILED, LABEL_COLUMNS, LOOKS, Look, label_lines
 from aaiclick_ext.widgets.spans import far_edges, ranks
 from aaiclick_ext.widgets.svg import cleaned
 from aaiclick_ext.widgets.untrusted import display_width, shortened, visible
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 MAX_NODES = 3000
 """Larger graphs are told as text: nobody can read such a picture, and a browser drowns in it."""
 
-LABEL_COLUMNS = 32
-"""A name or operation in a node is shortened to this; the details have the whole."""
-
-_ONE_LINE = 18  # columns in which name, cell, rows and state share a line
 _FAST_LAYOUT_FROM = 150  # nodes; below, Graphviz takes all the time it wants and needs little
 _PAGE_WIDTH = 900  # pixels of an output area; a graph that fits into it runs across, else down
 _RANK_GAP = 46
@@ -38,26 +34,6 @@ _FONT = "Helvetica,Arial,sans-serif"
 _EDGE = "#8490a0"
 _ROLE = "#6f7b8a"
 _INK = "#1c2733"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a node is drawn."""
-
-    shape: str
-    style: str
-    fill: str
-    stroke: str
-
-
-LOOKS = {
-    Kind.SOURCE: Look("note", "filled", "#dcebfc", "#2f6fb7"),
-    Kind.TABLE: Look("cylinder", "filled", "#d8f1e4", "#1d7f58"),
-    Kind.VIEW: Look("box", "filled,rounded", "#f1edfb", "#7a62b8"),
-    Kind.SINK: Look("parallelogram", "filled", "#fdefcf", "#a8741a"),
-}
-DROPPED = ("#eef0f3", "#66717e")
-FAILED = Look("octagon", "filled,bold", "#fde3e1", "#c0362c")
 
 
 def lineage_svg(graph: OplogGraph) -> str:
@@ -168,7 +144,7 @@ def _add_node(dot: graphviz.Digraph, card: Card) -> None:
     classes += ["root"] if card.is_root else []
     dot.node(
         card.id,
-        _quoted(_label_lines(card)),
+        _quoted(label_lines(card)),
         id=card.id,
         shape=look.shape,
         style=f"{look.style},dashed" if card.dropped else look.style,
@@ -184,19 +160,9 @@ def _size(card: Card, look: Look) -> dict[str, str]:
     if look.shape != "parallelogram":
         return {"width": f"{_width(card) / 72:.2f}"}
     # Left alone, Graphviz makes slanted sides twice as high as their text.
-    height = 14.4 * len(_label_lines(card)) + 10
+    height = 14.4 * len(label_lines(card)) + 10
     width = _width(card) + height / 2
     return {"fixedsize": "true", "width": f"{width / 72:.2f}", "height": f"{height / 72:.2f}"}
-
-
-def _label_lines(card: Card) -> list[str]:
-    more = f"⋯ {card.hidden_inputs} not shown" if card.hidden_inputs else ""
-    name = shortened(card.name, LABEL_COLUMNS - len(card.cell) - 1) if card.name else ""
-    headline = " ".join(filter(None, (name, card.cell)))
-    said = " · ".join(filter(None, (headline, card.status)))
-    second = [said] if display_width(said) <= _ONE_LINE else [headline, card.status]
-    lines = (shortened(card.operation, LABEL_COLUMNS), *second, more)
-    return [line for line in lines if line]
 
 
 def _width(card: Card) -> int:
@@ -205,7 +171,7 @@ def _width(card: Card) -> int:
     Graphviz knows the metrics of Helvetica; DejaVu Sans, which many Linux machines show for it,
     is a sixth wider.
     """
-    first, *rest = (display_width(line) for line in _label_lines(card))
+    first, *rest = (display_width(line) for line in label_lines(card))
     return round(max(8.4 * first, 6.9 * max(rest, default=0)) + 22)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.kernel
@@ -98,6 +100,10 @@ def test_expressions(flights, expression):
         ("%lineage worst --depth many", ["--depth"]),
         ("%lineage worst --forward --both", ["--forward or --both"]),
         ("%lineage flights.nosuch()", ["flights.nosuch"]),
+        ("%lineage worst --as pdf", ["pdf", "svg, dot, mermaid, text, openlineage, sql, python"]),
+        ("%lineage worst --sql --as dot", ["one of sql, dot"]),
+        ("%lineage worst --python --forward", ["--forward"]),
+        ("%lineage wurst --sql", ["'wurst'", "worst, "]),
     ],
 )
 def test_a_mistake_costs_one_line(flights, line, words):
@@ -110,6 +116,26 @@ def test_a_mistake_costs_one_line(flights, line, words):
     assert len(said.strip().splitlines()) == 1
 
 
+def test_it_is_printed_for_other_tools(flights):
+    printed = {
+        name: flights.check(f"%lineage worst --as {name}")
+        for name in ("svg", "dot", "mermaid", "text", "openlineage", "sql", "python")
+    }
+    assert all(result.displays == [] and result.data is None for result in printed.values())
+    said = {name: result.stdout for name, result in printed.items()}
+    assert said["svg"].startswith("<svg")
+    assert said["dot"].startswith("digraph")
+    assert said["mermaid"].startswith("flowchart")
+    assert said["text"].startswith("Lineage of worst: 3 steps")
+    assert json.loads(said["openlineage"])[0]["job"]["namespace"].startswith("chdb://")
+    assert "CREATE VIEW `worst`" in said["sql"]
+    assert "CREATE TABLE `flights`" in said["sql"]
+    assert said["python"].count("# In [") == 3
+    assert "Set by cells that are not in the log: aai\n" in said["python"]
+    assert flights.check("%lineage worst --sql").stdout == said["sql"]
+    assert flights.check("%lineage worst --python").stdout == said["python"]
+
+
 def test_it_holds_no_table(flights):
     bundle(flights, "%lineage worst")
     flights.check("del flights, late, worst")
@@ -118,5 +144,5 @@ def test_it_holds_no_table(flights):
 
 def test_help(flights):
     help_text = flights.run("get_ipython().find_line_magic('lineage').__doc__").text
-    for word in ("--forward", "--both", "--depth"):
+    for word in ("--forward", "--both", "--depth", "--sql", "--python", "--as", "openlineage"):
         assert word in help_text

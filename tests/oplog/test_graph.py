@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaiclick_ext.oplog import OperationEvent, OplogEdge, build_graph
+from aaiclick_ext.oplog.ancestry import ancestry
 from aaiclick_ext.oplog.graph import edges_of, reached
 
 _ids = count(1)
@@ -256,3 +257,35 @@ def test_prompt_context_tells_the_whole_story():
 def test_prompt_context_shortens_what_is_very_long():
     graph = build_graph("v", [made("v", "sql", params={"text": "x" * 9999})])
     assert len(graph.to_prompt_context()) < 1000
+
+
+def ancestors(root, events):
+    graph = build_graph(root, events, direction="both")
+    return [(event.result_table, event.operation) for event in ancestry(graph)]
+
+
+def test_the_ancestry_leaves_out_what_came_after_a_table_was_read():
+    events = [
+        made("a", "create_from_value"),
+        made("view_b", "filter", {"source": "a"}),
+        made("c", "copy", {"source": "view_b"}),
+        made("a", "insert", {"target": "a", "source": "view_b"}),
+        made("d", "copy", {"source": "a"}),
+        made("a", "insert", {"target": "a"}, status="error"),
+        made("a", "drop"),
+    ]
+    first, late = ("a", "create_from_value"), ("view_b", "filter")
+    assert ancestors("c", events) == [first, late, ("c", "copy")]
+    assert ancestors("d", events) == [first, late, ("a", "insert"), ("d", "copy")]
+    assert ancestors("view_b", events) == [first, late, ("a", "insert")]
+    assert ancestors("unknown", events) == []
+
+
+def test_an_ancestry_with_a_cycle_ends():
+    events = [
+        made("a", "insert", {"source": "b"}),
+        made("b", "insert", {"source": "a"}),
+        made("a", "insert", {"source": "b"}),
+    ]
+    assert len(ancestors("a", events)) == 3
+    assert len(ancestors("b", events)) == 2

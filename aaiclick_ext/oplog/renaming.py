@@ -1,0 +1,89 @@
+"""Renaming of tables: names that a reader knows, put into SQL in place of ours."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import sqlglot.errors
+from sqlglot.dialects import ClickHouse
+from sqlglot.tokens import Token, TokenType
+
+from aaiclick_ext.engine import quote_identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_VALUES = {TokenType.STRING, TokenType.NUMBER}
+_ESCAPED = re.compile(r"\\(.)|([`\"])\2", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "a": "\a", "v": "\v"}
+
+
+def words_of(sql: str) -> set[str] | None:
+    """Return every name and keyword of SQL; None where it cannot be read.
+
+    Examples
+    --------
+    >>> sorted(words_of('SELECT "a" FROM t -- b'))
+    ['FROM', 'SELECT', 'a', 't']
+    """
+    tokens = _tokens(sql)
+    if tokens is None:
+        return None
+    return {_name(token, sql) for token in tokens if token.token_type not in _VALUES}
+
+
+def renamed(sql: str, names: Mapping[str, str]) -> str:
+    """Return SQL with tables under other names, quoted; without a database in front.
+
+    Everything else stays as it is written, texts and comments too.
+
+    Examples
+    --------
+    >>> renamed("SELECT aai_1.a, 'aai_1' FROM shop.aai_1", {"aai_1": "sales"})
+    "SELECT `sales`.a, 'aai_1' FROM `sales`"
+    """
+    tokens = _tokens(sql) or []
+    parts, done = [], 0
+    for number, token in enumerate(tokens):
+        if token.token_type in _VALUES or (name := _name(token, sql)) not in names:
+            continue
+        is_qualified = number > 1 and tokens[number - 1].token_type is TokenType.DOT
+        first = tokens[number - 2] if is_qualified else token
+        parts += [sql[done : first.start], quote_identifier(names[name])]
+        done = token.end + 1
+    return "".join([*parts, sql[done:]])
+
+
+def unique_names(wanted: Iterable[tuple[str, str]], taken: Iterable[str]) -> dict[str, str]:
+    """Return a name for each table, the wanted one or that with a number, none of them taken.
+
+    Examples
+    --------
+    >>> unique_names([("aai_1", "x"), ("aai_2", "x"), ("aai_3", "y")], taken=["y"])
+    {'aai_1': 'x', 'aai_2': 'x_2', 'aai_3': 'y_2'}
+    """
+    used, names = set(taken), {}
+    for table, name in wanted:
+        number, found = 1, name
+        while found in used:
+            number += 1
+            found = f"{name}_{number}"
+        used.add(found)
+        names[table] = found
+    return names
+
+
+def _name(token: Token, sql: str) -> str:
+    r"""Return what a token names: sqlglot leaves ``\'`` in a quoted name as it is."""
+    if token.token_type is not TokenType.IDENTIFIER:
+        return token.text
+    quoted = sql[token.start + 1 : token.end]
+    return _ESCAPED.sub(lambda m: m[2] or _ESCAPES.get(m[1], m[1]), quoted)
+
+
+def _tokens(sql: str) -> list[Token] | None:
+    try:
+        return list(ClickHouse().tokenize(sql))
+    except sqlglot.errors.TokenError:
+        return None

@@ -1,0 +1,44 @@
+"""How a node looks, whatever draws it: shape, colours and the lines of its label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aaiclick_ext.widgets.card import Card, Kind
+from aaiclick_ext.widgets.untrusted import display_width, shortened
+
+LABEL_COLUMNS = 32
+"""A name or operation in a node is shortened to this; the details have the whole."""
+
+_ONE_LINE = 18  # columns in which name, cell, rows and state share a line
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a node is drawn."""
+
+    shape: str
+    style: str
+    fill: str
+    stroke: str
+
+
+LOOKS = {
+    Kind.SOURCE: Look("note", "filled", "#dcebfc", "#2f6fb7"),
+    Kind.TABLE: Look("cylinder", "filled", "#d8f1e4", "#1d7f58"),
+    Kind.VIEW: Look("box", "filled,rounded", "#f1edfb", "#7a62b8"),
+    Kind.SINK: Look("parallelogram", "filled", "#fdefcf", "#a8741a"),
+}
+DROPPED = ("#eef0f3", "#66717e")
+FAILED = Look("octagon", "filled,bold", "#fde3e1", "#c0362c")
+
+
+def label_lines(card: Card) -> list[str]:
+    """Return what a node says: what made it, then name, cell, rows and state."""
+    more = f"⋯ {card.hidden_inputs} not shown" if card.hidden_inputs else ""
+    name = shortened(card.name, LABEL_COLUMNS - len(card.cell) - 1) if card.name else ""
+    headline = " ".join(filter(None, (name, card.cell)))
+    said = " · ".join(filter(None, (headline, card.status)))
+    second = [said] if display_width(said) <= _ONE_LINE else [headline, card.status]
+    lines = (shortened(card.operation, LABEL_COLUMNS), *second, more)
+    return [line for line in lines if line]
