@@ -95,11 +95,15 @@ def make_from_columnar(
 def object_from_schema(
     backend: Backend, schema: Any, *, scope: Scope = Scope.TEMP, name: str | None = None
 ) -> Object:
-    """Make an empty Object. Runs one statement; the table is recorded, not an operation."""
+    """Make an empty Object. Runs one statement."""
     types, comments = types_from_schema(schema)
     spec = TableSpec(types, comments, Shape.TABLE, scope, name)
     with new_table(backend, spec) as table:
-        return make_object(create_table(backend, spec, table=table))
+        made = make_object(create_table(backend, spec, table=table))
+        backend.services.oplog.record(
+            "create_object", result_table=table, rows=0, result_schema=spec.types
+        )
+    return made
 
 
 def leaf_from_memtable(backend: Backend, data: Any) -> DatabaseTable:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LOAD_HERE = "-- The tables above are empty. Load their rows, then go on."
 """The line between the tables whose rows are not SQL and the statements that read them."""
 
+_CREATE = "create_object"
 _INSERT = "insert"
 
 
@@ -117,7 +118,7 @@ class _Script:
         steps: list[_Step] = []
         for event in events:
             name = event.result_table
-            if not is_table_name(name):
+            if not is_table_name(name) or event.operation == _CREATE:
                 continue
             if event.operation == _INSERT:
                 steps += self._inserts(event)
@@ -135,9 +136,10 @@ class _Script:
         return sources, steps
 
     def _begins_empty(self, table: str) -> bool:
-        """Say whether a table of ours was made by no operation: `create_object` records none."""
+        """Say whether a table of ours had no rows at first; the first logs tell no such making."""
         made = self.made.get(table)
-        return TableName.parse(table) is not None and (not made or made[0].operation == _INSERT)
+        is_empty = not made or made[0].operation in (_CREATE, _INSERT)
+        return TableName.parse(table) is not None and is_empty
 
     def _empty(self, table: str) -> _Step:
         node = next((node for node in self.graph.nodes if node.table == table), None)

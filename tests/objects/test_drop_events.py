@@ -47,6 +47,7 @@ def test_a_name_that_was_deleted(ctx):
 
 
 def test_what_is_made_in_passing_or_fails_has_no_end(ctx):
+    before = ctx.snowflake.next()
     target = ctx.create_object_from_value({"a": [1]})
     target.insert({"a": [2]})  # through a table of its own
     with pytest.raises(Exception, match="a"):
@@ -59,7 +60,8 @@ def test_what_is_made_in_passing_or_fails_has_no_end(ctx):
     gc.collect()
     ctx.flush()
     rows = ctx.engine.query_rows(
-        "SELECT result_table FROM operation_log WHERE operation = 'drop' AND result_table NOT IN "
+        f"SELECT result_table FROM operation_log WHERE operation = 'drop' AND id > {before} "
+        "AND result_table NOT IN "
         "(SELECT result_table FROM operation_log WHERE operation != 'drop' AND status = 'ok')"
     )
     assert rows == []
