@@ -69,6 +69,8 @@ class Tables(RuleBasedStateMachine):
     def create_of_old_objects(self, data):
         view, _, rows = self._one(data)
         found = view.data()
+        if not found["k"]:
+            return  # an empty list says nothing of its type, and the key would be text
         made = self.ctx.create_object_from_value(found, objects=["o"])
         self.tables.append((made, True, dict(rows)))
 
