@@ -89,6 +89,11 @@ HOLDERS = {
         "asyncio task 'slow', coroutine work, local data",
         "next(t for t in asyncio.all_tasks() if t.get_name() == 'slow').cancel()", False,
     ),
+    "failed task": (
+        ("import asyncio\nasync def work(data):\n    raise ValueError\n"
+        "task = asyncio.create_task(work(df))\nawait asyncio.wait([task]);"),
+        "inside a Task, variable task", "del task", False,
+    ),
     "queue": ("import queue\nq = queue.Queue()\nq.put(df)", "queue q", "q.get_nowait();", False),
     "simple queue": (
         "import queue\nq = queue.SimpleQueue()\nq.put(df)", "queue q", "q.get_nowait();", False,
