@@ -31,8 +31,11 @@ def notebook_roots(ip: Any) -> dict[int, Namer]:
         id(ip.displayhook): names.of_history_attributes(hidden),
         id(vars(sys)): namespace_root(vars(sys), names.of_sys),
     }
-    for part in (ip, ip.InteractiveTB):
-        found[id(part)] = found[id(vars(part))] = lambda _: []
+    # Of a kernel, too: what a widget's comm reaches is else held by all that holds the kernel.
+    kernel = getattr(ip, "kernel", None)
+    for part in (ip, kernel, getattr(kernel, "comm_manager", None)):
+        if part is not None:
+            found[id(part)] = found[id(vars(part))] = lambda _: []
     found[id(vars(ip.InteractiveTB))] = found[id(ip.InteractiveTB)] = names.of_last_error
     last = ip.last_execution_result
     if last is not None:

@@ -218,6 +218,18 @@ def test_garbage(df):
         df.check("gc.enable()")
 
 
+def test_a_callback_of_a_widget(df):
+    """What holds the kernel, which holds every widget's comm, is not named."""
+    df.check("import ipywidgets\nb = ipywidgets.Button()\nb.on_click(lambda _, data=df: None)")
+    df.check("del df")
+    texts = sorted(holders(df))
+    assert len(texts) == 2
+    assert texts[0] == "inside a Button, variable b"
+    assert texts[1].startswith("module ipywidgets.widgets.widget, inside a Button, ")
+    df.check("b.close()\ndel b\ngc.collect();")
+    assert df.tables() == []
+
+
 def test_what_gc_does_not_show_is_said(df):
     df.check("import ctypes\nctypes.pythonapi.Py_IncRef(ctypes.py_object(df))\nident = id(df)")
     df.check("del df")
