@@ -155,6 +155,19 @@ class TestTheLastError:
         shown.check("None")
         assert shown.accounts() == {}
 
+    @pytest.mark.parametrize(
+        "fails",
+        [
+            "exec('y = 5; 1 / 0', {'t': x})",
+            "m = type(gc)('m'); m.t = x\nexec('def f(): 1 / 0', vars(m)); m.f()",
+        ],
+    )
+    def test_in_the_globals_of_no_imported_module(self, shown, fails):
+        assert shown.run(f"x = {SHOW}\n{fails}").error is not None
+        shown.check("m = None")
+        shown.check("del x; gc.collect();")
+        assert shown.accounts() == {}
+
     def test_in_a_variable_of_the_users_stays(self, shown):
         shown.check(f"try:\n    {SHOW}.nosuch\nexcept AttributeError as e: kept = e")
         assert len(shown.accounts()) == 1
