@@ -94,6 +94,10 @@ HOLDERS = {
         "task = asyncio.create_task(work(df))\nawait asyncio.wait([task]);"),
         "inside a Task, variable task", "del task", False,
     ),
+    "stored": (
+        "best = df\n%store best\ndel best",
+        "%store of variable best", "%store -d best", False,
+    ),
     "queue": ("import queue\nq = queue.Queue()\nq.put(df)", "queue q", "q.get_nowait();", False),
     "simple queue": (
         "import queue\nq = queue.SimpleQueue()\nq.put(df)", "queue q", "q.get_nowait();", False,
