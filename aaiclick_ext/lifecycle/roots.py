@@ -38,6 +38,7 @@ class HolderKind(StrEnum):
     ERROR = "error"
     OBJECT_COLUMN = "object column"
     NAME = "name"
+    STORED = "stored"
     KERNEL = "kernel"
     SHARED = "shared"
     GARBAGE = "garbage"

@@ -83,7 +83,7 @@ _STAYING = {
 }  # fmt: skip
 
 
-_WHOLE = {HolderKind.THREAD, HolderKind.OBJECT_COLUMN}
+_WHOLE = {HolderKind.THREAD, HolderKind.OBJECT_COLUMN, HolderKind.STORED}
 """Kinds of roots of which no part can be let go of."""
 
 

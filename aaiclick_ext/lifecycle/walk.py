@@ -11,11 +11,13 @@ Nothing that the walk looks at is changed, called or kept.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import sys
 import time
 import types
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.lifecycle.roots import Named, implied_root, is_of, running_locals
@@ -90,6 +92,7 @@ class Walk:
         self._alive: set[int] = set()
         self._covered: set[int] = set()
         self._running = running_locals()
+        self._tasks = [weakref.ref(t) for t in gc.get_objects() if is_of(t, asyncio.Task)]
         self._ignored = {id(objects), id(self.__dict__), id(self), id(self._beyond)}
         self._deadline = time.monotonic() + MAX_SECONDS
         self._climb(list(range(len(objects))))
@@ -119,13 +122,26 @@ class Walk:
         self._ignored.update(map(id, self._beyond.values()))
         if len(level) <= _FEW:
             targets = [self.objects[place] for place in level]
-            return [value for value in gc.get_referrers(*targets) if value is not targets]
+            found = {id(value): value for value in gc.get_referrers(*targets)}
+            found |= {id(task): task for task in self._tasks_holding(targets)}
+            found.pop(id(targets), None)
+            return list(found.values())
         ids = {id(self.objects[place]) for place in level}
         return [
             value
             for value in gc.get_objects()
             if not ids.isdisjoint(map(id, gc.get_referents(value)))
         ]
+
+    def _tasks_holding(self, targets: list[Any]) -> list[Any]:
+        """Return the tasks whose result, or error, is among some objects.
+
+        CPython's `gc.get_referrers` looks at no more than half of a task: what its traverse returns
+        for the half that is a future is lost.
+        """
+        ids = set(map(id, targets))
+        tasks = [task for known in self._tasks if (task := known()) is not None]
+        return [task for task in tasks if not ids.isdisjoint(map(id, gc.get_referents(task)))]
 
     def _note_all(self, found: list[Any], wanted: dict[int, int]) -> list[int]:
         added: list[int] = []

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.notebook.interrupt import interrupt_held_back
+from aaiclick_ext.notebook.scripts import forget_scripts
 from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.oplog.task import Task
 from aaiclick_ext.settings import jupyter_session_name
@@ -120,6 +121,7 @@ class CellHooks:
             return
         with interrupt_held_back():
             self._outputs.note(result)
+            forget_scripts(self._ip)
         self._end()
 
     @property

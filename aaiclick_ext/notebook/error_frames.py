@@ -26,7 +26,8 @@ def error_reaches_table(error: BaseException, namespace: dict[str, Any]) -> bool
     ----------
     namespace
         The user's variables. They are kept by being variables, so the frame of the cell, whose
-        locals they are, does not count.
+        locals they are, does not count. Nor do the globals of a module that is imported; those of
+        a script that ``%run`` ran, or of ``exec``, may have no other owner.
     """
     kept = [
         item
@@ -36,6 +37,8 @@ def error_reaches_table(error: BaseException, namespace: dict[str, Any]) -> bool
     for frame in frames_of(error):
         if frame.f_locals is not frame.f_globals and frame.f_locals is not namespace:
             kept.extend(frame.f_locals.values())
+        if frame.f_globals is not namespace and not _is_imported(frame.f_globals):
+            kept.extend(frame.f_globals.values())
     return reaches_table(kept, budget=5_000, ignored=[namespace]) is not False
 
 
@@ -94,6 +97,11 @@ def _all_frames(error: BaseException) -> Iterator[FrameType]:
 
 def _is_of_shell(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__")).partition(".")[0] in _SHELLS
+
+
+def _is_imported(namespace: dict[str, Any]) -> bool:
+    module = sys.modules.get(str(namespace.get("__name__")))
+    return getattr(module, "__dict__", None) is namespace
 
 
 def _clear(frame: FrameType) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.lifecycle.roots import HolderKind, Named, keys_of, namespace_root, variable
@@ -31,13 +32,25 @@ def notebook_roots(ip: Any) -> dict[int, Namer]:
         id(ip.displayhook): names.of_history_attributes(hidden),
         id(vars(sys)): namespace_root(vars(sys), names.of_sys),
     }
-    for part in (ip, ip.InteractiveTB):
-        found[id(part)] = found[id(vars(part))] = lambda _: []
+    # Of a kernel, too: what a widget's comm reaches is else held by all that holds the kernel.
+    kernel = getattr(ip, "kernel", None)
+    for part in (ip, kernel, getattr(kernel, "comm_manager", None)):
+        if part is not None:
+            found[id(part)] = found[id(vars(part))] = lambda _: []
     found[id(vars(ip.InteractiveTB))] = found[id(ip.InteractiveTB)] = names.of_last_error
+    stored = getattr(getattr(ip, "db", None), "cache", None)
+    if isinstance(stored, dict):
+        found[id(stored)] = namespace_root(stored, _stored)
     last = ip.last_execution_result
     if last is not None:
         found[id(last)] = found[id(vars(last))] = names.of_last_result
     return found
+
+
+def _stored(path: Any) -> Named:
+    """Return what a value is called that ``%store`` keeps beside its copy on disk."""
+    name = Path(path).name
+    return Named(HolderKind.STORED, "%store of variable", name, command=f"%store -d {name}")
 
 
 class _Names:

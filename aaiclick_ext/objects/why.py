@@ -59,11 +59,14 @@ class KeptTable:
     chains: tuple[Chain, ...]
     claims: int = 0
     is_live: bool = True
+    ended: str = ""
 
     @property
     def headline(self) -> str:
         """One line: what it is and how many things keep it."""
         name = escape_control(self.table_name)
+        if self.ended:
+            return f"{name}: dropped with {escape_control(self.ended)}, which has ended"
         if not self.is_live:
             return f"{name}: dropped; nothing keeps it"
         if not self.chains and self.claims:
@@ -183,7 +186,8 @@ def why(backend: Backend, tables: Sequence[str], roots: Mapping[int, Namer]) -> 
     """Return what keeps some tables. Runs no query; see `find_chains` for what it costs."""
     worker = backend.services.worker
     worker.flush(_PATIENCE_S)
-    live = [table for table in tables if worker.is_live(table)]
+    ended = backend.services.sessions.tables.released_by
+    live = [table for table in tables if worker.is_live(table) and ended(table) is None]
     chains, complete = find_chains(backend, live, roots) if live else ({}, True)
     kept = [
         KeptTable(
@@ -192,6 +196,7 @@ def why(backend: Backend, tables: Sequence[str], roots: Mapping[int, Namer]) -> 
             tuple(chains.get(table, ())),
             claims_on(backend, table),
             table in chains,
+            str(ended(table) or ""),
         )
         for table in tables
     ]

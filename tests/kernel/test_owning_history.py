@@ -155,6 +155,19 @@ class TestTheLastError:
         shown.check("None")
         assert shown.accounts() == {}
 
+    @pytest.mark.parametrize(
+        "fails",
+        [
+            "exec('y = 5; 1 / 0', {'t': x})",
+            "m = type(gc)('m'); m.t = x\nexec('def f(): 1 / 0', vars(m)); m.f()",
+        ],
+    )
+    def test_in_the_globals_of_no_imported_module(self, shown, fails):
+        assert shown.run(f"x = {SHOW}\n{fails}").error is not None
+        shown.check("m = None")
+        shown.check("del x; gc.collect();")
+        assert shown.accounts() == {}
+
     def test_in_a_variable_of_the_users_stays(self, shown):
         shown.check(f"try:\n    {SHOW}.nosuch\nexcept AttributeError as e: kept = e")
         assert len(shown.accounts()) == 1
@@ -186,3 +199,25 @@ class TestTheLastError:
             assert len(shown.accounts() if n == 9 else [0]) <= 1
         shown.check("None")
         assert shown.accounts() == {}
+
+
+SCRIPT = f"import aaiclick_ext as aai\nt = {SHOW}\nkept = [t]\ndef f(): return t\n%s\n"
+
+
+class TestScripts:
+    """What ``%run`` ran: its names are the user's, and IPython's copy of them owns nothing."""
+
+    @pytest.mark.parametrize("ending", ["", "1 / 0"])
+    def test_a_variable_of_a_script_is_the_users(self, shown, ending):
+        shown.check(f"__import__('pathlib').Path('script.py').write_text({SCRIPT % ending!r});")
+        for _ in range(2):
+            shown.run("%run script.py")
+            shown.check("None")
+            assert len(shown.accounts()) == 1
+            assert shown.value("probe.total(t)") == 6
+            shown.check("del t, kept")
+            assert len(shown.accounts()) == 1
+            assert shown.value("probe.total(f())") == 6
+            shown.check("del f")
+            shown.check("gc.collect();")
+            assert shown.accounts() == {}

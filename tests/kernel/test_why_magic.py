@@ -89,6 +89,15 @@ HOLDERS = {
         "asyncio task 'slow', coroutine work, local data",
         "next(t for t in asyncio.all_tasks() if t.get_name() == 'slow').cancel()", False,
     ),
+    "failed task": (
+        ("import asyncio\nasync def work(data):\n    raise ValueError\n"
+        "task = asyncio.create_task(work(df))\nawait asyncio.wait([task]);"),
+        "inside a Task, variable task", "del task", False,
+    ),
+    "stored": (
+        "best = df\n%store best\ndel best",
+        "%store of variable best", "%store -d best", False,
+    ),
     "queue": ("import queue\nq = queue.Queue()\nq.put(df)", "queue q", "q.get_nowait();", False),
     "simple queue": (
         "import queue\nq = queue.SimpleQueue()\nq.put(df)", "queue q", "q.get_nowait();", False,
@@ -211,6 +220,18 @@ def test_garbage(df):
         assert df.tables() == []
     finally:
         df.check("gc.enable()")
+
+
+def test_a_callback_of_a_widget(df):
+    """What holds the kernel, which holds every widget's comm, is not named."""
+    df.check("import ipywidgets\nb = ipywidgets.Button()\nb.on_click(lambda _, data=df: None)")
+    df.check("del df")
+    texts = sorted(holders(df))
+    assert len(texts) == 2
+    assert texts[0] == "inside a Button, variable b"
+    assert texts[1].startswith("module ipywidgets.widgets.widget, inside a Button, ")
+    df.check("b.close()\ndel b\ngc.collect();")
+    assert df.tables() == []
 
 
 def test_what_gc_does_not_show_is_said(df):

@@ -73,6 +73,9 @@ def test_what_is_made_inside_goes_at_the_end_and_says_why(ctx, tables):
         with pytest.raises(ReleasedError, match=rf"session {session.session_id} \(run=a\)") as e:
             use()
         assert isinstance(e.value, DroppedTableError)
+    assert repr(ctx.why(view)) == (
+        f"{x.table_name}: dropped with session {session.session_id} (run=a), which has ended"
+    )
     assert outside.data() == [1, 2, 3]
     names = ctx.backend.services.sessions.tables
     assert names.has_released
