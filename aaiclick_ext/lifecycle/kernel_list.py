@@ -41,7 +41,8 @@ class KernelInfo:
     databases
         Where it has tables, or may have.
     tables
-        How many temp and session tables it holds, in all databases.
+        How many temp and session tables it holds, in all databases: its own but for those that
+        it left to others, and those that others share with it.
     bytes
         Their size on the disk and in memory, of those in the database that was asked; None where
         it holds tables elsewhere only.
@@ -79,26 +80,25 @@ def list_kernels(
     here = ProcessIdentity.current()
     kernels = judged_kernels(store, here, job_id=job_id, grace_s=grace_s)
     known = store.tables_of([kernel.record.session_id for kernel in kernels])
-    recorded = {(job, name) for job, _, name in known if not _is_global(name)}
-    there = {
-        (maker, table.name): table.bytes or 0
-        for table in found
-        if (maker := maker_of(table.name)) is not None
-    }
-    return [_info(kernel, recorded, there, job_id) for kernel in kernels]
+    claims = [(session, name) for session, name in store.claims() if not _is_global(name)]
+    shared = {name for _, name in claims}
+    sizes = {table.name: table.bytes or 0 for table in found if maker_of(table.name) is not None}
+    held = {(job, name) for job, _, name in known if not _is_global(name)}
+    held |= {(maker, name) for name in sizes if (maker := maker_of(name)) is not None}
+    held = {(job, name) for job, name in held if name not in shared} | set(claims)
+    return [_info(kernel, held, sizes, job_id) for kernel in kernels]
 
 
 def _info(
     kernel: JudgedKernel,
-    recorded: Iterable[tuple[int, str]],
-    there: Mapping[tuple[int, str], int],
+    held: Iterable[tuple[int, str]],
+    sizes: Mapping[str, int],
     job_id: int | None,
 ) -> KernelInfo:
     record = kernel.record
     own = record.session_id
-    held = {name for job, name in recorded if job == own}
-    here = [size for (job, _), size in there.items() if job == own]
-    held |= {name for job, name in there if job == own}
+    tables = {name for job, name in held if job == own}
+    here = [sizes[name] for name in tables if name in sizes]
     return KernelInfo(
         session_id=own,
         state=kernel.verdict,
@@ -109,8 +109,8 @@ def _info(
         since=record.started_at,
         last_heartbeat=record.heartbeat_at,
         databases=record.databases,
-        tables=len(held),
-        bytes=sum(here) if here or not held else None,
+        tables=len(tables),
+        bytes=sum(here) if here or not tables else None,
         tags=record.tags,
     )
 

@@ -216,6 +216,12 @@ class ReapStore:
             )
         return [(int(job), str(identity), str(name)) for job, identity, name in found]
 
+    def claims(self) -> list[tuple[int, str]]:
+        """Return kernel and table of each claim on a shared table."""
+        with self._registry.statements() as statements:
+            found = statements.rows("SELECT session_id, table_name FROM table_claims")
+        return [(int(session), str(table)) for session, table in found]
+
     def finish(self, kernel: KernelRecord, reaper_id: int, left: Iterable[str]) -> bool:
         """Give a claimed kernel back, or delete it where nothing of it is left; say which.
 

@@ -14,6 +14,12 @@ def exists(kernel, table):
     return table in kernel.tables()
 
 
+def held(kernel):
+    """Return how many tables a kernel holds, as `%sessions` says."""
+    kernel.check("aai.context().flush(timeout_s=30)")
+    return kernel.value("[k.tables for k in aai.sessions() if k.is_current][0]")
+
+
 def test_a_table_goes_when_the_last_kernel_lets_go(connected):
     one, two = connected(), connected()
     one.check("x = aai.create_object_from_value({'a': [1, 2, 3]})\ntoken = x.share()")
@@ -21,8 +27,10 @@ def test_a_table_goes_when_the_last_kernel_lets_go(connected):
     two.check(f"y = aai.open_ref({token!r})")
     assert two.value("y.table_name") == table
     assert two.value("y.data()") == {"a": [1, 2, 3]}
+    assert (held(one), held(two)) == (1, 1)
     one.check("del x")
     assert exists(one, table)
+    assert (held(one), held(two)) == (0, 1)
     assert two.value("(y.a + 1).sum().execute()") == 9
     two.check("z = y.filter(y.a > 1)\ndel y")
     assert exists(two, table)
