@@ -305,21 +305,37 @@ class DataContext(ObjectMaking, Seeing, Lineage, RowLineage):
 
         return foreign_table(opened.backend, name)
 
-    def sql(self, query: str) -> View:
+    def sql(self, query: str, /, **tables: Any) -> View:
         """Return a lazy View of one SELECT statement. Its types are asked for; it does not run.
 
-        Tables of ours are named by `Object.table_name`, named objects by their name. The View
-        keeps every table that the text names.
+        Parameters
+        ----------
+        query
+            ``{name}`` stands for a table that is given by that name; named objects stand under
+            their own. The View keeps every table that the text names.
+        **tables
+            Objects, views, or what `create_object_from_value` makes a table of.
 
         Raises
         ------
         SQLError
-            If the text is not one SELECT, or calls the table function ``Python``.
+            If the text is not one SELECT, calls the table function ``Python``, or its names and
+            `tables` are not the same.
+        DroppedTableError
+            If it has the name of a table of this kernel that was dropped: text keeps none.
+
+        Examples
+        --------
+        >>> with DataContext() as ctx:
+        ...     sales = ctx.create_object_from_value({"item": ["a", "b"], "n": [1, 2]})
+        ...     large = sales.filter(sales.n > 1)
+        ...     ctx.sql("SELECT item, n * 10 AS n FROM {large}", large=large).data()
+        {'item': ['b'], 'n': [20]}
         """
         opened = self._opened  # waits for what is imported below
-        from aaiclick_ext.objects.adoption import sql_view
+        from aaiclick_ext.objects.sql_references import sql_of
 
-        return sql_view(opened.backend, opened.catalog, query)
+        return sql_of(opened.backend, opened.catalog, query, tables)
 
     def view(self, expr: ir.Table) -> View:
         """Adopt an Ibis table over our tables, e.g. what `ibis.union` or `ibis.memtable` gave."""

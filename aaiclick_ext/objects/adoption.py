@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import ibis
@@ -12,13 +13,15 @@ import sqlglot.errors
 from aaiclick_ext.errors import SQLError, UnsupportedTypeError
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.catalog import Catalog, qualified
-from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView
+from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView, owned_tables
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.sql_names import owning_text
 from aaiclick_ext.objects.view import JoinView, View, make_view
 from aaiclick_ext.objects.wrapping import adopt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import ibis.expr.schema as sch
 
     from aaiclick_ext.objects.backend import Backend
@@ -33,14 +36,27 @@ def foreign_table(backend: Backend, name: str) -> View:
 
 
 def sql_view(
-    backend: Backend, catalog: Catalog, query: str, schema: sch.Schema | None = None
+    backend: Backend,
+    catalog: Catalog,
+    query: str,
+    schema: sch.Schema | None = None,
+    *,
+    given: Mapping[str, ops.Relation] = MappingProxyType({}),
 ) -> View:
-    """Return a lazy View of a SELECT that holds a leaf of every table of ours it names."""
+    """Return a lazy View of a SELECT that holds a leaf of every table of ours it names.
+
+    Parameters
+    ----------
+    given
+        What was put into the text, by name: the log has these as inputs, not what they read.
+    """
     owned = owning_text(backend, catalog, query)
     if schema is None:
         schema = backend._get_schema_using_query(owned.text)  # noqa: SLF001
     op = SQLQueryResult(owned.text, schema, backend, owned.leaves)
-    roles = numbered_roles(owned.tables)
+    below = {table for relation in given.values() for table in owned_tables(relation)}
+    roles = {name: backend.provenance.name_of(relation) for name, relation in given.items()}
+    roles |= numbered_roles([table for table in owned.tables if table not in below])
     backend.provenance.record_view("sql", op, roles, sql_template=owned.text)
     return make_view(op)
 

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import quote_identifier
+from aaiclick_ext.errors import DroppedTableError
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.leaf import Leaves
 from aaiclick_ext.objects.owners import tables_in_reach
 from aaiclick_ext.objects.sql_text import check_select, names_in, without_semicolon
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
+
+    from sqlglot.tokens import Token
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.catalog import Catalog
+    from aaiclick_ext.objects.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ def owning_text(
     ------
     SQLError
         If the text is not one SELECT, or calls the table function ``Python``.
+    DroppedTableError
+        If it names a table of this kernel that is gone.
     """
     services = backend.services
     services.check_open()
@@ -60,11 +66,23 @@ def owning_text(
     named = {name: catalog.open(name).op() for name in objects}
     if named:
         text = _with_objects(text, {name: leaf.name for name, leaf in named.items()})
+    _check_living(services, tokens)
     claimed = {leaf.name: leaf for leaf in named.values()}
     for table in names_in(tokens, tables_in_reach(services)):
         if table not in claimed and TableName.parse(table) is not None:
             claimed[table] = backend.leaf(table)
     return OwningText(text, Leaves(tuple(claimed.values())))
+
+
+def _check_living(services: Services, tokens: Sequence[Token]) -> None:
+    living = tables_in_reach(services)
+    for token in tokens:
+        name = TableName.parse(token.text)
+        if name and name.job_id == services.job_id and token.text not in living:
+            raise DroppedTableError(
+                f"table {token.text} was dropped: nothing referred to it any more. A name in a "
+                'text keeps no table: pass the object, as in sql("SELECT … FROM {x}", x=x).'
+            )
 
 
 def names_tables_of_ours(backend: Backend, query: str, *, meant: Collection[str]) -> list[str]:
