@@ -139,7 +139,7 @@ class EmbeddedHandle(Handle):
 
     def begin(self) -> None:
         """Get ready for a statement: a new client if the last one broke. There are no query ids."""
-        self.cancelled = False
+        self.cancelled = bool(self._kills)
         if self._broken:
             self.replace()
 

@@ -260,8 +260,8 @@ class Engine(LimitedWriting):
             for stream in list(self._streams):
                 stream.cut_if_idle()
             for handle in self._opened.result().of_users():
-                handle.cancelled = True
-                self._kill(handle.running)
+                with handle.cancelling() as running:
+                    self._kill(running)
 
     def close(self) -> None:
         """Kill what users run, wait for its end, and close. Twice is fine.
@@ -312,7 +312,7 @@ class Engine(LimitedWriting):
             finally:
                 if guard is not None:
                     guard.disarm()  # a KILL must hit neither the flush nor what follows
-            if handle.cancelled:  # a query killed as it begins ends empty, not with an error
+            if handle.cancelled:  # killed as it begins it ends empty, not with an error
                 raise EngineError("Query was cancelled.", code=QUERY_WAS_CANCELLED)  # noqa: TRY301
         except Exception as error:  # noqa: BLE001 -- all of them are translated
             handle.recover()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.arrow_stream import stream_chunks
@@ -54,6 +55,7 @@ class Handle:
         self.lock = threading.Lock()
         self.query_id: str | None = None
         self.cancelled = False
+        self._kills: set[object] = set()  # its changes are atomic
         self._broken = False
         self._numbers = itertools.count(1)
         self._connect = connect
@@ -67,9 +69,24 @@ class Handle:
     def begin(self) -> None:
         """Get ready for a statement: a new query id, and a new client if the last one broke."""
         self.query_id = f"{self.tag}-{next(self._numbers)}"
-        self.cancelled = False
+        self.cancelled = bool(self._kills)
         if self._broken:
             self.replace()
+
+    @contextlib.contextmanager
+    def cancelling(self) -> Iterator[str]:
+        """Mark what runs while the block kills it as cancelled; yields the condition to kill by.
+
+        Also what begins meanwhile: the KILL may find that one, and a query that is killed as it
+        begins ends empty, without an error.
+        """
+        kill = object()
+        self._kills.add(kill)
+        self.cancelled = True
+        try:
+            yield self.running
+        finally:
+            self._kills.discard(kill)
 
     def fetch(self, sql: str, parameters: Parameters = None) -> tuple[pa.Table, QueryStats]:
         """Run a query; return its whole result and what it took, as far as the driver tells."""

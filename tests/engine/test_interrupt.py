@@ -169,6 +169,20 @@ def test_cancel_from_another_thread(engine):
     assert engine.query_rows("SELECT 1") == [(1,)]
 
 
+def test_what_begins_while_another_statement_is_killed_counts_as_cancelled(engine):
+    """The KILL may find it, and a query that is killed as it begins ends empty, without a word."""
+    handle = engine._handles().take(Role.USER)
+    try:
+        handle.begin()
+        with handle.cancelling():
+            handle.begin()
+            assert handle.cancelled
+        handle.begin()
+        assert not handle.cancelled
+    finally:
+        engine._handles().give_back(handle)
+
+
 def test_a_cancelled_insert_says_so(engine):
     """chdb itself says nothing when a pushed insert is killed: it only stops writing."""
     import numpy as np

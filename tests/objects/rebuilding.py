@@ -29,15 +29,20 @@ def rebuild(engine: Engine, job: dict) -> list[str]:
     return [repr(row) for row in engine.query_rows(job["query"])]
 
 
-folder = Path(sys.argv[1])
-engine = Engine(ClickHouseCreds(), Settings(state_dir=folder / "state", scratch_dir=folder / "db"))
-for number, line in enumerate(sys.stdin):
-    engine.command(f"CREATE DATABASE fresh_{number}")
-    engine.command(f"USE fresh_{number}")
-    try:
-        answer = {"rows": rebuild(engine, json.loads(line))}
-    except Exception as error:
-        answer = {"error": str(error)}
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
-engine.close()
+def main(folder: Path) -> None:
+    settings = Settings(state_dir=folder / "state", scratch_dir=folder / "db")
+    engine = Engine(ClickHouseCreds(), settings)
+    for number, line in enumerate(sys.stdin):
+        engine.command(f"CREATE DATABASE fresh_{number}")
+        engine.command(f"USE fresh_{number}")
+        try:
+            answer = {"rows": rebuild(engine, json.loads(line))}
+        except Exception as error:
+            answer = {"error": str(error)}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    engine.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
