@@ -70,7 +70,7 @@ def _import_heavy(context: DataContext) -> None:
 
 def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
-    from aaiclick_ext.lifecycle.liveness import ProcessIdentity
+    from aaiclick_ext.lifecycle.liveness import user_name
     from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
@@ -91,7 +91,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         job_id=context.job_id,
         run_id=context.run_id,
         node_id=context.node_id,
-        user_name=ProcessIdentity.current().user_name,
+        user_name=user_name(),
     )
     registry = Registry(settings.sql_url, settings.state_path)
     claims = None

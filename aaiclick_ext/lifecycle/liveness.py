@@ -71,7 +71,7 @@ class ProcessIdentity:
             process_started=started,
             boot_id=_boot_id(),
             pid_namespace=_pid_namespace(),
-            user_name=_user_name(),
+            user_name=user_name(),
         )
 
     def __str__(self) -> str:
@@ -235,7 +235,8 @@ def _pid_namespace() -> str | None:
         return None
 
 
-def _user_name() -> str | None:
+def user_name() -> str | None:
+    """Return who runs this process, as the system knows them; a number where that is all."""
     try:
         import pwd
 

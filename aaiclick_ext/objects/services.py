@@ -139,7 +139,9 @@ class Services:
         except LeaseLostError:
             return
         tables = self.sessions.tables.still_there(tables, self.worker.is_live)
-        ends = {table: self._end_of(table) for table in tables if self.notes.has_history(table)}
+        is_told = not (self.closed and self.engine.creds.is_scratch)  # whose log ends as well
+        told = [table for table in tables if is_told and self.notes.has_history(table)]
+        ends = {table: self._end_of(table) for table in told}
         self.schemas.forget(tables)
         self.notes.forget(tables)
         held = self.sharing.give_up(tables)

@@ -20,22 +20,23 @@ from aaiclick_ext.errors import (
 from aaiclick_ext.objects import View
 from aaiclick_ext.settings import Settings
 
+FLIGHTS = {
+    "id": [1, 2, 3, 4],
+    "k": [1, 1, 2, None],
+    "v": [1.0, 2.0, None, 4.0],
+    "tags": [["a", "b"], [], ["b"], ["c"]],
+}
+PLANES = {"uid": [1, 2, 3], "k": [1, 2, 7], "name": ["p", "q", "r"]}
+
 
 @pytest.fixture(scope="module")
 def flights(ctx):
-    return ctx.create_object_from_value(
-        {
-            "id": [1, 2, 3, 4],
-            "k": [1, 1, 2, None],
-            "v": [1.0, 2.0, None, 4.0],
-            "tags": [["a", "b"], [], ["b"], ["c"]],
-        }
-    )
+    return ctx.create_object_from_value(FLIGHTS)
 
 
 @pytest.fixture(scope="module")
 def planes(ctx):
-    return ctx.create_object_from_value({"uid": [1, 2, 3], "k": [1, 2, 7], "name": ["p", "q", "r"]})
+    return ctx.create_object_from_value(PLANES)
 
 
 def ids(source) -> list[int]:

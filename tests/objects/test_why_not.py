@@ -14,24 +14,18 @@ from aaiclick_ext.errors import (
     UnsupportedTypeError,
 )
 from tests.objects.row_provenance import PIPELINES, Builder, Descent
+from tests.objects.test_row_trace import FLIGHTS, PLANES
 from tests.objects.test_row_trace_truth import TABLES, has, made
 
 
 @pytest.fixture(scope="module")
 def flights(ctx):
-    return ctx.create_object_from_value(
-        {
-            "id": [1, 2, 3, 4],
-            "k": [1, 1, 2, None],
-            "v": [1.0, 2.0, None, 4.0],
-            "tags": [["a", "b"], [], ["b"], ["c"]],
-        }
-    )
+    return ctx.create_object_from_value(FLIGHTS)
 
 
 @pytest.fixture(scope="module")
 def planes(ctx):
-    return ctx.create_object_from_value({"uid": [1, 2, 3], "k": [1, 2, 7], "name": ["p", "q", "r"]})
+    return ctx.create_object_from_value(PLANES)
 
 
 VERDICTS = {
