@@ -71,6 +71,7 @@ def _import_heavy(context: DataContext) -> None:
 def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
     from aaiclick_ext.lifecycle.liveness import user_name
+    from aaiclick_ext.lifecycle.preservation import PreservationMode
     from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
@@ -124,6 +125,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
             tables_of=tables_of,
             max_refs=settings.max_refs,
             max_bytes=settings.max_bytes,
+            preservation=PreservationMode.of(settings.default_preservation_mode),
         ),
         snowflake=context.snowflake,
         node_id=context.node_id,

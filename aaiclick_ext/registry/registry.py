@@ -116,7 +116,8 @@ class Registry:
 
         from aaiclick_ext.registry.models import TableRecord
 
-        query = select(TableRecord.__table__).order_by(
+        columns = [getattr(TableRecord, name) for name in _COLUMNS]
+        query = select(*columns).order_by(
             TableRecord.created_at, TableRecord.table_name
         )
         if database_identity is not None:
