@@ -10,6 +10,7 @@ from aaiclick_ext.logs import logger_of
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable, Collection
 
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.engine import ClickHouseCreds, Engine
@@ -99,7 +100,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     if not engine.creds.is_embedded:
         check_registry(engine, registry)
         claims = ClaimStore(registry, engine.identity, context.job_id)
-    reaping = _begin_reaping(context, engine, registry)
+    reaping = _begin_reaping(context, engine, registry, lambda: worker.live_tables())
     refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
     worker = TableWorker(
         lambda tables: services.drop(tables),
@@ -142,7 +143,12 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     return Opened(services, backend, Catalog(backend), reaping)
 
 
-def _begin_reaping(context: DataContext, engine: Engine, registry: Registry) -> BackgroundReaper:
+def _begin_reaping(
+    context: DataContext,
+    engine: Engine,
+    registry: Registry,
+    in_use: Callable[[], Collection[str]],
+) -> BackgroundReaper:
     """Say that this kernel may leave tables in the database; return who removes those of others."""
     from aaiclick_ext.lifecycle.background_reaper import BackgroundReaper
     from aaiclick_ext.registry.reap_store import ReapStore
@@ -151,8 +157,16 @@ def _begin_reaping(context: DataContext, engine: Engine, registry: Registry) -> 
 
     def reap(stop: threading.Event) -> Reaped:
         from aaiclick_ext.lifecycle.reaper import Reaper
+        from aaiclick_ext.oplog.pruning import LogPruner
 
-        reaper = Reaper(engine, registry, job_id=context.job_id, settings=context.settings)
+        reaper = Reaper(
+            engine,
+            registry,
+            job_id=context.job_id,
+            settings=context.settings,
+            log=None if engine.creds.is_scratch else LogPruner(engine),
+            in_use=in_use,
+        )
         return reaper.reap(stop)
 
     return BackgroundReaper(reap)

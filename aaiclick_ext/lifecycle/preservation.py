@@ -35,6 +35,4 @@ class PreservationMode(StrEnum):
         try:
             return cls(value.upper())
         except (AttributeError, ValueError) as error:
-            raise SettingsError(
-                f"preservation is {value!r}; it can be {', '.join(cls)}"
-            ) from error
+            raise SettingsError(f"preservation is {value!r}; it can be {', '.join(cls)}") from error

@@ -26,9 +26,9 @@ class Session:
     Entered by ``with`` or ``async with``, or by `open`, and ended by `close`. Sessions nest: what
     is made belongs to the innermost. At its end the tables of its temp objects are dropped, also
     those that variables still reach; using such an object raises `ReleasedError`. What `keep` was
-    called with stays, and so does what is pinned or made under `PreservationMode.FULL`: that belongs
-    to the session around it from then on. Objects with a name are not the session's: ``scope="session"`` is the
-    kernel's session, as it is outside.
+    called with stays. What is pinned, or made under `PreservationMode.FULL`, stays too, and belongs
+    to the session around it from then on. Objects with a name are not the session's:
+    ``scope="session"`` is the kernel's session, as it is outside.
 
     In cells: a session that one cell opens is there in the next, whether they ``await`` or not.
     An asyncio task made inside belongs to it, and has what it enters itself to itself; a thread

@@ -117,9 +117,7 @@ class Registry:
         from aaiclick_ext.registry.models import TableRecord
 
         columns = [getattr(TableRecord, name) for name in _COLUMNS]
-        query = select(*columns).order_by(
-            TableRecord.created_at, TableRecord.table_name
-        )
+        query = select(*columns).order_by(TableRecord.created_at, TableRecord.table_name)
         if database_identity is not None:
             query = query.where(TableRecord.database_identity == database_identity)
         with self.transaction() as connection:
