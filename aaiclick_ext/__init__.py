@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         delete_object,
         forward_columns,
         forward_oplog,
+        lineage_aware_drop,
         list_objects,
         open_object,
         open_ref,
         oplog_path,
         oplog_subgraph,
+        pin,
         read_csv,
         read_json,
         read_parquet,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         table,
         tables,
         trace,
+        unpin,
         variable_history,
         view,
         why,
@@ -47,10 +50,19 @@ if TYPE_CHECKING:
     from aaiclick_ext.context import DataContext, context
     from aaiclick_ext.engine import ClickHouseCreds, get_ch_client, get_creds_from_env
     from aaiclick_ext.errors import AaiclickError
-    from aaiclick_ext.lifecycle import Scope
+    from aaiclick_ext.lifecycle import PreservationMode, Scope
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.sessions import SessionManager
-    from aaiclick_ext.objects import Object, ObjectInfo, RowTrace, TableInfo, View, Why, WhyNot
+    from aaiclick_ext.objects import (
+        DropPlan,
+        Object,
+        ObjectInfo,
+        RowTrace,
+        TableInfo,
+        View,
+        Why,
+        WhyNot,
+    )
     from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult
     from aaiclick_ext.oplog.cell_runs import CellChanges
     from aaiclick_ext.oplog.columns import ColumnUse
@@ -64,11 +76,13 @@ __all__ = [
     "ClickHouseCreds",
     "ColumnUse",
     "DataContext",
+    "DropPlan",
     "KernelInfo",
     "Object",
     "ObjectInfo",
     "OperationEvent",
     "OplogGraph",
+    "PreservationMode",
     "RowTrace",
     "Scope",
     "SessionManager",
@@ -90,12 +104,14 @@ __all__ = [
     "forward_oplog",
     "get_ch_client",
     "get_creds_from_env",
+    "lineage_aware_drop",
     "list_objects",
     "load_ipython_extension",
     "open_object",
     "open_ref",
     "oplog_path",
     "oplog_subgraph",
+    "pin",
     "read_csv",
     "read_json",
     "read_parquet",
@@ -107,6 +123,7 @@ __all__ = [
     "tables",
     "trace",
     "unload_ipython_extension",
+    "unpin",
     "variable_history",
     "view",
     "why",
@@ -119,11 +136,13 @@ _HOMES = {
     "ClickHouseCreds": "engine",
     "ColumnUse": "oplog.columns",
     "DataContext": "context",
+    "DropPlan": "objects",
     "KernelInfo": "lifecycle.kernel_list",
     "Object": "objects",
     "ObjectInfo": "objects",
     "OperationEvent": "oplog",
     "OplogGraph": "oplog",
+    "PreservationMode": "lifecycle",
     "RowTrace": "objects",
     "Scope": "lifecycle",
     "SessionManager": "lifecycle.sessions",

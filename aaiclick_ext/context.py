@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
 from aaiclick_ext.errors import ContextError
+from aaiclick_ext.keeping import Keeping
 from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.lifecycle.preservation import PreservationMode
 from aaiclick_ext.lineage import Lineage
@@ -38,7 +39,7 @@ _entered: list[DataContext] = []
 contains ``await`` is gone in the next cell."""
 
 
-class DataContext(ObjectMaking, Seeing, Lineage, RowLineage):
+class DataContext(ObjectMaking, Seeing, Keeping, Lineage, RowLineage):
     """One engine with everything that objects need, for the life of a kernel or a ``with`` block.
 
     Returns at once: the engine opens in a background thread. The first use waits for it, and a

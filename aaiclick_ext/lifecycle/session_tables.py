@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import ReleasedError, SessionError, SessionLimitError
+from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.lifecycle.preservation import PreservationMode
 
 if TYPE_CHECKING:
@@ -167,7 +168,11 @@ class SessionTables:
     def preserved(self, tables: Iterable[str]) -> set[str]:
         """Return which of these tables were made to be preserved."""
         entries = ((table, self._held.get(table)) for table in tables)
-        return {table for table, entry in entries if entry and entry.row.preservation is not None}
+        return {
+            table
+            for table, entry in entries
+            if entry and entry.row.preservation is not None and not _is_global(table)
+        }
 
     def release(self, sessions: Sequence[Session], to_drop: dict[str, None]) -> list[TableRow]:
         """Take all tables from sessions that end into `to_drop`; they cannot be used any more.
@@ -230,6 +235,11 @@ class SessionTables:
                     f"this object was made in {session}, which has ended, and its table went with "
                     "it. Make it again; session.keep(x) before the end keeps an object."
                 )
+
+
+def _is_global(table: str) -> bool:
+    name = TableName.parse(table)
+    return name is not None and name.scope is Scope.GLOBAL
 
 
 def _touch(session: Session) -> None:
