@@ -153,9 +153,6 @@ def _obstacles(services: Services, tables: Sequence[str]) -> dict[str, str]:
             name = TableName.parse(table)
             if name and name.job_id in alive and name.job_id not in own_jobs():
                 found[table] = f"{alive[name.job_id].label}, which made it, lives"
-    for table, kept in services.kept.kept(tables).items():
-        if kept.is_pinned:
-            found[table] = f"it is pinned: aai.unpin({table!r})"
     for table in tables:
         name = TableName.parse(table)
         if name is None:
@@ -164,6 +161,9 @@ def _obstacles(services: Services, tables: Sequence[str]) -> dict[str, str]:
             found[table] = f"it has a name: aai.delete_object({name.name!r})"
         elif services.worker.is_live(table):
             found[table] = f"this kernel holds it: %why {table}"
+    for table, kept in services.kept.kept(tables).items():
+        if kept.is_pinned:
+            found[table] = f"it is pinned: aai.unpin({table!r})"
     return found
 
 

@@ -135,4 +135,4 @@ def _write_to_disk(backend: Backend, table: str) -> None:
                 "SETTINGS max_threads = 1"
             )
             engine.command(f"EXCHANGE TABLES {old} AND {new}")
-        services.schemas.forget([table])
+        services.schemas.set_rows(table, schema.rows, MERGE_TREE)
