@@ -139,7 +139,7 @@ def test_by_many_kernels_at_once(server, shared, settings):
         begin.wait()
         try:
             copy(engine, shared)
-        except Exception as error:  # noqa: BLE001  told below
+        except Exception as error:
             failed.append(error)
 
     threads = [threading.Thread(target=open_it, args=(engine,)) for engine in engines]
