@@ -303,7 +303,12 @@ def test_dropping_by_lineage(opened):
         assert done.dropped.index(names[2]) < done.dropped.index(names[1])
         assert tables(context) == set()
         assert context.backend.services.registry.tables() == []
-        assert context.backward_oplog(names[2])
+        context.flush()
+        (end,) = context.engine.query_rows(
+            "SELECT operation, rows, params['reason'] FROM operation_log "
+            "WHERE result_table = {name:String} ORDER BY id DESC LIMIT 1", {"name": names[2]}
+        )  # fmt: skip
+        assert end == ("drop", 1, "lineage_aware_drop: nothing that was there was made of it")
         gone = context.lineage_aware_drop(names[0], dry_run=False)
         assert gone.steps[0].reason == "there is no such table"
         context.create_object_from_value({"a": [1]}, name="named")
@@ -311,3 +316,43 @@ def test_dropping_by_lineage(opened):
         (step,) = context.lineage_aware_drop("named").steps
         assert step.reason == "it has a name: aai.delete_object('named')"
         assert tables(context) == {table}
+
+
+def test_what_another_kernel_pins_unpins_and_holds(opened, another):
+    with opened(preservation="FULL") as context:
+        full = context.create_object_from_value([1])
+        token = full.share()
+        with context.session(preservation="NONE"):
+            shared = context.create_object_from_value([2])
+            pinned = context.pin(context.create_object_from_value([3]))
+            tokens = shared.share(), token
+            names = shared.table_name, full.table_name, pinned.table_name
+            del full
+            context.flush()
+            printed = another(f"""
+                context = opened()
+                shared, full = (context.open_ref(token) for token in {tokens!r})
+                print(shared.data(), full.data())
+                context.pin(shared)
+                try:
+                    context.pin("aai_t_1_2wmr8pwyc0lc_2wmr8rfemby8")
+                except Exception as error:
+                    print(type(error).__name__)
+                context.unpin({names[2]!r})
+                print(context.lineage_aware_drop({names[2]!r}).steps[0].reason)
+                del shared, full
+                context.flush()
+                context.close()
+            """)
+            assert printed[:2] == ["[2] [1]", "UnknownObjectError"]
+            assert printed[2].endswith("which made it, lives")
+            assert tables(context) == set(names)
+            assert pinned.data() == [3]
+            context.backend.services.kept.refresh()  # as after each heartbeat
+            del shared, pinned
+            context.flush()
+            assert tables(context) == {names[0], names[1]}
+            assert holders(context)[names[0]] == ("pinned",)
+            context.unpin(names[0])
+            context.flush()
+            assert tables(context) == {names[1]}
