@@ -13,6 +13,7 @@ from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.objects.freshness import Freshness
 from aaiclick_ext.objects.table_notes import TableNotes
+from aaiclick_ext.oplog.graph import DROP_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,7 +161,7 @@ class Services:
             self.freshness.forget(gone)
             for table in gone:
                 if table in ends:
-                    self.oplog.record("drop", **ends[table])
+                    self.oplog.record(DROP_TABLE, **ends[table])
         done = [table for table in tables if table not in later]
         self.sessions.tables.dropped(done, self.worker.is_live)
 
