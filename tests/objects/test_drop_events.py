@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-ENDS = "SELECT params['reason'], rows, result_schema FROM operation_log WHERE operation = 'drop_table'"
+ENDS = """SELECT params['reason'], rows, result_schema FROM operation_log
+    WHERE operation = 'drop_table'"""
 
 
 def ends_of(ctx, table):
