@@ -102,7 +102,10 @@ def test_a_source_is_made_as_it_was_when_it_was_read(ctx, gone):
 
 
 def test_a_source_that_cannot_be_made_as_it_was_is_used_as_it_is(ctx, gone, monkeypatch):
-    monkeypatch.setattr(ctx._opened.services.oplog, "_settings", Settings(kept_value_bytes=0))
+    services = ctx._opened.services
+    unkept = services.settings.replace(kept_value_bytes=0)
+    monkeypatch.setattr(services.oplog, "_settings", unkept)
+    monkeypatch.setattr(services, "settings", unkept)
     source = ctx.create_object_from_value({"a": [1, 2]})
     made = source.mutate(b=source.a * 2).copy()
     source.insert({"a": [3]})
