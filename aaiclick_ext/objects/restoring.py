@@ -344,7 +344,11 @@ class _Restorer:
         self, event: OperationEvent, inputs: dict[Version, _Made], table: str
     ) -> Iterator[str]:
         if event.sql_template is not None:
-            yield from statements_of(self._sql(event, event.sql_template, inputs, table))
+            beginning = f"INSERT INTO {quote_identifier(table)} "
+            for statement in statements_of(self._sql(event, event.sql_template, inputs, table)):
+                if not statement.startswith(beginning):  # others can write to a server's log
+                    raise _ImpossibleError(f"what was put into {_called(event)} is no INSERT")
+                yield statement
         elif set(event.kwargs) != {"target"}:
             raise _ImpossibleError(f"the SQL of an insert into {_called(event)} is not known")
 
@@ -374,7 +378,10 @@ class _Restorer:
                 f"was given a value of {size:,} bytes, and the log keeps values of up to {most:,} "
                 "(setting kept_value_bytes)"
             )
-        return "was given a value with a credential in it, which the log does not keep"
+        return (
+            "was given a value that the log does not have: with a credential in it, or in a cell "
+            "of very many values, or when an older version wrote the log"
+        )
 
     def _from_file(self, event: OperationEvent) -> Object:
         """Read the file of an event again."""
