@@ -203,9 +203,10 @@ VALUES (7, 't', 'copy', {'source': 's'}, 1, '2026-01-01 00:00:00', 3, 'ok')
 
 
 def definition(engine):
-    """Return how the log is defined, its columns in order of name."""
+    """Return how the log is defined, its columns in order of name; not how it is stored."""
     ((found,),) = engine.query_rows(f"SHOW CREATE TABLE {LOG_TABLE}")
-    return sorted(found.replace("\\n", "\n").replace(",\n", "\n").splitlines())
+    lines = found.replace("\\n", "\n").replace(",\n", "\n").splitlines()
+    return sorted(line for line in lines if not line.startswith("SETTINGS"))
 
 
 def test_a_log_of_the_first_version_is_upgraded(engine, no_log):
