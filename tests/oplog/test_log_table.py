@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import io
 import json
+import subprocess
+import sys
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -96,6 +100,26 @@ def test_events_survive_clickhouse(engine, no_log):
         assert found == sorted(events, key=lambda event: event.id)
 
     there_and_back()
+
+
+def test_reading_the_log_imports_no_pandas(engine, no_log):
+    ensure_log(engine)
+    engine.command(OLD_EVENT)
+    found = engine.query_arrow(f"SELECT * FROM {LOG_TABLE}")
+    code = """
+import sys
+import pyarrow as pa
+from aaiclick_ext.oplog.event import from_arrow
+(event,) = from_arrow(pa.ipc.open_stream(sys.stdin.buffer).read_all())
+print(event.created_at.isoformat(), "pandas" in sys.modules)
+"""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, found.schema) as stream:
+        stream.write_table(found)
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=sink.getvalue(), capture_output=True, check=True
+    )
+    assert done.stdout.split() == [b"2026-01-01T00:00:00+00:00", b"False"]
 
 
 def test_unknown_figures_are_null_and_not_zero(engine, no_log):
