@@ -17,7 +17,8 @@ Direction = Literal["backward", "forward", "both"]
 VIEW_PREFIX = "view_"
 SINK_PREFIX = "fetch_"
 
-_DROP = "drop"
+DROP_TABLE = "drop_table"
+"""The operation of the event that tells a table's end; `Table.drop` of columns is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +131,6 @@ def is_table_name(name: str) -> bool:
     return not name.startswith((VIEW_PREFIX, SINK_PREFIX))
 
 
-def is_end(event: OperationEvent) -> bool:
-    """Say whether an event tells the end of a table: a view is dropped columns of, and no more."""
-    return event.operation == _DROP and is_table_name(event.result_table)
-
-
 def effective(events: Iterable[OperationEvent]) -> dict[str, list[OperationEvent]]:
     """Return by result the events that moved data: failed ones only where none succeeded."""
     by_result: defaultdict[str, list[OperationEvent]] = defaultdict(list)
@@ -148,7 +144,7 @@ def effective(events: Iterable[OperationEvent]) -> dict[str, list[OperationEvent
 
 def without_ends(events: Iterable[OperationEvent]) -> list[OperationEvent]:
     """Return the events that made or changed something, by id."""
-    return sorted((event for event in events if not is_end(event)), key=lambda event: event.id)
+    return sorted((e for e in events if e.operation != DROP_TABLE), key=lambda event: event.id)
 
 
 def edges_of(events: Iterable[OperationEvent]) -> list[OplogEdge]:
@@ -251,7 +247,7 @@ def graph_of(
     made: defaultdict[str, list[OperationEvent]] = defaultdict(list)
     for event in without_ends(events):
         made[event.result_table].append(event)
-    ends = {event.result_table: event for event in events if is_end(event)}
+    ends = {event.result_table: event for event in events if event.operation == DROP_TABLE}
     makers = effective(events)
     kept = [edge for edge in edges if edge.source in tables and edge.target in tables]
     nodes = []

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-ENDS = "SELECT params['reason'], rows, result_schema FROM operation_log WHERE operation = 'drop'"
+ENDS = """SELECT params['reason'], rows, result_schema FROM operation_log
+    WHERE operation = 'drop_table'"""
 
 
 def ends_of(ctx, table):
@@ -60,9 +61,9 @@ def test_what_is_made_in_passing_or_fails_has_no_end(ctx):
     gc.collect()
     ctx.flush()
     rows = ctx.engine.query_rows(
-        f"SELECT result_table FROM operation_log WHERE operation = 'drop' AND id > {before} "
+        f"SELECT result_table FROM operation_log WHERE operation = 'drop_table' AND id > {before} "
         "AND result_table NOT IN "
-        "(SELECT result_table FROM operation_log WHERE operation != 'drop' AND status = 'ok')"
+        "(SELECT result_table FROM operation_log WHERE operation != 'drop_table' AND status = 'ok')"
     )
     assert rows == []
     assert len(ends_of(ctx, table)) == 1
@@ -114,17 +115,3 @@ def test_a_kernel_that_ended(tmp_path):
     )
     assert again.stdout == "[('its kernel ended', 2, {'value': 'Int64'})]\n"
     assert done.stdout.startswith("aai_t_")
-
-
-def test_columns_that_a_view_drops_are_no_end_of_a_table(ctx):
-    made = ctx.create_object_from_value({"a": [1, 2], "b": [3, 4]})
-    kept = made.drop("b").filter(made.a > 1).copy()
-    operations = [event.operation for event in ctx.backward_oplog(kept)]
-    assert operations == ["create_from_value", "drop", "filter", "copy"]
-    graph = ctx.oplog_subgraph(kept)
-    assert [(node.operation, node.end) for node in graph.nodes] == [
-        (operation, None) for operation in operations
-    ]
-    assert [(use.table, use.column) for use in ctx.backward_columns(kept.a)] == [
-        (made.table_name, "a")
-    ]
