@@ -86,14 +86,21 @@ _COMMENT = "aaiclick_ext operation log, version "
 def create_statement(*, is_scratch: bool = False) -> str:
     """Return the statement that creates the log unless it exists.
 
+    What a question reads of a wide column is at least a granule. Those of 8192 rows, which logs of
+    earlier releases have and keep, take twice as long to read fifty events of one session, or of
+    fifty; smaller ones than these are no faster.
+
     ClickHouse keeps what it has merged for eight minutes more, in case the power fails: about 15 KB
     of memory for each cell. A scratch database ends with the kernel and needs none of it.
     """
-    settings = " SETTINGS old_parts_lifetime = 1" if is_scratch else ""
+    settings = "index_granularity = 1024"
+    if is_scratch:
+        settings += ", old_parts_lifetime = 1"
     columns = ", ".join(_definition(name) for name in COLUMNS)
     return (
         f"CREATE TABLE IF NOT EXISTS {LOG_TABLE} ({columns}) "
-        f"ENGINE = MergeTree ORDER BY (result_table, created_at){settings} "
+        f"ENGINE = MergeTree ORDER BY (result_table, created_at) "
+        f"SETTINGS {settings} "
         f"COMMENT {_comment(LOG_VERSION)}"
     )
 
