@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.oplog.columns import USES, VALUES, backward_columns, forward_columns
@@ -26,6 +24,7 @@ from aaiclick_ext.oplog.queries import (
     living_tables,
     parts_of,
     recorded_tables,
+    written_at,
 )
 from aaiclick_ext.oplog.staleness import StaleResult, stale
 
@@ -75,7 +74,7 @@ def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]
     """
     roots = recorded_tables(engine) if table is None else [table]
     events = {event.id: event for part in parts_of(roots) for event in ancestors(engine, part)}
-    found = stale(events.values(), _written_at)
+    found = stale(events.values(), written_at)
     living = living_tables(engine, [result.table for result in found])
     return [result for result in found if result.table in living]
 
@@ -118,13 +117,3 @@ def edges_by_result(events: Iterable[OperationEvent]) -> dict[str, list[ColumnEd
 
 def _in_order(found: Iterable[ColumnUse]) -> list[ColumnUse]:
     return sorted(found, key=lambda use: (use.table, use.column, USES.index(use.use)))
-
-
-def _written_at(path: str) -> dt.datetime | None:
-    try:
-        file = Path(path).expanduser()
-        if not file.is_file():
-            return None
-        return dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
-    except (OSError, ValueError):
-        return None

@@ -30,6 +30,9 @@ LOOKS = {
     Kind.SINK: Look("parallelogram", "filled", "#fdefcf", "#a8741a"),
 }
 DROPPED = ("#eef0f3", "#66717e")
+"""Fill and outline, which is dashed."""
+STALE = ("#fff0dc", "#b8560b")
+"""Fill and outline, which is a double line."""
 FAILED = Look("octagon", "filled,bold", "#fde3e1", "#c0362c")
 
 

@@ -14,7 +14,15 @@ import graphviz
 from aaiclick_ext.errors import PictureError
 from aaiclick_ext.widgets.card import Card, cards, role_order
 from aaiclick_ext.widgets.layout import lay_out
-from aaiclick_ext.widgets.look import DROPPED, FAILED, LABEL_COLUMNS, LOOKS, Look, label_lines
+from aaiclick_ext.widgets.look import (
+    DROPPED,
+    FAILED,
+    LABEL_COLUMNS,
+    LOOKS,
+    STALE,
+    Look,
+    label_lines,
+)
 from aaiclick_ext.widgets.spans import far_edges, ranks
 from aaiclick_ext.widgets.svg import cleaned
 from aaiclick_ext.widgets.untrusted import display_width, shortened, visible
@@ -138,7 +146,8 @@ def _add_edges(
 
 def _add_node(dot: graphviz.Digraph, card: Card) -> None:
     look = FAILED if card.failed else LOOKS[card.kind]
-    fill, stroke = DROPPED if card.dropped else (look.fill, look.stroke)
+    plain = (look.fill, look.stroke)
+    fill, stroke = DROPPED if card.dropped else STALE if card.stale else plain
     classes = [f"kind-{card.kind}"]
     classes += [f"state-{card.state}"] if card.state else []
     classes += ["root"] if card.is_root else []
@@ -151,6 +160,8 @@ def _add_node(dot: graphviz.Digraph, card: Card) -> None:
         fillcolor=fill,
         color=stroke,
         penwidth="2.2" if card.is_root or card.failed else "1.2",
+        peripheries="2" if card.stale else None,
+        margin="0.14,0.14" if card.stale else None,  # below the second rim of a cylinder
         **_size(card, look),
         **{"class": " ".join(classes)},
     )

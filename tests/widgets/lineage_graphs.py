@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aaiclick_ext.oplog import OperationEvent, OplogGraph, build_graph
+from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult, build_graph
+from aaiclick_ext.oplog.staleness import Change, stale
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,6 +89,32 @@ def inserts() -> OplogGraph:
         event("fetch_2", "data", {"source": target}, rows=1_502),
     ]
     return graph(target, events, target)
+
+
+def aged() -> OplogGraph:
+    """A stale table beside a living one of the same kind, a stale source, and a dropped table."""
+    events = [
+        event("aai_t_7_k1_s1", "read_csv", rows=500, variable_names=("orders",),
+              execution_count=1, params={"path": "orders.csv"}),
+        event("aai_t_7_k1_s2", "copy", {"source": "aai_t_7_k1_s1"}, rows=500, execution_count=2,
+              variable_names=("frozen",), read_rows=500, read_bytes=16_000, written_bytes=8_000,
+              user_name="ada", result_schema={"item": "String", "n": "Int64"}),
+        event("aai_t_7_k1_s3", "copy", {"source": "aai_t_7_k1_s2"}, rows=500, execution_count=2,
+              variable_names=("again",)),
+        event("aai_t_7_k1_s1", "insert", {"target": "aai_t_7_k1_s1"}, rows=2, execution_count=4),
+        event("aai_t_7_k1_s4", "copy", {"source": "aai_t_7_k1_s1"}, rows=502, execution_count=5),
+        event("aai_t_7_k1_s3", "drop", rows=500, execution_count=6,
+              params={"reason": "nothing referred to it any more"},
+              result_schema={"item": "String"}),
+        event("aai_t_7_k1_s5", "concat", {"source_0": "aai_t_7_k1_s2", "source_1": "aai_t_7_k1_s3",
+              "source_2": "aai_t_7_k1_s4"}, rows=1502, execution_count=5, variable_names=("all",)),
+    ]  # fmt: skip
+    alive = {f"aai_t_7_k1_s{n}" for n in (1, 2, 4, 5)}
+    made = graph("aai_t_7_k1_s5", events, *alive)
+    late = events[0].created_at.replace(year=2027)
+    results = {found.table: found for found in stale(events) if found.table in alive}
+    first = StaleResult("aai_t_7_k1_s1", events[0], (Change("orders.csv", None, late),))
+    return replace(made, stale={first.table: first, **results})
 
 
 def chain(length: int, *, every: int = 3) -> OplogGraph:
