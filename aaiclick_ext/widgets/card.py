@@ -35,6 +35,8 @@ class Kind(StrEnum):
     TABLE = "table"
     VIEW = "view"
     SINK = "sink"
+    FOLD = "fold"
+    """No step, but several drawn as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Card:
         Why it is stale, a sentence for each change.
     sql, source, error
         Whole texts, possibly of many lines.
+    members
+        Ids of the steps that a fold stands for.
     """
 
     id: str
@@ -81,6 +85,7 @@ class Card:
     sql: str
     source: str
     error: str
+    members: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:

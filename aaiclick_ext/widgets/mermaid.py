@@ -75,6 +75,8 @@ def _lines(graph: OplogGraph) -> Iterator[str]:
     for card in told:
         yield f"    class {card.id} {','.join(_classes(card))}"
     for name, look in (*LOOKS.items(), ("failed", FAILED)):
+        if name is Kind.FOLD:  # all steps are written
+            continue
         yield f"    classDef {name} fill:{look.fill},stroke:{look.stroke},color:{_INK}"
     fill, stroke = DROPPED
     yield f"    classDef dropped fill:{fill},stroke:{stroke},stroke-dasharray:4 3"

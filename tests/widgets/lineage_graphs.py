@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult, build_graph
+from aaiclick_ext.oplog.columns import ColumnEdge
 from aaiclick_ext.oplog.staleness import Change, stale
 
 if TYPE_CHECKING:
@@ -115,6 +116,35 @@ def aged() -> OplogGraph:
     results = {found.table: found for found in stale(events) if found.table in alive}
     first = StaleResult("aai_t_7_k1_s1", events[0], (Change("orders.csv", None, late),))
     return replace(made, stale={first.table: first, **results})
+
+
+def shop() -> OplogGraph:
+    """A filter, a group and a join of known columns, in two cells; two unnamed steps in a row."""
+    orders, regions, best = "aai_t_7_k1_o1", "aai_t_7_k1_o2", "aai_t_7_k1_o3"
+
+    def edges(*told: str) -> tuple[ColumnEdge, ...]:
+        return tuple(ColumnEdge(*edge.split(" ")) for edge in told)
+
+    events = [
+        event(orders, "read_csv", rows=500, variable_names=("orders",), execution_count=1,
+              task_id=1,
+              result_schema={"item": "String", "n": "Int64", "region": "UInt8", "note": "String"}),
+        event(regions, "read_csv", rows=5, variable_names=("regions",), execution_count=1,
+              task_id=1, result_schema={"region": "UInt8", "name": "String"}),
+        event("view_o1", "filter", {"source": orders}, execution_count=2, task_id=2,
+              columns=edges(f"* {orders} * value", f" {orders} item filter")),
+        event("view_o2", "agg", {"source": "view_o1"}, execution_count=2, task_id=2,
+              columns=edges("region view_o1 region value", "total view_o1 n value",
+                            " view_o1 region group")),
+        event("view_o3", "join", {"left": "view_o2", "right": regions}, execution_count=2,
+              task_id=2, variable_names=("named",),
+              columns=edges("total view_o2 total value", f"name {regions} name value",
+                            " view_o2 region join", f" {regions} region join")),
+        event(best, "copy", {"source": "view_o3"}, rows=5, execution_count=3, task_id=3,
+              variable_names=("best",), result_schema={"total": "Int64", "name": "String"},
+              columns=edges("* view_o3 * value")),
+    ]  # fmt: skip
+    return graph(best, events, orders, best)
 
 
 def chain(length: int, *, every: int = 3) -> OplogGraph:

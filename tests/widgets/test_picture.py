@@ -223,3 +223,9 @@ def test_a_table_that_every_step_uses_is_referred_to():
 def test_too_many_nodes_are_refused_with_a_way_out():
     with pytest.raises(PictureError, match="--depth"):
         lineage_dot(lineage_graphs.chain(MAX_NODES + 1))
+
+
+def test_a_way_too_long_for_graphviz_is_said_in_a_line():
+    with pytest.raises(PictureError, match=r"too long for Graphviz; ask for a smaller --depth$"):
+        lineage_svg(lineage_graphs.chain(2000))
+    assert "<svg" in lineage_svg(lineage_graphs.arrays())
