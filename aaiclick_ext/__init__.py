@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         read_csv,
         read_json,
         read_parquet,
+        restore,
         session,
         sessions,
         sql,
@@ -50,7 +51,17 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle import Scope
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.sessions import SessionManager
-    from aaiclick_ext.objects import Object, ObjectInfo, RowTrace, TableInfo, View, Why, WhyNot
+    from aaiclick_ext.objects import (
+        Object,
+        ObjectInfo,
+        Restoration,
+        RestoreStatus,
+        RowTrace,
+        TableInfo,
+        View,
+        Why,
+        WhyNot,
+    )
     from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult
     from aaiclick_ext.oplog.cell_runs import CellChanges
     from aaiclick_ext.oplog.columns import ColumnUse
@@ -69,6 +80,8 @@ __all__ = [
     "ObjectInfo",
     "OperationEvent",
     "OplogGraph",
+    "Restoration",
+    "RestoreStatus",
     "RowTrace",
     "Scope",
     "SessionManager",
@@ -99,6 +112,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "read_parquet",
+    "restore",
     "session",
     "sessions",
     "sql",
@@ -124,6 +138,8 @@ _HOMES = {
     "ObjectInfo": "objects",
     "OperationEvent": "oplog",
     "OplogGraph": "oplog",
+    "Restoration": "objects",
+    "RestoreStatus": "objects",
     "RowTrace": "objects",
     "Scope": "lifecycle",
     "SessionManager": "lifecycle.sessions",

@@ -7,6 +7,7 @@ from aaiclick_ext.objects.arrays import ArrayView, ScalarView
 from aaiclick_ext.objects.backend import Backend
 from aaiclick_ext.objects.catalog import Catalog, ObjectInfo
 from aaiclick_ext.objects.object import ArrayObject, Object, ScalarObject
+from aaiclick_ext.objects.restoration import Restoration, RestoreStatus
 from aaiclick_ext.objects.row_trace import RowTrace, SourceRows
 from aaiclick_ext.objects.services import Services
 from aaiclick_ext.objects.tables import TableInfo
@@ -21,6 +22,8 @@ __all__ = [
     "Catalog",
     "Object",
     "ObjectInfo",
+    "Restoration",
+    "RestoreStatus",
     "RowTrace",
     "ScalarObject",
     "ScalarView",

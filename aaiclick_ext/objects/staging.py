@@ -161,7 +161,7 @@ def record(reading: Reading, table: str, spec: TableSpec, elapsed_s: float) -> N
     services.oplog.record(
         reading.operation,
         result_table=table,
-        params=reading.params,
+        params={**reading.params, **spec.noted()},
         rows=services.schemas.get(table).rows,
         elapsed_s=elapsed_s,
         result_schema=spec.types,

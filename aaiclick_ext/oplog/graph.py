@@ -18,8 +18,8 @@ Direction = Literal["backward", "forward", "both"]
 VIEW_PREFIX = "view_"
 SINK_PREFIX = "fetch_"
 
-DROP = "drop"
-"""The operation of the event that tells a table's end."""
+DROP_TABLE = "drop_table"
+"""The operation of the event that tells a table's end; `Table.drop` of columns is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def effective(events: Iterable[OperationEvent]) -> dict[str, list[OperationEvent
 
 def without_ends(events: Iterable[OperationEvent]) -> list[OperationEvent]:
     """Return the events that made or changed something, by id."""
-    return sorted((e for e in events if e.operation != DROP), key=lambda event: event.id)
+    return sorted((e for e in events if e.operation != DROP_TABLE), key=lambda event: event.id)
 
 
 def edges_of(events: Iterable[OperationEvent]) -> list[OplogEdge]:
@@ -250,7 +250,7 @@ def graph_of(
     made: defaultdict[str, list[OperationEvent]] = defaultdict(list)
     for event in without_ends(events):
         made[event.result_table].append(event)
-    ends = {event.result_table: event for event in events if event.operation == DROP}
+    ends = {event.result_table: event for event in events if event.operation == DROP_TABLE}
     makers = effective(events)
     kept = [edge for edge in edges if edge.source in tables and edge.target in tables]
     nodes = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import UnknownTableError
-from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent, from_arrow
+from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent, from_arrow
 from aaiclick_ext.oplog.graph import (
     Direction,
     OplogGraph,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.engine import Engine
 
-_FIELDS = ", ".join(FIELD_NAMES)
+_FIELDS = ", ".join(READ_FIELDS)
 # A retried insert may have written an event twice.
 _ONCE = "ORDER BY id LIMIT 1 BY id"
 

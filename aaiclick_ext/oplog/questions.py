@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.errors import OplogError
+from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.oplog.columns import USES, VALUES, backward_columns, forward_columns
-from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent
+from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent
 from aaiclick_ext.oplog.graph import (
     OplogGraph,
     edges_of,
@@ -34,10 +36,17 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.oplog.columns import ColumnEdge, ColumnUse, Use
 
-_FIELDS = ", ".join(FIELD_NAMES)
+_FIELDS = ", ".join(READ_FIELDS)
 
 _OF_VARIABLE = f"""
 SELECT {_FIELDS} FROM {LOG_TABLE} WHERE has(variable_names, {{name:String}})
+ORDER BY id LIMIT 1 BY id
+"""
+
+_NAMED = f"""
+SELECT {_FIELDS} FROM {LOG_TABLE}
+WHERE has(variable_names, {{name:String}})
+   OR (startsWith(result_table, 'aai_') AND endsWith(result_table, {{ending:String}}))
 ORDER BY id LIMIT 1 BY id
 """
 
@@ -88,6 +97,25 @@ def variable_history(engine: Engine, name: str) -> list[OperationEvent]:
     for event in without_ends(events_of(engine, _OF_VARIABLE, {"name": name})):
         last[event.task_id, event.job_id] = event
     return list(last.values())
+
+
+def last_table_named(engine: Engine, name: str) -> str:
+    """Return the table that a variable held last, or the last of a named object. One query.
+
+    Raises
+    ------
+    OplogError
+        If the log has none.
+    """
+    events = events_of(engine, _NAMED, {"name": name, "ending": f"_{name}"})
+    for event in reversed(without_ends(events)):
+        parsed = TableName.parse(event.result_table)
+        if parsed is not None and (name in event.variable_names or parsed.name == name):
+            return event.result_table
+    raise OplogError(
+        f"the operation log knows no table of the name {name!r}, and of no variable {name!r} that "
+        "held one when its cell ended"
+    )
 
 
 def column_sources(
