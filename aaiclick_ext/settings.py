@@ -82,6 +82,16 @@ class Settings:
     oplog_interval_s: float = _setting(
         1.0, "OPLOG_INTERVAL_S", "how often events are written outside cells, in seconds"
     )
+    kept_value_bytes: int = _setting(
+        1_000_000,
+        "KEPT_VALUE_BYTES",
+        "a value of Python up to this many bytes is kept in the log, to restore tables from",
+    )
+    content_hash_cells: int = _setting(
+        10_000_000,
+        "CONTENT_HASH_CELLS",
+        "of a table up to this many cells the log keeps a hash, to compare what is restored with",
+    )
     close_timeout_s: float = _setting(
         10.0, "CLOSE_TIMEOUT_S", "how long closing waits for queued work, in seconds"
     )

@@ -8,6 +8,7 @@ from aaiclick_ext.objects.backend import Backend
 from aaiclick_ext.objects.catalog import Catalog, ObjectInfo
 from aaiclick_ext.objects.lineage_drop import DropPlan, DropStep
 from aaiclick_ext.objects.object import ArrayObject, Object, ScalarObject
+from aaiclick_ext.objects.restoration import Restoration, RestoreStatus
 from aaiclick_ext.objects.row_trace import RowTrace, SourceRows
 from aaiclick_ext.objects.services import Services
 from aaiclick_ext.objects.tables import TableInfo
@@ -24,6 +25,8 @@ __all__ = [
     "DropStep",
     "Object",
     "ObjectInfo",
+    "Restoration",
+    "RestoreStatus",
     "RowTrace",
     "ScalarObject",
     "ScalarView",

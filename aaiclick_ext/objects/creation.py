@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.errors import EngineError
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import QueryStats
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.leaf import DatabaseTable
+    from aaiclick_ext.oplog import OperationEvent
 
+_COMMENT = "comment."
 MEMORY = "Memory"
 MERGE_TREE = "MergeTree"
 
@@ -43,6 +45,22 @@ class TableSpec:
     shape: Shape = Shape.TABLE
     scope: Scope = Scope.TEMP
     name: str | None = None
+
+    def noted(self) -> dict[str, str]:
+        """Return what the log is told beside the types, so that the like can be made again."""
+        shape = {} if self.shape is Shape.TABLE else {"shape": self.shape.value}
+        return shape | {f"{_COMMENT}{name}": text for name, text in self.comments.items()}
+
+    @classmethod
+    def from_event(cls, event: OperationEvent) -> Self:
+        """Return what an event says that a table was when it was made."""
+        comments = {
+            name.removeprefix(_COMMENT): text
+            for name, text in event.params.items()
+            if name.startswith(_COMMENT)
+        }
+        shape = Shape(event.params.get("shape", Shape.TABLE.value))
+        return cls(event.result_schema, comments, shape)
 
     def ddl(self, table: str, engine: str) -> str:
         """Return the CREATE TABLE statement."""

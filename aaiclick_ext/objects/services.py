@@ -11,8 +11,10 @@ from weakref import WeakValueDictionary
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
+from aaiclick_ext.objects.content_hash import content_hashes
 from aaiclick_ext.objects.freshness import Freshness
 from aaiclick_ext.objects.table_notes import TableNotes
+from aaiclick_ext.oplog.graph import DROP_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
-    from aaiclick_ext.schema import SchemaRegistry
+    from aaiclick_ext.schema import SchemaRegistry, TableSchema
     from aaiclick_ext.settings import Settings
 
 
@@ -146,6 +148,7 @@ class Services:
         is_told = not (self.closed and self.engine.creds.is_scratch)  # whose log ends as well
         told = [t for t in tables if is_told and t not in stay and self.notes.has_history(t)]
         ends = {table: self._end_of(table) for table in told}
+        hashed = self._to_be_hashed(told)
         self.schemas.forget(tables)
         self.notes.forget(tables)
         held = self.sharing.give_up(tables)
@@ -158,13 +161,15 @@ class Services:
             self.worker.drop_later(table, delay_s)
         gone = [table for table in tables if table not in held and table not in stay]
         if gone:
+            there = {table: hashed[table] for table in gone if table in hashed}
+            contents = content_hashes(self.engine, there, Role.WORKER)
             names = ", ".join(quote_identifier(table) for table in gone)
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
             self._dropped.extend(gone)
             self.freshness.forget(gone)
             for table in gone:
                 if table in ends:
-                    self.oplog.record("drop", **ends[table])
+                    self.oplog.record(DROP_TABLE, **ends[table], content=contents.get(table))
         done = [table for table in tables if table not in later]
         self.sessions.tables.dropped(done, self.worker.is_live)
 
@@ -189,6 +194,19 @@ class Services:
             "params": {"reason": self._reason_of_end(table)},
             "rows": None if known is None else known.rows,
             "result_schema": None if known is None else known.types,
+        }
+
+    def _to_be_hashed(self, tables: Sequence[str]) -> dict[str, TableSchema]:
+        """Return the tables that are small enough to be hashed before they go."""
+        known = {table: self.schemas.known(table) for table in tables}
+        most = self.settings.content_hash_cells
+        return {
+            table: schema
+            for table, schema in known.items()
+            if schema is not None
+            and schema.rows is not None
+            and not self.notes.is_kept(table)
+            and schema.rows * len(schema.types) <= most
         }
 
     def _reason_of_end(self, table: str) -> str:
