@@ -17,7 +17,6 @@ from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import AaiclickError, SchemaError
 from aaiclick_ext.objects.casting import lossless_cast
 from aaiclick_ext.objects.creation import (
-    MERGE_TREE,
     TableSpec,
     check_rows,
     count_rows,
@@ -31,7 +30,7 @@ from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.session_limits import note_growth
 from aaiclick_ext.objects.values import Columnar, conform, to_columnar
 from aaiclick_ext.oplog.columns import unchanged_columns
-from aaiclick_ext.schema import POSITION, Shape, TableSchema
+from aaiclick_ext.schema import MERGE_TREE, POSITION, Shape, TableSchema
 from aaiclick_ext.schema.python_objects import PythonObject, object_columns, objects_in
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
 from aaiclick_ext.lifecycle.names import Scope
 from aaiclick_ext.objects.creation import (
-    MEMORY,
     TableSpec,
     create_table,
     create_table_as,
@@ -25,7 +24,7 @@ from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.ordering import POS, positional, shape_of
 from aaiclick_ext.objects.values import Columnar, to_columnar, types_from_schema
 from aaiclick_ext.oplog.columns import unchanged_columns
-from aaiclick_ext.schema import Shape
+from aaiclick_ext.schema import MEMORY, Shape
 from aaiclick_ext.schema.ibis_types import binary_comment
 from aaiclick_ext.schema.python_objects import object_comments, objects_in
 

@@ -225,6 +225,15 @@ class OplogCollector:
         else:
             self._cell = cell
 
+    @contextmanager
+    def outside_cells(self) -> Iterator[None]:
+        """Let events of this thread belong to no cell: they are not what a cell asked for."""
+        before, self._of_thread.cell = self._of_thread.cell, self._outside
+        try:
+            yield
+        finally:
+            self._of_thread.cell = before
+
     def end_task(self, names: Mapping[str, Sequence[str]]) -> None:
         """Fill variable names into the task's events, and let events belong to no task.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.oplog.closure import BACK, FORWARD, closure, parts_of, rows_of_each
 from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent, from_arrow
@@ -32,6 +33,9 @@ _FIELDS = ", ".join(READ_FIELDS)
 _ONCE = "ORDER BY id LIMIT 1 BY id"
 
 _MAKERS = f"SELECT {_FIELDS} FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}} {_ONCE}"
+_RECORDED = (
+    f"SELECT DISTINCT result_table FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}}"
+)
 _LIVING = """
 SELECT database, name FROM system.tables
 WHERE (database = currentDatabase() AND name IN {names:Array(String)})
@@ -175,6 +179,15 @@ def recorded_tables(engine: Engine) -> list[str]:
         return [name for (name,) in engine.query_rows(sql)]
     except UnknownTableError:
         return []
+
+
+def recorded_among(engine: Engine, tables: Sequence[str]) -> set[str]:
+    """Return which of these tables the log has events of. One query, as `Role.WORKER`."""
+    try:
+        rows = engine.query_rows(_RECORDED, {"names": list(tables)}, role=Role.WORKER)
+    except UnknownTableError:
+        return set()
+    return {name for (name,) in rows}
 
 
 def living_tables(engine: Engine, tables: Collection[str]) -> set[str]:
