@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.oplog import Direction, OperationEvent, OplogGraph, StaleResult
+    from aaiclick_ext.widgets import Mode
 
 _DEPTH = 10
 _FORMATS = (*PICTURES, *SCRIPTS)
@@ -48,6 +50,9 @@ class LineageMagic(LineMagic):
     @argument("--both", action="store_true", help="Show both.")
     @argument("--stale", action="store_true", help="List results made of what has changed since.")
     @argument("--depth", type=int, default=None, help="How many steps to follow; 10 by default.")
+    @argument("--columns", action="store_true", help="Draw edges from column to column.")
+    @argument("--cells", action="store_true", help="Put the steps of a cell into a box.")
+    @argument("--all", action="store_true", help="Draw every step of a large graph.")
     @argument("--sql", action="store_true", help="Print one SQL script that makes it again.")
     @argument("--python", action="store_true", help="Print the cells that made it, as a script.")
     @argument("--as", dest="format", metavar="FORMAT", help=f"Print it as {', '.join(_FORMATS)}.")
@@ -62,6 +67,7 @@ class LineageMagic(LineMagic):
 
             %lineage worst
             %lineage flights --forward --depth 3
+            %lineage worst --columns
             %lineage --stale
             %lineage worst --sql
             %lineage worst --as mermaid
@@ -83,18 +89,19 @@ class LineageMagic(LineMagic):
         graph = self._context.subgraph(target, direction, arguments.depth or _DEPTH)
         if target is text and all(node.event is None and not node.alive for node in graph.nodes):
             raise self._unknown(text)
+        mode = _mode_of(arguments, len(graph.nodes))
         if format_name == "sql":
             print(self._context.lineage_sql(target), end="")  # noqa: T201
         elif format_name == "python":
             print(self._context.lineage_python(target), end="")  # noqa: T201
         elif format_name is not None:
-            self._print(graph, format_name)
+            self._print(graph, format_name, mode)
         else:
-            self._show(graph)
+            self._show(graph, mode)
 
-    def _print(self, graph: OplogGraph, format_name: str) -> None:
+    def _print(self, graph: OplogGraph, format_name: str, mode: Mode) -> None:
         try:
-            print(graph_as(graph, format_name).rstrip("\n"))  # noqa: T201
+            print(graph_as(graph, format_name, mode).rstrip("\n"))  # noqa: T201
         except PictureError as error:
             raise UsageError(f"%lineage: {error}") from error
 
@@ -110,7 +117,7 @@ class LineageMagic(LineMagic):
     def _unknown(self, text: str) -> UsageError:
         return UsageError(f"%lineage: no variable or table {text!r}. {self._candidates(text)}")
 
-    def _show(self, graph: Any) -> None:
+    def _show(self, graph: OplogGraph, mode: Mode) -> None:
         if not hasattr(self._ip, "kernel"):  # a terminal
             from aaiclick_ext.widgets import lineage_tree
 
@@ -118,10 +125,26 @@ class LineageMagic(LineMagic):
             return
         from IPython.display import display
 
-        from aaiclick_ext.widgets import lineage_bundle
+        from aaiclick_ext.widgets import KernelAnswers, lineage_bundle
 
-        data, metadata = lineage_bundle(graph)
+        data, metadata = lineage_bundle(graph, KernelAnswers(self._context, graph), mode)
         display(data, metadata=metadata, raw=True)
+
+
+def _mode_of(arguments: Any, steps: int) -> Mode:
+    """Return how a graph of so many steps is drawn.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be drawn in both ways.
+    """
+    from aaiclick_ext.widgets import Mode
+
+    if arguments.columns and arguments.cells:
+        raise UsageError("%lineage: give --columns or --cells, not both of them")
+    mode = Mode() if arguments.all else Mode.of_size(steps)
+    return replace(mode, columns=arguments.columns, cells=arguments.cells)
 
 
 def _format_of(arguments: Any) -> str | None:

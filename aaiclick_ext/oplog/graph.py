@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from aaiclick_ext.oplog.event import OperationEvent
+    from aaiclick_ext.oplog.staleness import StaleResult
 
 Direction = Literal["backward", "forward", "both"]
 
@@ -58,6 +59,8 @@ class OplogGraph:
     edges: tuple[OplogEdge, ...]
     database: str | None = field(default=None, compare=False)
     """What names the database, as `Engine.identity`; None for a graph of events alone."""
+    stale: Mapping[str, StaleResult] = field(default_factory=dict, compare=False)
+    """Of the tables that exist, those made of something that has changed since, and of what."""
 
     def node(self, table: str) -> OplogNode:
         """Return the node of a table; KeyError where there is none."""

@@ -186,20 +186,27 @@ def ensure_log(engine: Engine) -> None:
         engine.command(statement, role=Role.LOG)
 
 
-def _columns_of_log(engine: Engine) -> dict[str, str]:
+def is_ours(engine: Engine, *, role: Role = Role.LOG) -> bool:
+    """Say whether there is a log of this version or an older one, not that of something else."""
+    found = _columns_of_log(engine, role)
+    version = (_version_of_log(engine, role) or LOG_VERSION) if found else 0
+    return 0 < version <= LOG_VERSION and not differences(found, version)
+
+
+def _columns_of_log(engine: Engine, role: Role = Role.LOG) -> dict[str, str]:
     sql = (
         "SELECT name, type FROM system.columns "
         "WHERE database = currentDatabase() AND table = {table:String} ORDER BY position"
     )
-    return dict(engine.query_rows(sql, {"table": LOG_TABLE}, role=Role.LOG))
+    return dict(engine.query_rows(sql, {"table": LOG_TABLE}, role=role))
 
 
-def _version_of_log(engine: Engine) -> int | None:
+def _version_of_log(engine: Engine, role: Role = Role.LOG) -> int | None:
     sql = (
         "SELECT comment FROM system.tables "
         "WHERE database = currentDatabase() AND name = {table:String}"
     )
-    rows = engine.query_rows(sql, {"table": LOG_TABLE}, role=Role.LOG)
+    rows = engine.query_rows(sql, {"table": LOG_TABLE}, role=role)
     return version_of(rows[0][0]) if rows else None
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import UnknownTableError
@@ -17,6 +20,7 @@ from aaiclick_ext.oplog.graph import (
     without_ends,
 )
 from aaiclick_ext.oplog.log_table import LOG_TABLE
+from aaiclick_ext.oplog.staleness import StaleResult, stale
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -109,7 +113,7 @@ def oplog_subgraph(
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
     living = living_tables(engine, tables)
-    return build_graph(
+    graph = build_graph(
         table,
         found,
         direction=direction,
@@ -117,6 +121,19 @@ def oplog_subgraph(
         living=living,
         database=engine.identity,
     )
+    return replace(graph, stale=_stale_among(engine, tables & living, found))
+
+
+def _stale_among(
+    engine: Engine, living: Collection[str], events: Sequence[OperationEvent]
+) -> dict[str, StaleResult]:
+    """Return which living tables are stale. One query where their inputs are out of reach."""
+    known = {event.result_table for event in events}
+    inputs = {name for event in events for name in event.kwargs.values()}
+    if living and not inputs <= known:
+        events = [e for part in parts_of(sorted(living)) for e in ancestors(engine, part)]
+    results = stale({event.id: event for event in events}.values(), written_at)
+    return {result.table: result for result in results if result.table in living}
 
 
 def ancestors(
@@ -165,3 +182,14 @@ def living_tables(engine: Engine, tables: Collection[str]) -> set[str]:
     names = sorted(name for name in tables if is_table_name(name))
     rows = rows_of_each(engine, _LIVING, names)
     return {name for database, table in rows for name in (table, f"{database}.{table}")}
+
+
+def written_at(path: str) -> dt.datetime | None:
+    """Return when a local file was last written; None where it is none."""
+    try:
+        file = Path(path).expanduser()
+        if not file.is_file():
+            return None
+        return dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
+    except (OSError, ValueError):
+        return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import OplogError
@@ -27,6 +25,7 @@ from aaiclick_ext.oplog.queries import (
     events_of,
     living_tables,
     recorded_tables,
+    written_at,
 )
 from aaiclick_ext.oplog.staleness import StaleResult, stale
 
@@ -82,7 +81,7 @@ def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]
         Asks for this one and what it was made of; by default for all.
     """
     roots = recorded_tables(engine) if table is None else [table]
-    found = stale(ancestors(engine, roots), _written_at)
+    found = stale(ancestors(engine, roots), written_at)
     living = living_tables(engine, [result.table for result in found])
     return [result for result in found if result.table in living]
 
@@ -144,13 +143,3 @@ def edges_by_result(events: Iterable[OperationEvent]) -> dict[str, list[ColumnEd
 
 def _in_order(found: Iterable[ColumnUse]) -> list[ColumnUse]:
     return sorted(found, key=lambda use: (use.table, use.column, USES.index(use.use)))
-
-
-def _written_at(path: str) -> dt.datetime | None:
-    try:
-        file = Path(path).expanduser()
-        if not file.is_file():
-            return None
-        return dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
-    except (OSError, ValueError):
-        return None
