@@ -55,6 +55,8 @@ class Truth:
     steps
         Tables by the inputs of events. A view that computes something of a second table is a step
         of what is made of it also where that leaves the something out, and ClickHouse the table.
+    strays
+        Events with an edge from something that is none of their inputs.
     statements
         How many were compared.
     unread
@@ -64,12 +66,14 @@ class Truth:
     tables: Measure = field(default_factory=Measure)
     columns: Measure = field(default_factory=Measure)
     steps: Measure = field(default_factory=Measure)
+    strays: dict[str, set[str]] = field(default_factory=dict)
     statements: int = 0
     unread: dict[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
         """Fail where anything is wrong, missing or was not compared."""
         assert not self.unread
+        assert not self.strays
         assert (self.tables.wrong, self.tables.missing) == (set(), set())
         assert self.steps.missing == set()
         assert (self.columns.wrong, self.columns.missing) == (set(), set())
@@ -90,6 +94,9 @@ def compare(engine, events: Sequence[OperationEvent], truth: Truth | None = None
     schemas = {table: dict(event.result_schema) for table, event in made.items()}
     with _tables(engine, schemas):
         for event in events:
+            given = {*event.kwargs.values(), event.result_table}
+            if stray := {edge.source for edge in event.columns} - given:
+                truth.strays[f"{event.id} {event.operation}"] = stray
             if event.status == "ok" and event.sql_template is not None:
                 _compare_one(engine, event, made, schemas, truth)
     return truth
@@ -108,7 +115,9 @@ def _compare_one(engine, event, made, schemas, truth: Truth) -> None:
     truth.statements += 1
     used = list(_columns_recorded(event, made))
     recorded = {(table, column) for table, column in used if column not in (NONE, ALL, POSITION)}
-    recorded |= {(table, name) for table, column in used if column == ALL for name in schemas[table]}
+    recorded |= {
+        (table, name) for table, column in used if column == ALL for name in schemas[table]
+    }
     whole = {(table, _whole(column, schemas.get(table, {}))) for table, column in columns}
     for measure, log, engine_says in (
         (truth.tables, {(table,) for table, _ in used}, {(table,) for table in tables}),

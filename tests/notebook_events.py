@@ -51,7 +51,9 @@ def events_of_notebook(notebook: Path, folder: Path) -> list[OperationEvent]:
     first = next(cell for cell in book.cells if cell.cell_type == "code")
     first.source += _NOTE_VIEWS
     book.cells.append(new_code_cell(_TELL.format(path=str(path))))
-    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(notebook.parent)}}).execute()
+    NotebookClient(
+        book, timeout=120, resources={"metadata": {"path": str(notebook.parent)}}
+    ).execute()
     events = [from_json(line) for line in path.read_text().splitlines()]
     sql_of = json.loads(path.with_name(f"{path.name}.views").read_text())
     return [

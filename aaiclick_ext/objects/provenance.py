@@ -16,9 +16,8 @@ import ibis.expr.types as ir
 from aaiclick_ext.ids import to_base36
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.objects.column_lineage import column_edges
-from aaiclick_ext.objects.leaf import SQLQueryResult, is_owned, relations_below
+from aaiclick_ext.objects.leaf import is_owned, relations_below
 from aaiclick_ext.oplog.columns import unchanged_columns
-from aaiclick_ext.oplog.sql_columns import sql_column_edges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -108,7 +107,7 @@ class Provenance:
             kwargs={**kwargs, **_further_roles(kwargs, besides)},
             params=params or {},
             sql_template=sql_template,
-            columns=self._columns_of(op, inputs) if columns is None else columns,
+            columns=self.columns_of(op, inputs) if columns is None else columns,
         )
         return name
 
@@ -153,24 +152,16 @@ class Provenance:
     def columns_of(
         self, op: ops.Relation, inputs: Sequence[ops.Relation] = ()
     ) -> Sequence[ColumnEdge] | None:
-        """Return what the columns of an expression depend on, or None where it is not known."""
+        """Return what the columns of an expression depend on, or None where it is not known.
+
+        Takes milliseconds where the expression is SQL text.
+        """
         try:
             return column_edges(op, self._name_below, inputs)
         except Exception:  # what cannot be explained must still run
             kind = type(op).__name__
             logger.debug("the columns of a %s could not be traced", kind, exc_info=True)
             return None
-
-    def _columns_of(self, op: ops.Relation, inputs: Sequence[ops.Relation]) -> Columns:
-        """Return what the columns of a view depend on; of SQL text, what finds it out later."""
-        if not isinstance(op, SQLQueryResult):
-            return self.columns_of(op, inputs)
-        text, names = op.query, tuple(op.schema.names)
-        schemas = {
-            self.name_of(leaf): {name: str(kind) for name, kind in leaf.schema.items()}
-            for leaf in op.leaves.tables
-        }  # not the leaves, which would keep their tables until the event is written
-        return lambda: sql_column_edges(text, schemas, names=names)
 
     def _name_below(self, op: ops.Relation) -> str | None:
         return self.name_of(op) if isinstance(op, ops.DatabaseTable) else self.known_name(op)
