@@ -13,6 +13,7 @@ import sqlglot.errors
 
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SQLError, UnsupportedTypeError
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.catalog import Catalog, qualified
 from aaiclick_ext.objects.foreign import foreign_leaf
 from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView, tables_below
@@ -107,9 +108,15 @@ def sql_over_view(view: View, query: str) -> View:
     """Return a lazy View of a SELECT over a view, which it names as `View.alias` said."""
     backend = view._backend  # noqa: SLF001
     op = backend.relation_of(view)
-    aliased = isinstance(op, ops.AliasedRelation)
-    name = op.name if aliased else ibis.util.gen_name("sql_query")
+    name = op.name if isinstance(op, ops.AliasedRelation) else ibis.util.gen_name("sql_query")
+    inputs = {"source": backend.provenance.name_of(op)}
+    with attempted(backend, "sql", kwargs=inputs, sql_template=query):
+        return _over_view(backend, op, name, query)
+
+
+def _over_view(backend: Backend, op: ops.Relation, name: str, query: str) -> View:
     owned = owning_text(backend, Catalog(backend), query, meant={name})
+    aliased = isinstance(op, ops.AliasedRelation)
     source = (op.parent if aliased else op).to_expr()
     try:
         with_view = backend.compiler.add_query_to_expr(name=name, table=source, query=owned.text)

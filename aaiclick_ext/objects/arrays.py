@@ -11,6 +11,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.errors import UnsupportedTypeError, ValueRangeError
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.object_columns import has_objects
 from aaiclick_ext.objects.ordering import (
     POS,
@@ -59,10 +60,7 @@ def elementwise(
         If an operand has neither one value nor a row order.
     """
     operand = _operand(left, right)
-    with recorded_as_one():
-        result = _combine(function, left, operand, reflected=reflected)
-    backend = left._backend  # noqa: SLF001
-    provenance = backend.provenance
+    provenance = left._backend.provenance  # noqa: SLF001
     roles, params = {"left": provenance.name_of(left.op())}, {}
     if isinstance(operand, View):
         roles["right"] = provenance.name_of(operand.op())
@@ -73,6 +71,8 @@ def elementwise(
         other = {"left": "right", "right": "left"}
         roles = {other[role]: table for role, table in roles.items()}
         params = {other[role]: text for role, text in params.items()}
+    with attempted(left._backend, name, kwargs=roles, params=params), recorded_as_one():  # noqa: SLF001
+        result = _combine(function, left, operand, reflected=reflected)
     _record(provenance, name, result, roles, params, operands=(left, operand))
     return result
 

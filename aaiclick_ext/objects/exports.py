@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from aaiclick_ext.errors import AaiclickError, FileError, MissingFileError, SettingsError
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.export_formats import (
     Writer,
     csv_writer,
@@ -50,8 +51,12 @@ _COMPRESSIONS = (".gz", ".zst")
 
 def export(view: View, path: str | os.PathLike[str]) -> None:
     """Write a view to a file whose format follows from its extension; see `View.export`."""
-    suffix, compression = _format(Path(os.fsdecode(path)))
-    write_file(view._backend, view, path, suffix, compression)  # noqa: SLF001
+    backend = view._backend  # noqa: SLF001
+    source = backend.provenance.name_of(view.op())
+    params = {"path": os.fsdecode(path)}
+    with attempted(backend, "export", kwargs={"source": source}, params=params):
+        suffix, compression = _format(Path(os.fsdecode(path)))
+    write_file(backend, view, path, suffix, compression)
 
 
 def write_file(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from aaiclick_ext.errors import AaiclickError
 from aaiclick_ext.lifecycle.names import Scope
 from aaiclick_ext.masking import mask_text
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.csv_files import Dialect, object_from_csv
 from aaiclick_ext.objects.file_sources import source_files
 from aaiclick_ext.objects.staging import Reading
@@ -64,28 +64,13 @@ def object_from_file(
     """
     operation = f"read_{kind}"
     params = {"path": mask_text(os.fsdecode(path)), "format": kind}
-    try:
+    with attempted(backend, operation, params=params):
         types = canonical_types(backend.services.engine, schema or {})
         with source_files(path, SUFFIXES[kind]) as files:
             reading = Reading(backend, operation, files, types, scope, name, params)
             params |= {"files": str(len(files)), "bytes": str(reading.file_bytes)}
             params |= {f"schema.{column}": type_ for column, type_ in types.items()}
             return _read(reading, kind, options)
-    except AaiclickError as error:
-        _record_failure(backend, operation, params, error)
-        raise
-
-
-def _record_failure(
-    backend: Backend, operation: str, params: Mapping[str, str], error: AaiclickError
-) -> None:
-    backend.services.oplog.record(
-        operation,
-        result_table=backend.provenance.sink_name(),
-        params=params,
-        status="error",
-        error=str(error),
-    )
 
 
 def _read(reading: Reading, kind: Kind, options: dict[str, Any]) -> Object:

@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import AaiclickError, SchemaError
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.casting import lossless_cast
 from aaiclick_ext.objects.creation import (
     MERGE_TREE,
@@ -46,8 +47,14 @@ if TYPE_CHECKING:
 def insert(target: Object, sources: Sequence[Any]) -> None:
     """Append the rows of every source to the target's table, all or none."""
     backend = target._backend  # noqa: SLF001
-    services = backend.services
     table = target.table_name
+    known = {"result_table": table, "kwargs": {"target": table}}
+    with attempted(backend, "insert", **known) as event:
+        _insert(backend, table, sources, event)
+
+
+def _insert(backend: Backend, table: str, sources: Sequence[Any], event: dict[str, Any]) -> None:
+    services = backend.services
     services.sessions.tables.check([table])
     schema = services.schemas.get(table)
     if schema.shape is Shape.SCALAR:
@@ -66,20 +73,15 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
         for number, source in enumerate(given)
         if not isinstance(source, ir.Table)
     }
-    event: dict[str, Any] = {
-        "result_table": table,
+    event |= {
         "kwargs": {**numbered_roles(names), "target": table} if names else {"target": table},
         "params": params,
         "result_schema": schema.types,
         "columns": unchanged_columns(names),
     }
     services.notes.used([table])
-    try:
-        with services.inserting.lock(table):  # positions and engine are read, then written
-            added, statements = _append(backend, table, schema, given)
-    except AaiclickError as error:
-        services.oplog.record("insert", **event, status="error", error=str(error))
-        raise
+    with services.inserting.lock(table):  # positions and engine are read, then written
+        added, statements = _append(backend, table, schema, given)
     reads = {t for s in given if isinstance(s, ir.Table) for t in owned_tables(s.op())}
     services.freshness.made(table, reads)
     services.freshness.changed(table, _when(services))

@@ -11,6 +11,7 @@ from sqlglot.tokens import TokenType
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SQLError
 from aaiclick_ext.objects.adoption import Reference, adopt_expression, sql_view
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.making import object_from_value
 from aaiclick_ext.objects.sql_text import tokens_of
 
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
 def sql_of(backend: Backend, catalog: Catalog, query: str, tables: Mapping[str, Any]) -> View:
     """Return a lazy View of a SELECT in which ``{name}`` stands for the tables given."""
-    text, references = with_references(backend, query, tables)
-    return sql_view(backend, catalog, text, given=references)
+    with attempted(backend, "sql", sql_template=query):
+        text, references = with_references(backend, query, tables)
+        return sql_view(backend, catalog, text, given=references)
 
 
 def with_references(
