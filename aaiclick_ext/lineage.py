@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.oplog.columns import VALUES
@@ -75,6 +76,32 @@ class Lineage(ABC):
         from aaiclick_ext.oplog import oplog_path
 
         return oplog_path(self._opened.services.engine, start, end)
+
+    def fed_by(self, source: ir.Table | str | PathLike[str]) -> OplogGraph:
+        """Return all that was made of a table, a file or a URL, however far, by all kernels.
+
+        Two queries, and one for each step. What was exported to a file and read again counts, too.
+
+        Parameters
+        ----------
+        source
+            A view or object; the name of one, or of a table; else a path, a glob or a URL that
+            was read. A relative path is one of this process.
+
+        Returns
+        -------
+        OplogGraph
+            Its root is the source, and its other nodes are what that has fed.
+
+        Raises
+        ------
+        UnknownObjectError
+            If the log knows no such table and no such file; lists files that were read.
+        """
+        name = self._flushed_name(fspath(source) if isinstance(source, PathLike) else source)
+        from aaiclick_ext.oplog.feeding import fed_by
+
+        return fed_by(self._opened.services.engine, name)
 
     def lineage_sql(self, table: ir.Table | str) -> str:
         """Return one SQL script that rebuilds a result from its sources, as `OplogGraph.to_sql`.

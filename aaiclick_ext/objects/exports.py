@@ -22,6 +22,7 @@ from aaiclick_ext.objects.export_formats import (
     write_json_lines,
     write_parquet,
 )
+from aaiclick_ext.oplog.feeding import recorded_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -81,7 +82,7 @@ def write_file(
     """
     backend.services.check_open()
     target = Path(os.path.expanduser(os.fsdecode(path)))  # noqa: PTH111 -- of bytes, too
-    logged = {"path": str(target), "format": f"{suffix}{compression}".removeprefix(".")}
+    logged = {**recorded_path(target), "format": f"{suffix}{compression}".removeprefix(".")}
     op, plan = backend.relation_of(expr), None
     started = time.perf_counter()
 

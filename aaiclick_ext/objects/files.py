@@ -10,12 +10,12 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from aaiclick_ext.lifecycle.names import Scope
-from aaiclick_ext.masking import mask_text
 from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.csv_files import Dialect, object_from_csv
 from aaiclick_ext.objects.file_sources import source_files
 from aaiclick_ext.objects.staging import Reading
 from aaiclick_ext.objects.text_casts import canonical_types
+from aaiclick_ext.oplog.feeding import recorded_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ def object_from_file(
         If a value does not fit its type, or a type has no place in ClickHouse.
     """
     operation = f"read_{kind}"
-    params = {"path": mask_text(os.fsdecode(path)), "format": kind}
+    params = {**recorded_path(path), "format": kind}
     with attempted(backend, operation, params=params):
         types = canonical_types(backend.services.engine, schema or {})
         with source_files(path, SUFFIXES[kind]) as files:

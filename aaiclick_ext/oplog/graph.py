@@ -17,13 +17,16 @@ Direction = Literal["backward", "forward", "both"]
 VIEW_PREFIX = "view_"
 SINK_PREFIX = "fetch_"
 
+LOCATION = "location"
+"""The parameter with the absolute path of a file, where ``path`` has it otherwise."""
+
 DROP = "drop"
 """The operation of the event that tells a table's end."""
 
 
 @dataclass(frozen=True, slots=True)
 class OplogNode:
-    """A table, lazy view or sink, with what was done to make it."""
+    """A table, lazy view, sink or file, with what was done to make it."""
 
     table: str
     operation: str | None
@@ -33,7 +36,7 @@ class OplogNode:
     events: tuple[OperationEvent, ...] = field(default=())
     """All that made or changed it, by id: an insert adds one."""
     alive: bool | None = None
-    """Whether the table exists now; None for views and sinks, which are no tables."""
+    """Whether the table exists now; None for views, sinks and files, which are no tables."""
     end: OperationEvent | None = None
     """When and why it was dropped, and what it was by then; None where it was not, or unseen."""
 
@@ -127,8 +130,8 @@ class OplogGraph:
 
 
 def is_table_name(name: str) -> bool:
-    """Say whether a name in the log is a table's, and no lazy view's or sink's."""
-    return not name.startswith((VIEW_PREFIX, SINK_PREFIX))
+    """Say whether a name in the log is a table's, and no lazy view's, sink's or file's."""
+    return not name.startswith((VIEW_PREFIX, SINK_PREFIX)) and "/" not in name
 
 
 def effective(events: Iterable[OperationEvent]) -> dict[str, list[OperationEvent]]:

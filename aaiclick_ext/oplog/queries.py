@@ -100,7 +100,7 @@ def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Opera
     """
     if max_depth < 1:
         return []
-    events = descendants(engine, table, max_depth)
+    events = descendants(engine, [table], max_depth)
     tables = reached(table, edges_of(events), "forward", max_depth)
     return [
         event
@@ -132,7 +132,7 @@ def oplog_subgraph(
     if direction != "forward":
         events |= {event.id: event for event in ancestors(engine, [table], max_depth)}
     if direction != "backward":
-        events |= {event.id: event for event in descendants(engine, table, max_depth)}
+        events |= {event.id: event for event in descendants(engine, [table], max_depth)}
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
     living = living_tables(engine, tables)
@@ -177,9 +177,9 @@ def _farthest(tables: Sequence[str], events: Sequence[OperationEvent]) -> int:
     return steps
 
 
-def descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
+def descendants(engine: Engine, tables: Sequence[str], max_depth: int) -> list[OperationEvent]:
     """Return all events of the tables within so many steps, found step by step."""
-    seen, frontier = {table}, [table]
+    seen, frontier = set(tables), list(tables)
     for _ in range(max_depth):
         results = _rows_of_each(engine, _DOWN, frontier)
         frontier = sorted({name for (name,) in results if name not in seen})
