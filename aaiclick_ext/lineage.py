@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.errors import UnknownObjectError
 from aaiclick_ext.oplog.columns import VALUES
 
 if TYPE_CHECKING:
@@ -108,6 +109,11 @@ class Lineage(ABC):
 
         All of the way back, whatever the distance. The SQL of a view that is given itself, not its
         name, is compiled where the log has none. Runs a few queries.
+
+        Raises
+        ------
+        UnknownObjectError
+            If the log knows no table of the name.
         """
         graph = self._whole_graph(table)
         return graph.to_sql({} if isinstance(table, str) else self._select_of(graph.root, table))
@@ -115,7 +121,7 @@ class Lineage(ABC):
     def lineage_python(self, table: ir.Table | str) -> str:
         """Return the cells that made a result as one script, as `OplogGraph.to_python`.
 
-        All of the way back, whatever the distance. Runs a few queries.
+        All of the way back, whatever the distance. Runs a few queries. Raises as `lineage_sql`.
         """
         return self._whole_graph(table).to_python()
 
@@ -124,7 +130,10 @@ class Lineage(ABC):
         from aaiclick_ext.oplog import oplog_subgraph
         from aaiclick_ext.oplog.queries import MOST_STEPS
 
-        return oplog_subgraph(self._opened.services.engine, name, max_depth=MOST_STEPS)
+        graph = oplog_subgraph(self._opened.services.engine, name, max_depth=MOST_STEPS)
+        if isinstance(table, str) and not graph.is_known:
+            raise UnknownObjectError(f"the log knows no table {table!r}")
+        return graph
 
     def _select_of(self, name: str, view: ir.Table) -> dict[str, str]:
         """Return the masked SQL of a view by its name."""

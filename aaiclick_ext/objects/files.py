@@ -6,7 +6,6 @@ server see the same rows, and what no ClickHouse type can hold is refused here, 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from aaiclick_ext.lifecycle.names import Scope
@@ -18,6 +17,7 @@ from aaiclick_ext.objects.text_casts import canonical_types
 from aaiclick_ext.oplog.feeding import recorded_path
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from aaiclick_ext.objects.backend import Backend

@@ -62,6 +62,11 @@ class OplogGraph:
     database: str | None = field(default=None, compare=False)
     """What names the database, as `Engine.identity`; None for a graph of events alone."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the log has an event of anything in it, or a table in it exists."""
+        return any(node.event is not None or node.alive for node in self.nodes)
+
     def node(self, table: str) -> OplogNode:
         """Return the node of a table; KeyError where there is none."""
         for node in self.nodes:
