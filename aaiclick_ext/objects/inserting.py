@@ -30,6 +30,7 @@ from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.session_limits import note_growth
+from aaiclick_ext.objects.unbinding import without_leaves
 from aaiclick_ext.objects.values import Columnar, conform, to_columnar
 from aaiclick_ext.oplog.columns import unchanged_columns
 from aaiclick_ext.schema import POSITION, Shape, TableSchema
@@ -82,8 +83,11 @@ def _insert(backend: Backend, table: str, sources: Sequence[Any], event: dict[st
     services.notes.used([table])
     with services.inserting.lock(table):  # positions and engine are read, then written
         added, statements = _append(backend, table, schema, given)
-    reads = {t for s in given if isinstance(s, ir.Table) for t in owned_tables(s.op())}
-    services.freshness.made(table, reads)
+    views = [backend.relation_of(s) for s in given if isinstance(s, ir.Table)]
+    views = [backend.without_memtables(view) for view in views]
+    services.freshness.made(table, {name for view in views for name in owned_tables(view)})
+    parts = map(without_leaves, views)
+    services.makings.grown(table, parts, has_values=len(views) < len(given))
     services.freshness.changed(table, _when(services))
     sql = ";\n".join(statements) or None
     services.oplog.record("insert", **event, rows=added, sql_template=sql)

@@ -19,11 +19,12 @@ from aaiclick_ext.objects.creation import (
     create_table_as,
     new_table,
 )
-from aaiclick_ext.objects.leaf import DatabaseTable
+from aaiclick_ext.objects.leaf import DatabaseTable, owned_tables
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.ordering import POS, positional, shape_of
+from aaiclick_ext.objects.unbinding import without_leaves
 from aaiclick_ext.objects.values import Columnar, to_columnar, types_from_schema
 from aaiclick_ext.oplog.columns import unchanged_columns
 from aaiclick_ext.schema import Shape
@@ -31,7 +32,7 @@ from aaiclick_ext.schema.ibis_types import binary_comment
 from aaiclick_ext.schema.python_objects import object_comments, objects_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import ibis.expr.datatypes as dt
 
@@ -132,7 +133,7 @@ def copy_view(view: View) -> Object:
         spec = spec_of_plan(plan, shape_of(op))
         size_bytes = _bound_on_bytes(backend, op)
         return make_from_select(
-            backend, plan.sql, spec, "copy", kwargs, reads=plan.tables, size_bytes=size_bytes
+            backend, plan.sql, spec, "copy", kwargs, made_of=[op], size_bytes=size_bytes
         )
 
 
@@ -175,20 +176,22 @@ def make_from_select(
     kwargs: Mapping[str, str],
     params: Mapping[str, str] | None = None,
     *,
-    reads: Iterable[str],
+    made_of: Sequence[ops.Relation],
     size_bytes: int | None = None,
 ) -> Object:
     """Make a table of a SELECT's result and record the operation. Runs one statement.
 
     Parameters
     ----------
-    reads
-        The tables of ours that the SELECT reads.
+    made_of
+        The relations that give the SELECT's rows.
     """
     with new_table(backend, spec) as table:
         leaf, stats = create_table_as(backend, spec, sql, table=table, size_bytes=size_bytes)
         backend.python_objects.hold_found(table, leaf.schema)
+        reads = {name for relation in made_of for name in owned_tables(relation)}
         backend.services.freshness.made(table, reads)
+        backend.services.makings.made(table, map(without_leaves, made_of))
         backend.services.oplog.record(
             operation,
             result_table=table,
@@ -251,8 +254,7 @@ def _concat(backend: Backend, sources: Sequence[Any], event: dict[str, Any]) -> 
     booleans = frozenset.intersection(*(part.booleans for part in parts))
     objects = _common_objects(names, [part.objects for part in parts])
     spec = _spec(types, Shape.ARRAY if array else Shape.TABLE, binary, booleans, objects)
-    reads = {table for part in parts for table in part.tables}
-    return make_from_select(backend, sql, spec, "concat", kwargs, reads=reads)
+    return make_from_select(backend, sql, spec, "concat", kwargs, made_of=operations)
 
 
 def _common_objects(

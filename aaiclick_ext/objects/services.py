@@ -12,6 +12,7 @@ from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.objects.freshness import Freshness
+from aaiclick_ext.objects.making_of import Makings
 from aaiclick_ext.objects.table_notes import TableNotes
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Services:
         Which cell made a table, and when it was last used.
     freshness
         Which tables were made of tables that changed since.
+    makings
+        The expressions that tables were made of.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -86,6 +89,7 @@ class Services:
     holds: dict[str, Hold] = field(default_factory=dict)
     notes: TableNotes = field(default_factory=TableNotes)
     freshness: Freshness = field(default_factory=Freshness)
+    makings: Makings = field(default_factory=Makings)
     inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
     _dropped: deque[str] = field(default_factory=deque)
@@ -158,6 +162,7 @@ class Services:
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
             self._dropped.extend(gone)
             self.freshness.forget(gone)
+            self.makings.forget(gone)
             for table in gone:
                 if table in ends:
                     self.oplog.record("drop", **ends[table])
