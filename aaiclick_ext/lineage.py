@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
 
+    from aaiclick_ext.objects import Restoration
     from aaiclick_ext.opening import Opened
-    from aaiclick_ext.oplog import Direction, OperationEvent, OplogGraph, StaleResult
+    from aaiclick_ext.oplog import Direction, OperationEvent, OplogGraph, OplogNode, StaleResult
     from aaiclick_ext.oplog.cell_runs import CellChanges
     from aaiclick_ext.oplog.columns import ColumnUse, Use
 
@@ -66,7 +67,7 @@ class Lineage(ABC):
     def oplog_path(self, source: ir.Table | str, target: ir.Table | str) -> OplogGraph:
         """Return all that lies between two tables: how the one went into the other.
 
-        Runs two queries.
+        Runs a few queries.
 
         Returns
         -------
@@ -177,7 +178,7 @@ class Lineage(ABC):
         *,
         uses: Collection[Use] = VALUES,
     ) -> list[ColumnUse]:
-        """Return the columns that a column went into, near and far. Runs a query for each step.
+        """Return the columns that a column went into, near and far. Runs a few queries.
 
         Parameters and errors are those of `backward_columns`. The column ``"*"`` of a result
         stands for all of them: the column decided about its rows.
@@ -221,6 +222,52 @@ class Lineage(ABC):
         from aaiclick_ext.oplog import stale_results
 
         return stale_results(self._opened.services.engine, name)
+
+    def restore(self, what: str | OplogNode | OperationEvent) -> Restoration:
+        """Make a dropped table again, with what it needs, and compare it with what it was.
+
+        It is made of the nearest tables that exist and hold what they held, of files, and of the
+        values that the log keeps; a source that has changed since is made as it was, where that is
+        possible. What is made on the way is let go again. The result is a temp object; nothing
+        happens to what exists. Runs what made the table, and a few queries.
+
+        Parameters
+        ----------
+        what
+            The name of a table or of a named object that was dropped, or of the variable that held
+            it last; or a node of a graph, or an event.
+
+        Returns
+        -------
+        Restoration
+            With ``status``, ``object`` and ``reason``. A table is compared by its rows and a hash
+            of its content, which the log keeps of tables of up to ``settings.content_hash_cells``.
+
+        Raises
+        ------
+        OplogError
+            If nothing of that name was ever recorded, or the table exists.
+        """
+        name = self._dropped_name(what)  # waits for what is imported below
+        from aaiclick_ext.objects.restoring import restore
+
+        return restore(self._opened.backend, self._whole_graph(name))
+
+    def _dropped_name(self, what: str | OplogNode | OperationEvent) -> str:
+        """Return the table that a name stood for last."""
+        opened = self._opened
+        opened.services.oplog.flush()
+        from aaiclick_ext.lifecycle.names import TableName
+        from aaiclick_ext.oplog import OperationEvent, OplogNode
+        from aaiclick_ext.oplog.questions import last_table_named
+
+        if isinstance(what, OplogNode):
+            return what.table
+        if isinstance(what, OperationEvent):
+            return what.result_table
+        if TableName.parse(what) is not None:
+            return what
+        return opened.catalog.resolve(what) or last_table_named(opened.services.engine, what)
 
     def variable_history(self, name: str) -> list[OperationEvent]:
         """Return what a variable has stood for: the last event of each cell that set it.

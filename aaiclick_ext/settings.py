@@ -17,6 +17,7 @@ from aaiclick_ext.ids import MAX_NODE
 
 PREFIX = "AAICLICK_"
 RECORD_CELL_SOURCE = ("full", "hash", "none")
+PRESERVATION_MODES = ("NONE", "FULL")
 _HEARTBEATS_IN_GRACE = 4
 
 
@@ -59,6 +60,17 @@ class Settings:
     max_bytes: int | None = _setting(
         None, "MAX_BYTES", "bytes of data, before compression, that a kernel may hold"
     )
+    default_preservation_mode: str = _setting(
+        "NONE",
+        "DEFAULT_PRESERVATION_MODE",
+        "NONE drops a table that nothing refers to; FULL keeps it until its job expires",
+        choices=PRESERVATION_MODES,
+    )
+    job_ttl_days: int = _setting(
+        90,
+        "JOB_TTL_DAYS",
+        "how long after its end a kernel's events, and what it preserved, are kept, in days",
+    )
     displayed_results: int = _setting(
         3, "DISPLAYED_RESULTS", "displayed results that output history keeps alive"
     )
@@ -69,6 +81,16 @@ class Settings:
     )
     oplog_interval_s: float = _setting(
         1.0, "OPLOG_INTERVAL_S", "how often events are written outside cells, in seconds"
+    )
+    kept_value_bytes: int = _setting(
+        1_000_000,
+        "KEPT_VALUE_BYTES",
+        "a value of Python up to this many bytes is kept in the log, to restore tables from",
+    )
+    content_hash_cells: int = _setting(
+        10_000_000,
+        "CONTENT_HASH_CELLS",
+        "of a table up to this many cells the log keeps a hash, to compare what is restored with",
     )
     close_timeout_s: float = _setting(
         10.0, "CLOSE_TIMEOUT_S", "how long closing waits for queued work, in seconds"

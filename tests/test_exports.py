@@ -21,7 +21,12 @@ EXPORTS = {
     "context",
     "get_ch_client",
     "get_creds_from_env",
-    # sessions inside a kernel
+    # sessions inside a kernel, and what stays
+    "DropPlan",
+    "PreservationMode",
+    "lineage_aware_drop",
+    "pin",
+    "unpin",
     "SessionManager",
     "session",
     # objects
@@ -44,6 +49,7 @@ EXPORTS = {
     "read_csv",
     "read_json",
     "read_parquet",
+    "restore",
     "sessions",
     "sql",
     "stale_results",
@@ -58,6 +64,8 @@ EXPORTS = {
     "backward_oplog",
     "forward_columns",
     "forward_oplog",
+    "Restoration",
+    "RestoreStatus",
     "RowTrace",
     "WhyNot",
     "oplog_subgraph",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aaiclick_ext.oplog import OplogGraph
+    from aaiclick_ext.widgets import Mode
 
 PICTURES = ("svg", "dot", "mermaid", "text", "openlineage")
 """Formats that tell the graph, whichever way it goes."""
@@ -15,8 +16,13 @@ SCRIPTS = ("sql", "python")
 """Formats that make the result again, from all that it was made of."""
 
 
-def graph_as(graph: OplogGraph, format_name: str) -> str:
+def graph_as(graph: OplogGraph, format_name: str, mode: Mode | None = None) -> str:
     """Return a graph as text of one of `PICTURES`.
+
+    Parameters
+    ----------
+    mode
+        How ``svg`` and ``dot`` draw it; by default every step.
 
     Raises
     ------
@@ -27,10 +33,6 @@ def graph_as(graph: OplogGraph, format_name: str) -> str:
         return json.dumps(graph.to_openlineage(), indent=2)
     from aaiclick_ext.widgets import lineage_dot, lineage_mermaid, lineage_svg, lineage_tree
 
-    writers = {
-        "svg": lineage_svg,
-        "dot": lineage_dot,
-        "mermaid": lineage_mermaid,
-        "text": lineage_tree,
-    }
-    return writers[format_name](graph)
+    if format_name in ("svg", "dot"):
+        return (lineage_svg if format_name == "svg" else lineage_dot)(graph, mode)
+    return (lineage_mermaid if format_name == "mermaid" else lineage_tree)(graph)

@@ -9,11 +9,15 @@ from IPython.core.error import UsageError
 
 from aaiclick_ext.notebook.lineage_formats import PICTURES, SCRIPTS
 
+_WAYS = ("--forward", "--both", "--depth", "--from")
+
 _TOGETHER = {
     frozenset(pair)
     for pair in [
-        ("--forward", "--depth"), ("--both", "--depth"), ("--columns", "--forward"),
-        *((other, "--as") for other in ("--forward", "--both", "--depth", "--from")),
+        ("--forward", "--depth"), ("--both", "--depth"), ("--columns", "--all"),
+        ("--cells", "--all"),
+        *((way, look) for way in _WAYS for look in ("--as", "--columns", "--cells", "--all")),
+        *((look, "--as") for look in ("--columns", "--cells", "--all")),
     ]
 }  # fmt: skip
 
@@ -48,7 +52,7 @@ def _given(arguments: Any) -> list[str]:
     """Return the options that were given; a script has one name, however it was asked for."""
     values = dict(vars(arguments))
     given = {f"--{name}": values[name] for name in ("forward", "both", "columns", "history")}
-    given |= {f"--{name}": values[name] for name in ("stale", "sql", "python")}
+    given |= {f"--{name}": values[name] for name in ("stale", "cells", "all", "sql", "python")}
     given["--from"] = values["source"] is not None
     given["--depth"] = values["depth"] is not None
     given["--changes"] = values["changes"] is not None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -21,8 +22,11 @@ from aaiclick_ext.oplog.columns import USES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import ibis.expr.types as ir
+
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.oplog import Direction, OplogGraph
+    from aaiclick_ext.widgets import Mode
 
 _DEPTH = 10
 _FORMATS = (*PICTURES, *SCRIPTS)
@@ -51,7 +55,9 @@ class LineageMagic(LineMagic):
     @argument("--both", action="store_true", help="Show both ways.")
     @argument("--from", dest="source", metavar="SOURCE", help="Show how SOURCE went into it.")
     @argument("--depth", type=int, default=None, help="How many steps to follow; 10 by default.")
-    @argument("--columns", action="store_true", help="List the columns that its columns come from.")
+    @argument("--columns", action="store_true", help="Draw columns; of a column, list where from.")
+    @argument("--cells", action="store_true", help="Put the steps of a cell into a box.")
+    @argument("--all", action="store_true", help="Draw every step of a large graph.")
     @argument("--history", action="store_true", help="List what a variable stood for.")
     @argument("--stale", action="store_true", help="List results made of what has changed since.")
     @argument("--changes", type=int, metavar="N", help="Say what changed since the run before [N].")
@@ -71,6 +77,7 @@ class LineageMagic(LineMagic):
             %lineage flights --forward --depth 3
             %lineage data/flights.csv --forward
             %lineage worst --from flights
+            %lineage worst --columns
             %lineage worst.delay --columns
             %lineage worst --history
             %lineage --changes 12
@@ -94,16 +101,17 @@ class LineageMagic(LineMagic):
             self._list(stale_lines(results, self._names()))
         elif arguments.history:
             self._list(history_lines(text, self._context.variable_history(self._variable(text))))
-        elif arguments.columns:
-            self._list(self._columns(text, forward=arguments.forward))
         elif arguments.format in SCRIPTS:
             print(self._script(text, arguments.format), end="")  # noqa: T201
+        elif arguments.columns and (column := self._column(text)) is not None:
+            self._list(self._columns(text, column, arguments))
         else:
             graph = self._graph(text, arguments)
+            mode = _mode_of(arguments, len(graph.nodes))
             if arguments.format is None:
-                self._show(graph)
+                self._show(graph, mode)
             else:
-                print(graph_as(graph, arguments.format).rstrip("\n"))  # noqa: T201
+                print(graph_as(graph, arguments.format, mode).rstrip("\n"))  # noqa: T201
 
     def _graph(self, text: str, arguments: Any) -> OplogGraph:
         target = self._evaluated(text)
@@ -142,17 +150,22 @@ class LineageMagic(LineMagic):
         except UnknownObjectError as error:
             raise self._unknown(text) from error
 
-    def _columns(self, text: str, *, forward: bool) -> Iterator[str]:
+    def _column(self, text: str) -> ir.Column | None:
         import ibis.expr.types as ir
 
         target = self._evaluated(text)
-        if target is text:
-            raise self._unknown(text)
+        return target if isinstance(target, ir.Column) else None
+
+    def _columns(self, text: str, column: ir.Column, arguments: Any) -> Iterator[str]:
+        for name in ("both", "depth", "format", "source"):
+            if getattr(arguments, name):
+                option = {"format": "as", "source": "from"}.get(name, name)
+                raise UsageError(
+                    f"%lineage: {text} is a column, whose columns are a list; leave out --{option}"
+                )
+        forward = arguments.forward
         ask = self._context.forward_columns if forward else self._context.backward_columns
-        table = target if isinstance(target, ir.Table) else None
-        for column in [None] if table is None else table.columns:
-            name = text if column is None else f"{text}.{column}"
-            yield from column_lines(name, ask(target, column, uses=USES), self._names())
+        return column_lines(text, ask(column, uses=USES), self._names())
 
     def _variable(self, text: str) -> str:
         if not text.isidentifier():
@@ -168,7 +181,7 @@ class LineageMagic(LineMagic):
     def _unknown(self, text: str) -> UsageError:
         return UsageError(f"%lineage: no variable or table {text!r}. {self._candidates(text)}")
 
-    def _show(self, graph: Any) -> None:
+    def _show(self, graph: OplogGraph, mode: Mode) -> None:
         if not hasattr(self._ip, "kernel"):  # a terminal
             from aaiclick_ext.widgets import lineage_tree
 
@@ -176,7 +189,15 @@ class LineageMagic(LineMagic):
             return
         from IPython.display import display
 
-        from aaiclick_ext.widgets import lineage_bundle
+        from aaiclick_ext.widgets import KernelAnswers, lineage_bundle
 
-        data, metadata = lineage_bundle(graph)
+        data, metadata = lineage_bundle(graph, KernelAnswers(self._context, graph), mode)
         display(data, metadata=metadata, raw=True)
+
+
+def _mode_of(arguments: Any, steps: int) -> Mode:
+    """Return how a graph of so many steps is drawn."""
+    from aaiclick_ext.widgets import Mode
+
+    mode = Mode() if arguments.all else Mode.of_size(steps)
+    return replace(mode, columns=arguments.columns, cells=arguments.cells)

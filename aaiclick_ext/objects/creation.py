@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.errors import EngineError
 from aaiclick_ext.lifecycle.names import Scope
+from aaiclick_ext.lifecycle.preservation import PreservationMode
 from aaiclick_ext.objects.session_limits import admitted, limited_size
 from aaiclick_ext.registry import TableRow
 from aaiclick_ext.schema import POSITION, SCALAR_COMMENT, Shape, TableSchema
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import QueryStats
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.leaf import DatabaseTable
+    from aaiclick_ext.oplog import OperationEvent
 
+_COMMENT = "comment."
 MEMORY = "Memory"
 MERGE_TREE = "MergeTree"
 
@@ -42,6 +45,22 @@ class TableSpec:
     shape: Shape = Shape.TABLE
     scope: Scope = Scope.TEMP
     name: str | None = None
+
+    def noted(self) -> dict[str, str]:
+        """Return what the log is told beside the types, so that the like can be made again."""
+        shape = {} if self.shape is Shape.TABLE else {"shape": self.shape.value}
+        return shape | {f"{_COMMENT}{name}": text for name, text in self.comments.items()}
+
+    @classmethod
+    def from_event(cls, event: OperationEvent) -> Self:
+        """Return what an event says that a table was when it was made."""
+        comments = {
+            name.removeprefix(_COMMENT): text
+            for name, text in event.params.items()
+            if name.startswith(_COMMENT)
+        }
+        shape = Shape(event.params.get("shape", Shape.TABLE.value))
+        return cls(event.result_schema, comments, shape)
 
     def ddl(self, table: str, engine: str) -> str:
         """Return the CREATE TABLE statement."""
@@ -63,9 +82,15 @@ class TableSpec:
 
 
 def engine_for(backend: Backend, spec: TableSpec, size_bytes: int | None) -> str:
-    """Return the table engine that follows from scope and size; an unknown size is large."""
-    small = size_bytes is not None and (size_bytes <= backend.services.settings.memory_table_bytes)
-    return MEMORY if small and spec.scope is Scope.TEMP else MERGE_TREE
+    """Return the table engine that follows from scope and size; an unknown size is large.
+
+    What is preserved is on disk: memory ends with the process.
+    """
+    services = backend.services
+    small = size_bytes is not None and (size_bytes <= services.settings.memory_table_bytes)
+    is_preserved = services.sessions.innermost.preservation is PreservationMode.FULL
+    is_short_lived = services.engine.creds.is_scratch or not is_preserved
+    return MEMORY if small and spec.scope is Scope.TEMP and is_short_lived else MERGE_TREE
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from aaiclick_ext.objects.python_values import to_python
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import ibis.expr.datatypes as dt_
     import pyarrow as pa
 
     from aaiclick_ext.objects.backend import Backend
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 MAX_CELL = 80
 """Characters of a cell shown; a longer one ends in an ellipsis."""
+
+MAX_COMPARED = 1_000
+"""Characters of a text by which a row is still found again."""
 
 NULL = "NULL"
 
@@ -117,6 +121,38 @@ def mime_bundle(view: View) -> dict[str, str]:
 
 def preview(view: View) -> Shown:
     """Fetch the first rows and columns of a view."""
+    return _fetched(view)[0]
+
+
+def preview_with_values(view: View) -> tuple[Shown, list[dict[str, Any]]]:
+    """Fetch the first rows; return with them, for each, the values that a row can be found by.
+
+    Those are of columns with a value of its own: not of lists, maps, JSON, bytes or objects, and
+    of text up to a length.
+    """
+    shown, data, plan = _fetched(view)
+    schema = view.schema()
+    columns = to_python(data, plan.types)
+    told = [
+        name
+        for name in shown.names
+        if name not in plan.objects and not schema[name].is_binary() and _is_plain(schema[name])
+    ]
+    return shown, [
+        {name: columns[name][row] for name in told if _is_short(columns[name][row])}
+        for row in range(len(shown.rows))
+    ]
+
+
+def _is_plain(dtype: dt_.DataType) -> bool:
+    return not (dtype.is_nested() or dtype.is_json() or dtype.is_unknown() or dtype.is_geospatial())
+
+
+def _is_short(value: Any) -> bool:
+    return not isinstance(value, str) or len(value) <= MAX_COMPARED
+
+
+def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
     backend = view._backend  # noqa: SLF001
     settings = backend.services.settings
     op = backend.relation_of(view)
@@ -128,14 +164,15 @@ def preview(view: View) -> Shown:
     limit = settings.display_rows
     data, plan = backend.fetch(ir.Table(op), None, limit=limit + 1, with_objects=True)
     more = data.num_rows > limit
-    columns = _python_columns(backend, data.slice(0, limit), plan)
+    first = data.slice(0, limit)
+    columns = _python_columns(backend, first, plan)
     rows = [
         [None if cell is None else cell_text(cell) for cell in row]
         for row in zip(*columns.values(), strict=True)
     ]
     schema = op.schema
     numeric = [schema[name].is_numeric() for name in shown_names]
-    return Shown(
+    shown = Shown(
         shown_names,
         [
             "Python object" if name in plan.objects else plan.types.get(name, "")
@@ -148,6 +185,7 @@ def preview(view: View) -> Shown:
         more,
         backend.services.freshness.changes_below(plan.tables),
     )
+    return shown, first, plan
 
 
 def _python_columns(backend: Backend, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:

@@ -22,7 +22,7 @@ from aaiclick_ext.objects.export_formats import (
     write_json_lines,
     write_parquet,
 )
-from aaiclick_ext.oplog.feeding import recorded_path
+from aaiclick_ext.oplog.paths import recorded_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping

@@ -133,6 +133,11 @@ def format_suffix(name: str) -> str:
     return path.suffix.lower()
 
 
+def is_url(path: str) -> bool:
+    """Say whether a path is one that is downloaded."""
+    return path.lower().startswith(("http://", "https://"))
+
+
 @contextlib.contextmanager
 def source_files(
     path: str | os.PathLike[str], suffixes: Sequence[str]
@@ -155,7 +160,7 @@ def source_files(
     """
     text = os.fsdecode(path)
     with contextlib.ExitStack() as stack:
-        if text.lower().startswith(("http://", "https://")):
+        if is_url(text):
             from aaiclick_ext.objects.download import downloaded
 
             files = [stack.enter_context(downloaded(text))]

@@ -6,19 +6,22 @@ server see the same rows, and what no ClickHouse type can hold is refused here, 
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import json
+import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from aaiclick_ext.lifecycle.names import Scope
 from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.csv_files import Dialect, object_from_csv
-from aaiclick_ext.objects.file_sources import source_files
+from aaiclick_ext.objects.file_sources import SourceFile, is_url, source_files
 from aaiclick_ext.objects.staging import Reading
 from aaiclick_ext.objects.text_casts import canonical_types
-from aaiclick_ext.oplog.feeding import recorded_path
+from aaiclick_ext.oplog.paths import recorded_path
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
@@ -68,9 +71,35 @@ def object_from_file(
         types = canonical_types(backend.services.engine, schema or {})
         with source_files(path, SUFFIXES[kind]) as files:
             reading = Reading(backend, operation, files, types, scope, name, params)
-            params |= {"files": str(len(files)), "bytes": str(reading.file_bytes)}
+            params |= _facts(os.fsdecode(path), files)
             params |= {f"schema.{column}": type_ for column, type_ in types.items()}
+            params |= _noted(options)
             return _read(reading, kind, options)
+
+
+def _noted(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options that are not the usual ones, as JSON."""
+    usual = {spec.name: spec.default for spec in dataclasses.fields(Dialect)}
+    return {
+        f"option.{name}": json.dumps(given)
+        for name, given in options.items()
+        if given != usual[name]
+    }
+
+
+def facts_of_files(path: str | os.PathLike[str], kind: Kind) -> dict[str, str]:
+    """Return what local files are known by: how many, their size, when the newest was changed."""
+    with source_files(path, SUFFIXES[kind]) as files:
+        return _facts(os.fsdecode(path), files)
+
+
+def _facts(path: str, files: Sequence[SourceFile]) -> dict[str, str]:
+    found = [path.stat() for path in {file.path for file in files}]
+    facts = {"files": str(len(files)), "bytes": str(sum(stat.st_size for stat in found))}
+    if is_url(path):
+        return facts
+    changed = dt.datetime.fromtimestamp(max(stat.st_mtime for stat in found), dt.UTC)
+    return facts | {"modified": changed.isoformat(" ", "microseconds")}
 
 
 def _read(reading: Reading, kind: Kind, options: dict[str, Any]) -> Object:

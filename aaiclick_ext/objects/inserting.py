@@ -39,6 +39,8 @@ from aaiclick_ext.schema.python_objects import PythonObject, object_columns, obj
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import pyarrow as pa
+
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
     from aaiclick_ext.objects.planning import Plan
@@ -81,8 +83,9 @@ def _insert(backend: Backend, table: str, sources: Sequence[Any], event: dict[st
         "columns": unchanged_columns(names),
     }
     services.notes.used([table])
+    services.notes.appended(table)
     with services.inserting.lock(table):  # positions and engine are read, then written
-        added, statements = _append(backend, table, schema, given)
+        added, statements, values = _append(backend, table, schema, given)
     views = [backend.relation_of(s) for s in given if isinstance(s, ir.Table)]
     views = [backend.without_memtables(view) for view in views]
     services.freshness.made(table, {name for view in views for name in owned_tables(view)})
@@ -90,7 +93,7 @@ def _insert(backend: Backend, table: str, sources: Sequence[Any], event: dict[st
     services.makings.grown(table, parts, has_values=len(views) < len(given))
     services.freshness.changed(table, _when(services))
     sql = ";\n".join(statements) or None
-    services.oplog.record("insert", **event, rows=added, sql_template=sql)
+    services.oplog.record("insert", **event, rows=added, sql_template=sql, values=values)
 
 
 def _when(services: Services) -> str:
@@ -101,13 +104,14 @@ def _when(services: Services) -> str:
 
 def _append(
     backend: Backend, table: str, schema: TableSchema, sources: Sequence[ir.Table | Columnar]
-) -> tuple[int, list[str]]:
+) -> tuple[int, list[str], dict[str, pa.Table]]:
     """Stage the rows of every source and move them over.
 
     Returns
     -------
-    added, statements
-        How many rows, and the SQL that does the same with those of the views among the sources.
+    added, statements, values
+        How many rows; the SQL that does the same with those of the views among the sources; the
+        rows of the others, but for those with Python objects.
     """
     services = backend.services
     spec = TableSpec(schema.types, schema.comments, schema.shape)
@@ -115,15 +119,17 @@ def _append(
         _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)}")
         services.schemas.put(staging, replace(schema, rows=0))
         start, engine = _state(backend, table)
-        statements = []
-        for source in sources:
+        statements, values = [], {}
+        for number, source in enumerate(sources):
             before = count_rows(backend, staging)
             if isinstance(source, ir.Table):
                 rest = _rows_of_view(backend, source, schema, start + before)
                 _run(backend, f"INSERT INTO {_q(staging)} {rest}")
                 statements.append(f"INSERT INTO {_q(table)} {rest}")
             else:
-                _stage_value(backend, source, staging, schema, start + before)
+                data = _stage_value(backend, source, staging, schema, start + before)
+                if not source.objects:
+                    values[f"source_{number}"] = data
                 check_rows(backend, staging, before + source.data.num_rows, target=table)
         added = count_rows(backend, staging)
         services.schemas.set_rows(table, None)  # Ctrl-C may come after the move was done
@@ -131,7 +137,7 @@ def _append(
             engine = _move(backend, table, staging, schema, engine)
     note_growth(services, table)
     services.schemas.set_rows(table, start + added, engine)
-    return added, statements
+    return added, statements, values
 
 
 @contextlib.contextmanager
@@ -151,8 +157,8 @@ def _held_objects(
 
 def _stage_value(
     backend: Backend, columnar: Columnar, staging: str, schema: TableSchema, start: int
-) -> None:
-    """Insert a value's rows, where they fit the target's types without loss."""
+) -> pa.Table:
+    """Insert a value's rows, where they fit the target's types without loss; return them so."""
     for name, dtype in object_columns(schema.ibis).items():
         if name in columnar.data.column_names and name not in columnar.objects:
             refuse_operation(
@@ -162,6 +168,7 @@ def _stage_value(
     given = replace(columnar, data=kept.data, comments=kept.comments)
     data = conform(given, schema.types, schema.comments)
     backend.services.engine.insert_arrow(staging, with_position(data, schema.shape, start))
+    return data
 
 
 def _rows_of_view(backend: Backend, view: ir.Table, schema: TableSchema, start: int) -> str:

@@ -89,10 +89,13 @@ def make_from_columnar(
         backend.services.oplog.record(
             operation,
             result_table=table,
-            params=params,
+            params={**params, **spec.noted()},
             rows=columnar.data.num_rows,
             result_schema=spec.types,
+            values={} if columnar.objects else {"value": kept.data},
         )
+        if not columnar.objects and kept.data.nbytes <= backend.services.settings.kept_value_bytes:
+            backend.services.notes.kept(table)
     return made
 
 
@@ -110,7 +113,11 @@ def _empty_object(backend: Backend, schema: Any, scope: Scope, name: str | None)
     with new_table(backend, spec) as table:
         made = make_object(create_table(backend, spec, table=table))
         backend.services.oplog.record(
-            "create_object", result_table=table, rows=0, result_schema=spec.types
+            "create_object",
+            result_table=table,
+            params=spec.noted(),
+            rows=0,
+            result_schema=spec.types,
         )
     return made
 
@@ -196,7 +203,7 @@ def make_from_select(
             operation,
             result_table=table,
             kwargs=kwargs,
-            params=params or {},
+            params={**(params or {}), **spec.noted()},
             sql_template=sql,
             rows=backend.services.schemas.get(table).rows,
             stats=stats,

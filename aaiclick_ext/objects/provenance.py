@@ -73,6 +73,11 @@ class Provenance:
         entry = self._names.get(id(op))
         return entry[1] if entry is not None and entry[0]() is op else None
 
+    def relation_named(self, name: str) -> ops.Relation | None:
+        """Return the lazy view of a name while anything reaches it."""
+        known = next((ref for ref, known in list(self._names.values()) if known == name), None)
+        return None if known is None else known()
+
     def record_view(
         self,
         operation: str,

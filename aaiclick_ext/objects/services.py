@@ -11,15 +11,18 @@ from weakref import WeakValueDictionary
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
+from aaiclick_ext.objects.content_hash import content_hashes
 from aaiclick_ext.objects.freshness import Freshness
 from aaiclick_ext.objects.making_of import Makings
 from aaiclick_ext.objects.table_notes import TableNotes
+from aaiclick_ext.oplog.graph import DROP_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.ids import Snowflake
+    from aaiclick_ext.lifecycle.kept_tables import KeptTables
     from aaiclick_ext.lifecycle.lease import Lease
     from aaiclick_ext.lifecycle.refs import RefRegistry
     from aaiclick_ext.lifecycle.sessions import SessionManager
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
-    from aaiclick_ext.schema import SchemaRegistry
+    from aaiclick_ext.schema import SchemaRegistry, TableSchema
     from aaiclick_ext.settings import Settings
 
 
@@ -79,6 +82,7 @@ class Services:
     registry: Registry
     lease: Lease
     sharing: Sharing
+    kept: KeptTables
     sessions: SessionManager
     snowflake: Snowflake
     node_id: int
@@ -132,9 +136,10 @@ class Services:
     def drop(self, tables: Sequence[str]) -> None:
         """Drop tables and wait until their files are gone; `forget_dropped` ends it.
 
-        What another kernel holds stays, for the last one to drop. Runs one statement on the
-        worker's client. Called by `TableWorker` on its drop thread. A kernel that lost its lease
-        drops nothing: the tables are whoever's who took over.
+        What another kernel holds stays, for the last one to drop; so does what is pinned, or
+        preserved until the job expires. Runs one statement on the worker's client. Called by
+        `TableWorker` on its drop thread. A kernel that lost its lease drops nothing: the tables
+        are whoever's who took over.
         """
         from aaiclick_ext.engine import quote_identifier
 
@@ -143,9 +148,11 @@ class Services:
         except LeaseLostError:
             return
         tables = self.sessions.tables.still_there(tables, self.worker.is_live)
+        stay = self._staying(tables)
         is_told = not (self.closed and self.engine.creds.is_scratch)  # whose log ends as well
-        told = [table for table in tables if is_told and self.notes.has_history(table)]
+        told = [t for t in tables if is_told and t not in stay and self.notes.has_history(t)]
         ends = {table: self._end_of(table) for table in told}
+        hashed = self._to_be_hashed(told)
         self.schemas.forget(tables)
         self.notes.forget(tables)
         held = self.sharing.give_up(tables)
@@ -156,8 +163,10 @@ class Services:
         }
         for table, delay_s in later.items():
             self.worker.drop_later(table, delay_s)
-        gone = [table for table in tables if table not in held]
+        gone = [table for table in tables if table not in held and table not in stay]
         if gone:
+            there = {table: hashed[table] for table in gone if table in hashed}
+            contents = content_hashes(self.engine, there, Role.WORKER)
             names = ", ".join(quote_identifier(table) for table in gone)
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
             self._dropped.extend(gone)
@@ -165,9 +174,22 @@ class Services:
             self.makings.forget(gone)
             for table in gone:
                 if table in ends:
-                    self.oplog.record("drop", **ends[table])
+                    self.oplog.record(DROP_TABLE, **ends[table], content=contents.get(table))
         done = [table for table in tables if table not in later]
         self.sessions.tables.dropped(done, self.worker.is_live)
+
+    def _staying(self, tables: Sequence[str]) -> set[str]:
+        """Return which tables stay in the database though nothing here refers to them."""
+        if self.closed and self.engine.creds.is_scratch:
+            return set()
+        stay = {
+            table
+            for table in self.sessions.tables.preserved(tables)
+            if self.notes.has_history(table) and TableName.parse(table) not in self.deleted
+        }
+        stay |= self.kept.staying([table for table in tables if table not in stay])
+        self.kept.note(stay)
+        return stay
 
     def _end_of(self, table: str) -> dict[str, Any]:
         """Return what the log is told of a table's end: what it was by then, and why it goes."""
@@ -177,6 +199,19 @@ class Services:
             "params": {"reason": self._reason_of_end(table)},
             "rows": None if known is None else known.rows,
             "result_schema": None if known is None else known.types,
+        }
+
+    def _to_be_hashed(self, tables: Sequence[str]) -> dict[str, TableSchema]:
+        """Return the tables that are small enough to be hashed before they go."""
+        known = {table: self.schemas.known(table) for table in tables}
+        most = self.settings.content_hash_cells
+        return {
+            table: schema
+            for table, schema in known.items()
+            if schema is not None
+            and schema.rows is not None
+            and not self.notes.is_kept(table)
+            and schema.rows * len(schema.types) <= most
         }
 
     def _reason_of_end(self, table: str) -> str:

@@ -101,6 +101,7 @@ def staged(reading: Reading, types: Mapping[str, str]) -> Iterator[Stage]:
     spec = TableSpec(types)
     backend = reading.backend
     with new_table(backend, spec) as table:
+        backend.services.notes.made_in_passing(table)
         backend.services.engine.command(spec.ddl(table, reading.stage_engine))
         yield Stage(backend, table)
 
@@ -161,7 +162,7 @@ def record(reading: Reading, table: str, spec: TableSpec, elapsed_s: float) -> N
     services.oplog.record(
         reading.operation,
         result_table=table,
-        params=reading.params,
+        params={**reading.params, **spec.noted()},
         rows=services.schemas.get(table).rows,
         elapsed_s=elapsed_s,
         result_schema=spec.types,

@@ -24,6 +24,7 @@ class TableNotes:
         self._cells: dict[str, int | None] = {}
         self._used: dict[str, float] = {}
         self._parts: set[str] = set()
+        self._kept: set[str] = set()
 
     def made(self, table: str, execution_count: int | None) -> None:
         """Note that a cell has made a table."""
@@ -38,6 +39,18 @@ class TableNotes:
         """Say whether the log tells of a table, so that it has to tell its end."""
         return table not in self._parts
 
+    def kept(self, table: str) -> None:
+        """Note that the log has all rows of a table, until others are appended."""
+        self._kept.add(table)
+
+    def appended(self, table: str) -> None:
+        """Note that a table has other rows than those that it was made of."""
+        self._kept.discard(table)
+
+    def is_kept(self, table: str) -> bool:
+        """Say whether the log has all rows of a table."""
+        return table in self._kept
+
     def used(self, tables: Iterable[str]) -> None:
         """Note that tables are read or written now."""
         now = time.time()
@@ -50,6 +63,7 @@ class TableNotes:
             self._cells.pop(table, None)
             self._used.pop(table, None)
             self._parts.discard(table)
+            self._kept.discard(table)
 
     def cell_of(self, table: str) -> int | None:
         """Return the execution count of the cell that made a table, where one did."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import OplogError
-from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent
+from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent
 from aaiclick_ext.oplog.graph import without_ends
 from aaiclick_ext.oplog.log_table import LOG_TABLE
 from aaiclick_ext.oplog.queries import events_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.engine import Engine
 
-_FIELDS = ", ".join(FIELD_NAMES)
+_FIELDS = ", ".join(READ_FIELDS)
 
 _OF_CELL = f"SELECT {_FIELDS} FROM {LOG_TABLE} WHERE cell_id = {{cell_id:String}} ORDER BY id"
 _OF_RUN = f"""

@@ -17,6 +17,7 @@ from aaiclick_ext.logs import logger_of
 from aaiclick_ext.masking import mask_literals
 from aaiclick_ext.oplog.cell import CellRecord
 from aaiclick_ext.oplog.event import OperationEvent, Status
+from aaiclick_ext.oplog.kept_values import encoded, take
 from aaiclick_ext.oplog.log_table import ensure_log, insert_events, written_ids
 from aaiclick_ext.oplog.masked_call import mask_call
 from aaiclick_ext.oplog.spill import SpillDirectory
@@ -24,9 +25,12 @@ from aaiclick_ext.oplog.spill import SpillDirectory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import pyarrow as pa
+
     from aaiclick_ext.engine import Engine, QueryStats
     from aaiclick_ext.ids import Snowflake
     from aaiclick_ext.oplog.columns import ColumnEdge
+    from aaiclick_ext.oplog.event import ContentHash
     from aaiclick_ext.oplog.task import Task
     from aaiclick_ext.settings import Settings
 
@@ -36,6 +40,8 @@ logger = logger_of("oplog")
 
 _BATCH = 1000
 _REMEMBERED_CELLS = 64
+_MOST_WAITING_BYTES = 256 << 20
+"""Of values that wait to be written; a cell's are written when it ends, and more are not kept."""
 _SHORTEST_INTERVAL_S = 0.01
 
 
@@ -52,6 +58,7 @@ class _Entry:
     event: OperationEvent
     cell: CellRecord
     columns: Callable[[], Sequence[ColumnEdge] | None] | None = None
+    values: Mapping[str, pa.Buffer] = dataclasses.field(default_factory=dict)
     was_tried: bool = False
 
 
@@ -92,6 +99,7 @@ class OplogCollector:
         self._user_name = user_name
         self._entries: deque[_Entry] = deque()  # its appends are atomic
         self._writing: Sequence[_Entry] = ()
+        self._waiting_bytes = 0
         self._secrets: set[str] = set()
         self._outside = self._new_cell(None)
         self._cell = self._outside
@@ -130,6 +138,8 @@ class OplogCollector:
         result_schema: Mapping[str, str] | None = None,
         stats: QueryStats | None = None,
         columns: Columns = (),
+        content: ContentHash | None = None,
+        values: Mapping[str, pa.Table] | None = None,
     ) -> int:
         """Keep an event in memory and return its id. Secrets are masked first.
 
@@ -150,6 +160,11 @@ class OplogCollector:
         columns
             What each column of the result depends on; None where it is not known. What takes
             milliseconds to find out can be a function, which is called when the event is written.
+        content
+            What a table held that is at its end.
+        values
+            The values that went in, by role. Those of up to ``settings.kept_value_bytes`` are kept
+            in the log, unless a credential is among them.
         """
         cell = self._of_thread.cell or self._cell
         masked = mask_call(cell, params or {}, sql_template, error)
@@ -179,8 +194,14 @@ class OplogCollector:
             user_name=self._user_name,
             notebook_path=None if task is None else task.notebook_path,
             columns=() if callable(columns) or columns is None else tuple(columns),
+            content_hash=None if content is None else content.content,
+            order_hash=None if content is None else content.order,
         )
-        self._entries.append(_Entry(event, cell, columns if callable(columns) else None))
+        entry = _Entry(event, cell, columns if callable(columns) else None)
+        if values and self._waiting_bytes < _MOST_WAITING_BYTES:
+            entry.values = take(values, self._settings.kept_value_bytes)
+            self._waiting_bytes += sum(value.size for value in entry.values.values())
+        self._entries.append(entry)
         return event.id
 
     def masked_sql(self, sql: str) -> str | None:
@@ -374,6 +395,8 @@ class OplogCollector:
                 "They are kept and will be tried again."
             ) from error
         self._writing = ()
+        if not self._entries:
+            self._waiting_bytes = 0
         return len(batch)
 
     def _put_back(self, batch: Sequence[_Entry]) -> None:
@@ -426,6 +449,10 @@ def _completed(entry: _Entry) -> OperationEvent:
     event, secrets = entry.event, entry.cell.secrets
     changes: dict[str, Any] = {}
     source, digest = entry.cell.stored()
+    if entry.values:
+        kept_values = encoded(entry.values, secrets)
+        entry.event = event = dataclasses.replace(event, kept_values=kept_values)
+        entry.values = {}
     if digest is not None:
         changes |= {"cell_source": source, "cell_source_hash": digest}
     if secrets:

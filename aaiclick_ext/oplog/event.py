@@ -18,6 +18,23 @@ Status = Literal["ok", "error"]
 
 
 @dataclass(frozen=True, slots=True)
+class ContentHash:
+    """What a table holds, in three numbers that differ where tables do, but for rare accidents.
+
+    Attributes
+    ----------
+    content
+        The sum of the rows' hashes, whatever their order.
+    order
+        The same of the rows' hashes with their places.
+    """
+
+    rows: int
+    content: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
 class OperationEvent:
     """One operation that made, changed or read out data.
 
@@ -67,13 +84,25 @@ class OperationEvent:
     """As the front end gave it; None where it gives none."""
     columns: tuple[ColumnEdge, ...] = ()
     """What each column of the result depends on; empty where that is not known."""
+    content_hash: int | None = None
+    order_hash: int | None = None
+    """Of a table that ended: of its rows in any order, and of their order; see `ContentHash`."""
+    kept_values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The values that went in, by role, as `keep` has them; never read back with the event."""
+
+    @property
+    def content(self) -> ContentHash | None:
+        """What a table held when it ended; None where that was not found out."""
+        if self.rows is None or self.content_hash is None or self.order_hash is None:
+            return None
+        return ContentHash(self.rows, self.content_hash, self.order_hash)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Return the event of one row of the log, as Arrow gives it."""
         values = {name: row[name] for name in FIELD_NAMES if name in row}
-        for name in ("kwargs", "params", "result_schema"):
-            values[name] = dict(values[name] or ())
+        for name in _MAPPINGS:
+            values[name] = dict(values.get(name) or ())
         values["variable_names"] = tuple(values["variable_names"] or ())
         values["columns"] = tuple(ColumnEdge(**edge) for edge in values.get("columns") or ())
         values["created_at"] = values["created_at"].astimezone(dt.UTC)
@@ -81,7 +110,11 @@ class OperationEvent:
 
 
 FIELD_NAMES = tuple(spec.name for spec in fields(OperationEvent))
+READ_FIELDS = tuple(name for name in FIELD_NAMES if name != "kept_values")
+"""What questions to the log read: values can be large, and are asked for one by one."""
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MAPPINGS = ("kwargs", "params", "result_schema", "kept_values")
 _TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -89,7 +122,7 @@ def to_json(event: OperationEvent) -> str:
     """Return the event as one line of JSON, as ClickHouse and `from_json` read it."""
     row: dict[str, Any] = {name: getattr(event, name) for name in FIELD_NAMES}
     row["created_at"] = event.created_at.astimezone(dt.UTC).strftime(_TIME)
-    for name in ("kwargs", "params", "result_schema"):
+    for name in _MAPPINGS:
         row[name] = dict(row[name])
     row["columns"] = [_edge_row(edge) for edge in event.columns]
     text = json.dumps(row, ensure_ascii=False)
@@ -126,5 +159,14 @@ def _encodable(value: Any) -> Any:
 
 
 def from_arrow(table: pa.Table) -> list[OperationEvent]:
-    """Return the events in an Arrow table with the log's columns."""
-    return [OperationEvent.from_row(row) for row in table.to_pylist()]
+    """Return the events in an Arrow table with the log's columns.
+
+    Times are taken as numbers: to make Python's of them, Arrow imports pandas, if it is there.
+    """
+    import pyarrow as pa
+
+    times = table["created_at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
+    return [
+        OperationEvent.from_row(row | {"created_at": _EPOCH + dt.timedelta(microseconds=time)})
+        for row, time in zip(table.drop_columns("created_at").to_pylist(), times, strict=True)
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.errors import UnknownObjectError
 from aaiclick_ext.masking import mask_text
 from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent
-from aaiclick_ext.oplog.graph import LOCATION, OplogGraph, edges_of, graph_of, reached
+from aaiclick_ext.oplog.graph import OplogGraph, edges_of, graph_of, reached
 from aaiclick_ext.oplog.log_table import LOG_TABLE
+from aaiclick_ext.oplog.paths import location_of, locations
 from aaiclick_ext.oplog.queries import MOST_STEPS, descendants, events_of, living_tables
 
 if TYPE_CHECKING:
@@ -26,20 +26,6 @@ _OF_FILES = f"""
 SELECT {", ".join(FIELD_NAMES)} FROM {LOG_TABLE}
 WHERE mapContains(params, 'path') AND status = 'ok' ORDER BY id LIMIT 1 BY id
 """
-
-
-def location_of(path: str) -> str:
-    """Return an absolute path, or a URL without secrets."""
-    if "://" in path:
-        return mask_text(path)
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 -- globs, too
-
-
-def recorded_path(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return what an event tells of a path: as it was given, and where that is."""
-    given = mask_text(os.fsdecode(path))
-    location = location_of(given)
-    return {"path": given} if location == given else {"path": given, LOCATION: location}
 
 
 def fed_by(engine: Engine, source: str) -> OplogGraph:
@@ -100,7 +86,7 @@ def _read_again(
     written: dict[str, str] = {}
     readers = {}
     for event in of_files:  # by id, so that the last export counts
-        places = _places(event)
+        places = locations(event.params)
         if event.operation == _EXPORT:
             for place in places:
                 written[place] = event.result_table if event.id in found else ""
@@ -115,24 +101,16 @@ def _reads(event: OperationEvent) -> bool:
     return event.operation != _EXPORT
 
 
-def _places(event: OperationEvent) -> list[str]:
-    """Return the files and URLs of an event, as absolute as the log has them."""
-    params = event.params
-    if LOCATION in params:
-        return [params[LOCATION]]
-    return [text for name, text in params.items() if name.partition("_")[0] == "path"]
-
-
 def _is_of(event: OperationEvent, asked: str, location: str) -> bool:
     """Say whether an event is of a file: the same, one of a glob's, or a glob that it is in."""
     return any(
         place in (asked, location) or fnmatchcase(place, location) or fnmatchcase(location, place)
-        for place in _places(event)
+        for place in locations(event.params)
     )
 
 
 def _unknown(source: str, of_files: Iterable[OperationEvent]) -> str:
-    read = list(dict.fromkeys(p for e in of_files if _reads(e) for p in _places(e)))
+    read = list(dict.fromkeys(p for e in of_files if _reads(e) for p in locations(e.params)))
     listed = ", ".join(read[-_MOST_LISTED:]) or "none"
     more = f", and {len(read) - _MOST_LISTED} more" if len(read) > _MOST_LISTED else ""
     return (

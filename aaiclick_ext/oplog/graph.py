@@ -11,17 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from aaiclick_ext.oplog.event import OperationEvent
+    from aaiclick_ext.oplog.staleness import StaleResult
 
 Direction = Literal["backward", "forward", "both"]
 
 VIEW_PREFIX = "view_"
 SINK_PREFIX = "fetch_"
 
-LOCATION = "location"
-"""The parameter with the absolute path of a file, where ``path`` has it otherwise."""
-
-DROP = "drop"
-"""The operation of the event that tells a table's end."""
+DROP_TABLE = "drop_table"
+"""The operation of the event that tells a table's end; `Table.drop` of columns is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,8 @@ class OplogGraph:
     edges: tuple[OplogEdge, ...]
     database: str | None = field(default=None, compare=False)
     """What names the database, as `Engine.identity`; None for a graph of events alone."""
+    stale: Mapping[str, StaleResult] = field(default_factory=dict, compare=False)
+    """Of the tables that exist, those made of something that has changed since, and of what."""
 
     @property
     def is_known(self) -> bool:
@@ -152,7 +152,7 @@ def effective(events: Iterable[OperationEvent]) -> dict[str, list[OperationEvent
 
 def without_ends(events: Iterable[OperationEvent]) -> list[OperationEvent]:
     """Return the events that made or changed something, by id."""
-    return sorted((e for e in events if e.operation != DROP), key=lambda event: event.id)
+    return sorted((e for e in events if e.operation != DROP_TABLE), key=lambda event: event.id)
 
 
 def edges_of(events: Iterable[OperationEvent]) -> list[OplogEdge]:
@@ -255,7 +255,7 @@ def graph_of(
     made: defaultdict[str, list[OperationEvent]] = defaultdict(list)
     for event in without_ends(events):
         made[event.result_table].append(event)
-    ends = {event.result_table: event for event in events if event.operation == DROP}
+    ends = {event.result_table: event for event in events if event.operation == DROP_TABLE}
     makers = effective(events)
     kept = [edge for edge in edges if edge.source in tables and edge.target in tables]
     nodes = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.errors import OplogError
+from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.oplog.columns import USES, VALUES, backward_columns, forward_columns
-from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent
+from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent
 from aaiclick_ext.oplog.graph import (
     OplogGraph,
     edges_of,
@@ -24,8 +24,8 @@ from aaiclick_ext.oplog.queries import (
     descendants,
     events_of,
     living_tables,
-    parts_of,
     recorded_tables,
+    written_at,
 )
 from aaiclick_ext.oplog.staleness import StaleResult, stale
 
@@ -35,16 +35,23 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.oplog.columns import ColumnEdge, ColumnUse, Use
 
-_FIELDS = ", ".join(FIELD_NAMES)
+_FIELDS = ", ".join(READ_FIELDS)
 
 _OF_VARIABLE = f"""
 SELECT {_FIELDS} FROM {LOG_TABLE} WHERE has(variable_names, {{name:String}})
 ORDER BY id LIMIT 1 BY id
 """
 
+_NAMED = f"""
+SELECT {_FIELDS} FROM {LOG_TABLE}
+WHERE has(variable_names, {{name:String}})
+   OR (startsWith(result_table, 'aai_') AND endsWith(result_table, {{ending:String}}))
+ORDER BY id LIMIT 1 BY id
+"""
+
 
 def oplog_path(engine: Engine, source: str, target: str) -> OplogGraph:
-    """Return the graph of all that lies between two tables, itself included. Two queries.
+    """Return the graph of all that lies between two tables, itself included. A few queries.
 
     Parameters
     ----------
@@ -66,7 +73,7 @@ def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]
     """Return the tables that exist and were made of something that has changed since.
 
     The changes are inserts that the log knows of, and local files that were written later than
-    they were read. Two queries, or a few where there are thousands of tables.
+    they were read. A few queries, more where there are thousands of tables.
 
     Parameters
     ----------
@@ -74,8 +81,7 @@ def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]
         Asks for this one and what it was made of; by default for all.
     """
     roots = recorded_tables(engine) if table is None else [table]
-    events = {event.id: event for part in parts_of(roots) for event in ancestors(engine, part)}
-    found = stale(events.values(), _written_at)
+    found = stale(ancestors(engine, roots), written_at)
     living = living_tables(engine, [result.table for result in found])
     return [result for result in found if result.table in living]
 
@@ -91,10 +97,29 @@ def variable_history(engine: Engine, name: str) -> list[OperationEvent]:
     return list(last.values())
 
 
+def last_table_named(engine: Engine, name: str) -> str:
+    """Return the table that a variable held last, or the last of a named object. One query.
+
+    Raises
+    ------
+    OplogError
+        If the log has none.
+    """
+    events = events_of(engine, _NAMED, {"name": name, "ending": f"_{name}"})
+    for event in reversed(without_ends(events)):
+        parsed = TableName.parse(event.result_table)
+        if parsed is not None and (name in event.variable_names or parsed.name == name):
+            return event.result_table
+    raise OplogError(
+        f"the operation log knows no table of the name {name!r}, and of no variable {name!r} that "
+        "held one when its cell ended"
+    )
+
+
 def column_sources(
     engine: Engine, table: str, column: str, uses: Collection[Use] = VALUES
 ) -> list[ColumnUse]:
-    """Return the columns of sources that a column was made of, by name. One query."""
+    """Return the columns of sources that a column was made of, by name. A few queries."""
     edges = edges_by_result(ancestors(engine, [table]))
     return _in_order(backward_columns(edges, table, column, uses=uses))
 
@@ -102,7 +127,7 @@ def column_sources(
 def column_results(
     engine: Engine, table: str, column: str, uses: Collection[Use] = VALUES
 ) -> list[ColumnUse]:
-    """Return the columns that a column went into, near and far, by name. A query for each step."""
+    """Return the columns that a column went into, near and far, by name. A few queries."""
     edges = edges_by_result(descendants(engine, [table], MOST_STEPS))
     return _in_order(forward_columns(edges, table, column, uses=uses))
 
@@ -118,13 +143,3 @@ def edges_by_result(events: Iterable[OperationEvent]) -> dict[str, list[ColumnEd
 
 def _in_order(found: Iterable[ColumnUse]) -> list[ColumnUse]:
     return sorted(found, key=lambda use: (use.table, use.column, USES.index(use.use)))
-
-
-def _written_at(path: str) -> dt.datetime | None:
-    try:
-        file = Path(path).expanduser()
-        if not file.is_file():
-            return None
-        return dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
-    except (OSError, ValueError):
-        return None

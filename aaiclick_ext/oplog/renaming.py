@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import sqlglot.errors
@@ -31,6 +32,38 @@ def words_of(sql: str) -> set[str] | None:
     if tokens is None:
         return None
     return {_name(token, sql) for token in tokens if token.token_type not in _VALUES}
+
+
+def calls_of(sql: str) -> list[str]:
+    """Return the names of the functions that SQL calls, each once; none where it cannot be read.
+
+    Examples
+    --------
+    >>> calls_of("SELECT now(), count (*), 'f()' FROM t -- g()")
+    ['now', 'count']
+    """
+    tokens = _tokens(sql) or []
+    called = [
+        token.text
+        for token, after in pairwise(tokens)
+        if after.token_type is TokenType.L_PAREN and token.text.isidentifier()
+    ]
+    return list(dict.fromkeys(called))
+
+
+def statements_of(sql: str) -> list[str]:
+    """Return the statements that semicolons separate.
+
+    Examples
+    --------
+    >>> statements_of("INSERT INTO t SELECT ';'; INSERT INTO t SELECT 2;")
+    ["INSERT INTO t SELECT ';'", 'INSERT INTO t SELECT 2']
+    """
+    tokens = _tokens(sql) or []
+    ends = [token.start for token in tokens if token.token_type is TokenType.SEMICOLON]
+    bounds = pairwise([-1, *ends, len(sql)])
+    parts = [sql[start + 1 : end].strip() for start, end in bounds]
+    return [part for part in parts if part]
 
 
 def renamed(sql: str, names: Mapping[str, str]) -> str:

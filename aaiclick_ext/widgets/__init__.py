@@ -10,16 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aaiclick_ext.widgets.answers import KernelAnswers, RestoreOutcome
     from aaiclick_ext.widgets.kernel_table import kernels_html, kernels_text
     from aaiclick_ext.widgets.lineage import LineageWidget, close_all, lineage_bundle
     from aaiclick_ext.widgets.mermaid import lineage_mermaid
+    from aaiclick_ext.widgets.mode import Mode
     from aaiclick_ext.widgets.picture import lineage_dot, lineage_svg
     from aaiclick_ext.widgets.table_list import size_text, tables_text
     from aaiclick_ext.widgets.tables import TablesWidget, close_tables, tables_bundle
     from aaiclick_ext.widgets.tree import lineage_tree
 
 __all__ = [
+    "KernelAnswers",
     "LineageWidget",
+    "Mode",
+    "RestoreOutcome",
     "TablesWidget",
     "close_all",
     "close_tables",
@@ -36,7 +41,10 @@ __all__ = [
 ]
 
 _HOME = {
+    "KernelAnswers": "answers",
     "LineageWidget": "lineage",
+    "Mode": "mode",
+    "RestoreOutcome": "answers",
     "TablesWidget": "tables",
     "close_all": "lineage",
     "close_tables": "tables",

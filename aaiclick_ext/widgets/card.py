@@ -13,12 +13,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.widgets.table_list import size_text
 from aaiclick_ext.widgets.untrusted import ELLIPSIS, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from aaiclick_ext.oplog import OperationEvent, OplogGraph, OplogNode
+    from aaiclick_ext.oplog import OperationEvent, OplogGraph, OplogNode, StaleResult
+    from aaiclick_ext.oplog.staleness import Change
 
 MAX_DETAIL = 20_000
 """Characters kept of one text in the details; what is left out is counted."""
@@ -33,6 +35,8 @@ class Kind(StrEnum):
     TABLE = "table"
     VIEW = "view"
     SINK = "sink"
+    FOLD = "fold"
+    """No step, but several drawn as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,17 @@ class Card:
     rows
         ``336,776 rows``, or "" where nobody counted.
     state
-        alive, dropped, view, failed, or "" for what left the database.
+        alive, stale, dropped, view, failed, or "" for what left the database.
     facts
-        Label and text of everything else, in the order of showing.
+        Label and text of everything else that is known, in the order of showing.
+    columns
+        Name and ClickHouse type of each column, as far as the log has them.
+    stale
+        Why it is stale, a sentence for each change.
     sql, source, error
         Whole texts, possibly of many lines.
+    members
+        Ids of the steps that a fold stands for.
     """
 
     id: str
@@ -70,9 +80,12 @@ class Card:
     state: str
     hidden_inputs: int
     facts: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str], ...]
+    stale: tuple[str, ...]
     sql: str
     source: str
     error: str
+    members: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -110,7 +123,14 @@ def cards(graph: OplogGraph) -> tuple[Card, ...]:
         shown[edge.target].add(edge.source)
     names = {node.table: _name(node) for node in graph.nodes}
     return tuple(
-        _card(f"n{number}", node, node.table == graph.root, shown[node.table], names)
+        _card(
+            f"n{number}",
+            node,
+            node.table == graph.root,
+            shown[node.table],
+            names,
+            _stale(graph.stale.get(node.table), names),
+        )
         for number, node in enumerate(graph.nodes)
     )
 
@@ -127,7 +147,12 @@ def role_order(role: str) -> str:
 
 
 def _card(
-    id_: str, node: OplogNode, is_root: bool, shown: set[str], names: Mapping[str, str]
+    id_: str,
+    node: OplogNode,
+    is_root: bool,
+    shown: set[str],
+    names: Mapping[str, str],
+    stale: tuple[str, ...],
 ) -> Card:
     maker = _maker(node)
     inputs = {} if maker is None else _inputs(node, maker)
@@ -141,9 +166,11 @@ def _card(
         name=visible(_name(node)),
         cell="" if maker is None or maker.execution_count is None else f"[{maker.execution_count}]",
         rows=_rows(node),
-        state=_state(node, kind, maker),
+        state="stale" if stale else _state(node, kind, maker),
         hidden_inputs=len(set(inputs.values()) - shown),
         facts=_facts(node, maker, inputs, names),
+        columns=_columns(node),
+        stale=stale,
         sql=_whole(None if maker is None else maker.sql_template),
         source=_whole(None if maker is None else maker.cell_source),
         error=_whole(None if maker is None else maker.error),
@@ -222,6 +249,31 @@ def _state(node: OplogNode, kind: Kind, maker: OperationEvent | None) -> str:
     return "" if node.alive is None else "alive" if node.alive else "dropped"
 
 
+def _columns(node: OplogNode) -> tuple[tuple[str, str], ...]:
+    """Return what the last event that tells a schema tells, its end among them."""
+    for event in (node.end, *reversed(node.events)):
+        if event is not None and event.status == "ok" and event.result_schema:
+            return tuple((visible(n), visible(t)) for n, t in event.result_schema.items())
+    return ()
+
+
+def _stale(result: StaleResult | None, names: Mapping[str, str]) -> tuple[str, ...]:
+    if result is None:
+        return ()
+    return tuple(visible(_changed(change, names)) for change in result.changes)
+
+
+def _changed(change: Change, names: Mapping[str, str]) -> str:
+    when = f"{change.changed_at:%Y-%m-%d %H:%M:%S} UTC"
+    if change.event is None:
+        return f"the file {change.source} was written at {when}"
+    rows = change.event.rows
+    count = "rows" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
+    cell = change.event.execution_count
+    place = f"at {when}" if cell is None else f"in cell [{cell}]"
+    return f"{names.get(change.source) or change.source} got {count} {place}"
+
+
 def _facts(
     node: OplogNode,
     maker: OperationEvent | None,
@@ -234,13 +286,33 @@ def _facts(
         pairs.append((role, f"{name} ({table})" if name and name != table else table))
     if maker is not None:
         pairs += maker.params.items()
-        if maker.elapsed_s is not None:
-            pairs.append(("took", _duration(maker.elapsed_s)))
-        pairs.append(("made", f"{maker.created_at:%Y-%m-%d %H:%M:%S} UTC"))
-        schema: Sequence[str] = [f"{name} {type_}" for name, type_ in maker.result_schema.items()]
-        if schema:
-            pairs.append(("columns", ", ".join(schema)))
+        pairs += _figures(maker)
+    if node.end is not None:
+        pairs.append(("dropped", _when(node.end)))
+        pairs += [("why", reason) for reason in (node.end.params.get("reason"),) if reason]
     return tuple((visible(label), _whole(text)) for label, text in pairs)
+
+
+def _figures(maker: OperationEvent) -> Iterator[tuple[str, str]]:
+    """Yield what was counted of an operation; what nobody counted is left out."""
+    if maker.read_rows is not None:
+        yield "rows read", f"{maker.read_rows:,}"
+    if maker.read_bytes is not None:
+        yield "bytes read", size_text(maker.read_bytes)
+    if maker.written_bytes is not None:
+        yield "bytes written", size_text(maker.written_bytes)
+    if maker.elapsed_s is not None:
+        yield "took", _duration(maker.elapsed_s)
+    yield "made", _when(maker)
+    if maker.user_name:
+        yield "by", maker.user_name
+    if maker.notebook_path:
+        yield "notebook", maker.notebook_path
+
+
+def _when(event: OperationEvent) -> str:
+    cell = "" if event.execution_count is None else f", cell [{event.execution_count}]"
+    return f"{event.created_at:%Y-%m-%d %H:%M:%S} UTC{cell}"
 
 
 def _duration(seconds: float) -> str:

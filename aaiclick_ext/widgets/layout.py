@@ -68,10 +68,14 @@ class _Graphviz(WasmtimeBackend):  # type: ignore[misc]
         try:
             svg = self._render_in_session(session, dot, "svg", "dot")
         except wasmtime.Trap as error:
-            if error.trap_code is not wasmtime.TrapCode.INTERRUPT:
+            if error.trap_code is wasmtime.TrapCode.STACK_OVERFLOW:
                 raise PictureError(
-                    f"Graphviz could not draw this graph: {error.message}"
+                    "the longest way through this graph is too long for Graphviz; ask for a "
+                    "smaller --depth"
                 ) from error
+            if error.trap_code is not wasmtime.TrapCode.INTERRUPT:
+                reason = error.message.splitlines()[-1].strip()
+                raise PictureError(f"Graphviz could not draw this graph: {reason}") from error
             raise PictureError(
                 f"Graphviz needs more than {time_limit_s:g} s for this graph; "
                 "ask for a smaller --depth"

@@ -12,7 +12,12 @@ import traitlets
 from aaiclick_ext.errors import PictureError
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.widgets.card import Card, cards
-from aaiclick_ext.widgets.picture import describe, drawn_edges, lineage_svg
+from aaiclick_ext.widgets.column_picture import column_scene_svg
+from aaiclick_ext.widgets.column_scene import column_scene
+from aaiclick_ext.widgets.messages import Question, Selection, understood
+from aaiclick_ext.widgets.mode import Mode
+from aaiclick_ext.widgets.picture import describe, scene_svg
+from aaiclick_ext.widgets.scene import scene
 from aaiclick_ext.widgets.tree import lineage_tree
 from aaiclick_ext.widgets.untrusted import shortened
 
@@ -20,12 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aaiclick_ext.oplog import OplogGraph
+    from aaiclick_ext.widgets.answers import KernelAnswers
 
 _log = logger_of("widgets")
 _STATIC = Path(__file__).parent / "static"
+_SCRIPTS = ("drawing.js", "panel.js", "lineage.js")
+_STYLES = ("lineage.css", "panel.css")
 _LOGGED_COLUMNS = 200
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _joined(names: Sequence[str]) -> str:
+    """Return the parts of the front end as one module: a widget has one, which loads nothing."""
+    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
 class LineageWidget(anywidget.AnyWidget):
@@ -38,6 +51,10 @@ class LineageWidget(anywidget.AnyWidget):
     ----------
     graph
         What to draw.
+    answers
+        Answers what the panel asks of the kernel; None where nothing can be asked.
+    mode
+        How to draw it; by default whole, and a large graph folded.
 
     Attributes
     ----------
@@ -56,30 +73,47 @@ class LineageWidget(anywidget.AnyWidget):
     set from there. Anything else is ignored, with a warning in the log.
     """
 
-    _esm = (_STATIC / "lineage.js").read_text(encoding="utf-8")
-    _css = (_STATIC / "lineage.css").read_text(encoding="utf-8")
+    _esm = _joined(_SCRIPTS)
+    _css = _joined(_STYLES)
 
-    _svg = traitlets.Unicode().tag(sync=True)
+    _drawing: Any = traitlets.Dict().tag(sync=True)
     _nodes: Any = traitlets.List().tag(sync=True)
-    _edges: Any = traitlets.List().tag(sync=True)
     _description = traitlets.Unicode().tag(sync=True)
+    _can: Any = traitlets.List(help="what the panel may ask").tag(sync=True)
     _chosen = traitlets.Unicode("", help="id of the selected node").tag(sync=True)
 
     selected = traitlets.Unicode(None, allow_none=True, help="name of the selected table")
 
-    def __init__(self, graph: OplogGraph) -> None:
+    def __init__(
+        self, graph: OplogGraph, answers: KernelAnswers | None = None, mode: Mode | None = None
+    ) -> None:
         told = cards(graph)
+        self._graph, self._told, self._answers = graph, told, answers
         self._ids = {card.table: card.id for card in told}
         self._tables = {card.id: card.table for card in told}
         self._tree = lineage_tree(graph)
+        mode = mode or Mode.of_size(len(told))
+        drawing = _drawn(graph, told, mode)
+        self._mode, self._drawn_tables = mode, self._tables_of(drawing)
         super().__init__(
-            _svg=lineage_svg(graph),
+            _drawing=drawing,
             _nodes=[_told(card) for card in told],
-            _edges=_drawn_edges(graph, self._ids),
             _description=describe(graph, told),
+            _can=_questions(answers),
         )
         self.on_msg(self._receive)
         _live.add(self)
+
+    @property
+    def mode(self) -> Mode:
+        """How it is drawn; setting it draws it anew."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        drawing = _drawn(self._graph, self._told, mode)
+        self._mode, self._drawn_tables = mode, self._tables_of(drawing)
+        self._drawing = drawing
 
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Refuse: the front end sets nothing, it sends messages."""
@@ -88,19 +122,40 @@ class LineageWidget(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **_: Any) -> Bundle:
         data, metadata = super()._repr_mimebundle_() or ({}, {})
-        shown = {**data, "image/svg+xml": self._svg, "text/plain": self._tree}
+        shown = {**data, "image/svg+xml": self._drawing["svg"], "text/plain": self._tree}
         return shown, dict(metadata)
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
-        node = _selected_node(content, buffers, self._tables)
-        if node is _REFUSED:
-            said = shortened(repr(content), _LOGGED_COLUMNS)
-            _log.warning("lineage widget: ignored a message from the front end: %s", said)
-        else:
+        message = None if buffers else understood(content, self._drawn_tables, self._tables)
+        if isinstance(message, Selection):
             # Locked, the selection is not sent back: a user who clicks on before Python has
             # answered would see it jump.
-            with self._lock_property(_chosen=node):
-                self.selected = self._tables[node] if node else None
+            with self._lock_property(_chosen=message.node):
+                self._chosen = message.node
+                self.selected = self._drawn_tables.get(message.node)
+        elif isinstance(message, Mode):
+            self._try_mode(message)
+        elif isinstance(message, Question) and message.about in self._can:
+            self._answer(message)
+        else:
+            said = shortened(repr(content), _LOGGED_COLUMNS)
+            _log.warning("lineage widget: ignored a message from the front end: %s", said)
+
+    def _try_mode(self, mode: Mode) -> None:
+        try:
+            self.mode = mode
+        except PictureError as error:
+            self.send({"type": "refused", "error": str(error)})
+
+    def _answer(self, question: Question) -> None:
+        assert self._answers is not None
+        answer = self._answers.answer(question.about, self._tables[question.node], question.row)
+        self.send({"type": "answer", "request": question.request, **answer})
+
+    def _tables_of(self, drawing: Mapping[str, Any]) -> dict[str, str]:
+        """Return the table of each id in a drawing: of a column its own, of a fold its last."""
+        others = {item["id"]: self._tables[item["of"]] for item in drawing["items"]}
+        return self._tables | others
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal: Any) -> str | None:
@@ -111,11 +166,17 @@ class LineageWidget(anywidget.AnyWidget):
 
     @traitlets.observe("selected")
     def _show_selected(self, change: Any) -> None:
-        self._chosen = self._ids[change["new"]] if change["new"] else ""
+        table = change["new"]
+        if self._drawn_tables.get(self._chosen) != table:
+            self._chosen = self._ids[table] if table else ""
 
 
-def lineage_bundle(graph: OplogGraph) -> Bundle:
+def lineage_bundle(
+    graph: OplogGraph, answers: KernelAnswers | None = None, mode: Mode | None = None
+) -> Bundle:
     """Return what to display of a graph: ``display(data, metadata=metadata, raw=True)``.
+
+    Parameters are those of `LineageWidget`.
 
     Returns
     -------
@@ -124,7 +185,7 @@ def lineage_bundle(graph: OplogGraph) -> Bundle:
         that says so.
     """
     try:
-        return LineageWidget(graph)._repr_mimebundle_()
+        return LineageWidget(graph, answers, mode)._repr_mimebundle_()
     except PictureError as error:
         return {"text/plain": f"{lineage_tree(graph)}\n({error})"}, {}
 
@@ -139,28 +200,58 @@ def close_all() -> None:
 
 
 _live: weakref.WeakSet[LineageWidget] = weakref.WeakSet()
-_REFUSED: Any = object()
 
 
-def _selected_node(content: Any, buffers: Sequence[Any], known: Mapping[str, str]) -> Any:
-    """Return the node id that a message selects, "" for none, or `_REFUSED`.
+def _questions(answers: KernelAnswers | None) -> list[str]:
+    if answers is None:
+        return []
+    return ["columns", "rows", "trace", *(["restore"] if answers.can_restore else [])]
 
-    ``{"type": "select", "node": id or null}`` is the whole vocabulary.
+
+def _drawn(graph: OplogGraph, told: tuple[Card, ...], mode: Mode) -> dict[str, Any]:
+    """Return a picture with what is in it besides the graph's own nodes.
+
+    Its edges are numbered as in the picture.
     """
-    if not isinstance(content, dict) or buffers:
-        return _REFUSED
-    if set(content) != {"type", "node"} or content["type"] != "select":
-        return _REFUSED
-    node = content["node"]
-    if node is None:
-        return ""
-    return node if isinstance(node, str) and node in known else _REFUSED
+    if mode.columns:
+        by_column = column_scene(graph, mode, told)
+        return {
+            "svg": column_scene_svg(by_column, describe(graph, told)),
+            "items": [
+                {"id": item.id, "of": item.of, "column": item.name, "type": item.type}
+                for items in by_column.columns.values()
+                for item in items
+            ],
+            "edges": [list(edge) for edge in by_column.edges],
+            "said": by_column.said,
+            "mode": mode.told(),
+        }
+    drawn = scene(graph, mode, told)
+    ids = {card.table: card.id for card in drawn.cards}
+    return {
+        "svg": scene_svg(drawn, describe(graph, told)),
+        "items": [
+            {
+                "id": card.id,
+                "of": card.members[-1],
+                "members": list(card.members),
+                "operation": card.operation,
+                "name": card.name,
+            }
+            for card in drawn.cards
+            if card.members
+        ],
+        "edges": [[ids[edge.source], ids[edge.target], ""] for edge in drawn.edges],
+        "said": drawn.said,
+        "mode": mode.told(),
+    }
 
 
 def _told(card: Card) -> dict[str, Any]:
     """Return what the front end says of a node."""
     return {
         "id": card.id,
+        "table": card.table,
         "kind": str(card.kind),
         "state": card.state,
         "root": card.is_root,
@@ -169,12 +260,9 @@ def _told(card: Card) -> dict[str, Any]:
         "cell": card.cell,
         "rows": card.rows,
         "facts": [list(fact) for fact in card.facts],
+        "columns": [list(column) for column in card.columns],
+        "stale": list(card.stale),
         "sql": card.sql,
         "source": card.source,
         "error": card.error,
     }
-
-
-def _drawn_edges(graph: OplogGraph, ids: Mapping[str, str]) -> list[list[str]]:
-    """Return source and target of each edge as it is numbered in the picture."""
-    return [[ids[edge.source], ids[edge.target]] for edge in drawn_edges(graph)]

@@ -28,8 +28,12 @@ LOOKS = {
     Kind.TABLE: Look("cylinder", "filled", "#d8f1e4", "#1d7f58"),
     Kind.VIEW: Look("box", "filled,rounded", "#f1edfb", "#7a62b8"),
     Kind.SINK: Look("parallelogram", "filled", "#fdefcf", "#a8741a"),
+    Kind.FOLD: Look("folder", "filled", "#eef0f3", "#4d5b6b"),
 }
 DROPPED = ("#eef0f3", "#66717e")
+"""Fill and outline, which is dashed."""
+STALE = ("#fff0dc", "#b8560b")
+"""Fill and outline, which is a double line."""
 FAILED = Look("octagon", "filled,bold", "#fde3e1", "#c0362c")
 
 

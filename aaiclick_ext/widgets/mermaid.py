@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.widgets.card import Card, Kind, cards, role_order
-from aaiclick_ext.widgets.look import DROPPED, FAILED, LABEL_COLUMNS, LOOKS, label_lines
+from aaiclick_ext.widgets.look import DROPPED, FAILED, LABEL_COLUMNS, LOOKS, STALE, label_lines
 from aaiclick_ext.widgets.untrusted import shortened, visible
 
 if TYPE_CHECKING:
@@ -75,9 +75,14 @@ def _lines(graph: OplogGraph) -> Iterator[str]:
     for card in told:
         yield f"    class {card.id} {','.join(_classes(card))}"
     for name, look in (*LOOKS.items(), ("failed", FAILED)):
+        if name is Kind.FOLD:  # all steps are written
+            continue
         yield f"    classDef {name} fill:{look.fill},stroke:{look.stroke},color:{_INK}"
     fill, stroke = DROPPED
     yield f"    classDef dropped fill:{fill},stroke:{stroke},stroke-dasharray:4 3"
+    if any(card.stale for card in told):
+        fill, stroke = STALE
+        yield f"    classDef stale fill:{fill},stroke:{stroke},stroke-dasharray:1 3"
     yield "    classDef root stroke-width:3px"
 
 
@@ -85,6 +90,8 @@ def _classes(card: Card) -> Iterator[str]:
     yield "failed" if card.failed else str(card.kind)
     if card.dropped:
         yield "dropped"
+    if card.stale:
+        yield "stale"
     if card.is_root:
         yield "root"
 

@@ -12,17 +12,27 @@ from typing import TYPE_CHECKING
 import graphviz
 
 from aaiclick_ext.errors import PictureError
-from aaiclick_ext.widgets.card import Card, cards, role_order
+from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.layout import lay_out
-from aaiclick_ext.widgets.look import DROPPED, FAILED, LABEL_COLUMNS, LOOKS, Look, label_lines
+from aaiclick_ext.widgets.look import (
+    DROPPED,
+    FAILED,
+    LABEL_COLUMNS,
+    LOOKS,
+    STALE,
+    Look,
+    label_lines,
+)
+from aaiclick_ext.widgets.scene import Scene, scene
 from aaiclick_ext.widgets.spans import far_edges, ranks
 from aaiclick_ext.widgets.svg import cleaned
 from aaiclick_ext.widgets.untrusted import display_width, shortened, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from aaiclick_ext.oplog import OplogEdge, OplogGraph
+    from aaiclick_ext.widgets.mode import Mode
 
 MAX_NODES = 3000
 """Larger graphs are told as text: nobody can read such a picture, and a browser drowns in it."""
@@ -34,19 +44,40 @@ _FONT = "Helvetica,Arial,sans-serif"
 _EDGE = "#8490a0"
 _ROLE = "#6f7b8a"
 _INK = "#1c2733"
+_BOX = "#c3cad3"
 
 
-def lineage_svg(graph: OplogGraph) -> str:
+def lineage_svg(graph: OplogGraph, mode: Mode | None = None) -> str:
     """Return the picture of a graph as one SVG document. Deterministic; runs no query.
+
+    Parameters
+    ----------
+    mode
+        How it is drawn; by default every step.
 
     Raises
     ------
     PictureError
         If the graph is too large to be drawn.
     """
+    if mode is not None and mode.columns:
+        from aaiclick_ext.widgets.column_picture import columns_svg
+
+        return columns_svg(graph, mode)
     told = cards(graph)
-    labels = {card.id: card.sentence for card in told}
-    return cleaned(lay_out(lineage_dot(graph, told)), labels, describe(graph, told))
+    return scene_svg(scene(graph, mode, told), describe(graph, told))
+
+
+def scene_svg(drawn: Scene, description: str) -> str:
+    """Return the picture of a scene as one SVG document.
+
+    Raises
+    ------
+    PictureError
+        If it is too large to be drawn.
+    """
+    labels = {card.id: card.sentence for card in drawn.cards}
+    return cleaned(lay_out(scene_dot(drawn)), labels, f"{description} {drawn.said}".strip())
 
 
 def describe(graph: OplogGraph, told: tuple[Card, ...]) -> str:
@@ -54,55 +85,72 @@ def describe(graph: OplogGraph, told: tuple[Card, ...]) -> str:
     root = next((card for card in told if card.is_root), None)
     name = visible(graph.root) if root is None else root.name or root.operation
     count = len(told)
-    return f"Lineage of {name}: {count} {'step' if count == 1 else 'steps'}"
+    return f"Lineage of {name}: {count:,} {'step' if count == 1 else 'steps'}"
 
 
-def lineage_dot(graph: OplogGraph, told: tuple[Card, ...] | None = None) -> str:
+def lineage_dot(graph: OplogGraph, mode: Mode | None = None) -> str:
     """Return the graph as DOT text. Runs no query.
 
     Raises
     ------
     PictureError
-        If the graph has more than `MAX_NODES` nodes.
+        If it has more than `MAX_NODES` nodes.
     """
-    if told is None:
-        told = cards(graph)
+    if mode is not None and mode.columns:
+        from aaiclick_ext.widgets.column_picture import columns_dot
+
+        return columns_dot(graph, mode)
+    return scene_dot(scene(graph, mode))
+
+
+def scene_dot(drawn: Scene) -> str:
+    """Return a scene as DOT text."""
+    told = drawn.cards
     if len(told) > MAX_NODES:
         raise PictureError(
             f"{len(told)} steps are too many for a picture (at most {MAX_NODES}); "
             "ask for a smaller --depth, or read the text"
         )
-    rank = ranks((card.table for card in told), drawn_edges(graph))
+    rank = ranks((card.table for card in told), drawn.edges)
+    dot = new_dot(_graph_attributes(told, max(rank.values(), default=0) + 1), drawn.said)
+    boxes = {id_: number for number, group in enumerate(drawn.groups) for id_ in group.ids}
+    for card in told:
+        if card.id not in boxes:
+            add_node(dot, card)
+    by_id = {card.id: card for card in told}
+    for number, group in enumerate(drawn.groups):
+        with dot.subgraph(name=f"cluster_{number}") as box:
+            add_box_style(box, f"c{number}", group.title)
+            for id_ in group.ids:
+                add_node(box, by_id[id_])
+    _add_edges(dot, drawn.edges, {card.table: card for card in told}, rank)
+    return str(dot.source)
+
+
+def new_dot(attributes: Mapping[str, str], said: str = "") -> graphviz.Digraph:
+    """Return an empty drawing with our fonts and colours, and a sentence below it."""
     dot = graphviz.Digraph("lineage")
-    dot.attr("graph", **_graph_attributes(told, max(rank.values(), default=0) + 1))
+    below = {"label": quoted([said]), "labelloc": "b", "fontname": _FONT, "fontsize": "11"}
+    dot.attr("graph", **attributes, **(below | {"fontcolor": _ROLE} if said else {}))
     dot.attr(
         "node", fontname=_FONT, fontsize="12", fontcolor=_INK, margin="0.14,0.07", height="0.3"
     )
     dot.attr(
         "edge", fontname=_FONT, fontsize="10", fontcolor=_ROLE, color=_EDGE, arrowsize="0.65"
     )  # fmt: skip
-    for card in told:
-        _add_node(dot, card)
-    _add_edges(dot, drawn_edges(graph), {card.table: card for card in told}, rank)
-    return str(dot.source)
+    return dot
 
 
-def drawn_edges(graph: OplogGraph) -> list[OplogEdge]:
-    """Return the edges of the picture, in the order of their ids, ``e0``, ``e1`` and so on.
-
-    An insert has its own table as target; that is no step.
-    """
-    tables = {node.table for node in graph.nodes}
-    drawn = [
-        edge
-        for edge in graph.edges
-        if edge.source in tables and edge.target in tables and edge.source != edge.target
-    ]
-    return sorted(drawn, key=lambda edge: role_order(edge.role))
+def add_box_style(box: graphviz.Digraph, id_: str, title: str) -> None:
+    """Make a cluster a box with a title at its upper left."""
+    box.attr(
+        id=id_, label=quoted([title]), labeljust="l", style="rounded", color=_BOX, fontname=_FONT,
+        fontsize="11", fontcolor=_ROLE, margin="10",
+    )  # fmt: skip
 
 
 def _graph_attributes(told: tuple[Card, ...], depth: int) -> dict[str, str]:
-    across = depth * (max((_width(card) for card in told), default=0) + _RANK_GAP)
+    across = depth * (max((width_of(card) for card in told), default=0) + _RANK_GAP)
     attributes = {
         "id": "lineage",
         "bgcolor": "transparent",
@@ -118,7 +166,7 @@ def _graph_attributes(told: tuple[Card, ...], depth: int) -> dict[str, str]:
 
 def _add_edges(
     dot: graphviz.Digraph,
-    edges: list[OplogEdge],
+    edges: Sequence[OplogEdge],
     told: Mapping[str, Card],
     rank: Mapping[str, int],
 ) -> None:
@@ -130,27 +178,31 @@ def _add_edges(
             start = f"r{number}"
             name = shortened(f"↑ {source.headline or source.operation}", LABEL_COLUMNS)
             look = {"shape": "plaintext", "fontsize": "10", "fontcolor": _ROLE, "height": "0.2"}
-            dot.node(start, _quoted([name]), id=start, **look, **{"class": f"far of-{source.id}"})
+            dot.node(start, quoted([name]), id=start, **look, **{"class": f"far of-{source.id}"})
         role = shortened(visible(edge.role), LABEL_COLUMNS)
-        label = None if role in {"", "source"} else _quoted([f"  {role}  "])  # off the line
+        label = None if role in {"", "source"} else quoted([f"  {role}  "])  # off the line
         dot.edge(start, told[edge.target].id, label=label, id=f"e{number}")
 
 
-def _add_node(dot: graphviz.Digraph, card: Card) -> None:
+def add_node(dot: graphviz.Digraph, card: Card) -> None:
+    """Add the node of a card, in the look of what it is and of how it is."""
     look = FAILED if card.failed else LOOKS[card.kind]
-    fill, stroke = DROPPED if card.dropped else (look.fill, look.stroke)
+    plain = (look.fill, look.stroke)
+    fill, stroke = DROPPED if card.dropped else STALE if card.stale else plain
     classes = [f"kind-{card.kind}"]
     classes += [f"state-{card.state}"] if card.state else []
     classes += ["root"] if card.is_root else []
     dot.node(
         card.id,
-        _quoted(label_lines(card)),
+        quoted(label_lines(card)),
         id=card.id,
         shape=look.shape,
         style=f"{look.style},dashed" if card.dropped else look.style,
         fillcolor=fill,
         color=stroke,
         penwidth="2.2" if card.is_root or card.failed else "1.2",
+        peripheries="2" if card.stale else None,
+        margin="0.14,0.14" if card.stale else None,  # below the second rim of a cylinder
         **_size(card, look),
         **{"class": " ".join(classes)},
     )
@@ -158,14 +210,14 @@ def _add_node(dot: graphviz.Digraph, card: Card) -> None:
 
 def _size(card: Card, look: Look) -> dict[str, str]:
     if look.shape != "parallelogram":
-        return {"width": f"{_width(card) / 72:.2f}"}
+        return {"width": f"{width_of(card) / 72:.2f}"}
     # Left alone, Graphviz makes slanted sides twice as high as their text.
     height = 14.4 * len(label_lines(card)) + 10
-    width = _width(card) + height / 2
+    width = width_of(card) + height / 2
     return {"fixedsize": "true", "width": f"{width / 72:.2f}", "height": f"{height / 72:.2f}"}
 
 
-def _width(card: Card) -> int:
+def width_of(card: Card) -> int:
     """Return a node's least width in pixels, for the widest fonts that a browser may choose.
 
     Graphviz knows the metrics of Helvetica; DejaVu Sans, which many Linux machines show for it,
@@ -175,7 +227,7 @@ def _width(card: Card) -> int:
     return round(max(8.4 * first, 6.9 * max(rest, default=0)) + 22)
 
 
-def _quoted(lines: list[str]) -> str:
+def quoted(lines: list[str]) -> str:
     """Return lines as one DOT label that is never an HTML-like one and keeps every character.
 
     `graphviz.escape` leaves ampersands, and Graphviz reads ``&lt;`` in a label as ``<``.

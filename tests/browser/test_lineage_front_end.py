@@ -9,7 +9,7 @@ import lineage_graphs
 import pytest
 from lab import SCREENSHOTS
 
-from aaiclick_ext.widgets import LineageWidget
+from aaiclick_ext.widgets import LineageWidget, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ MODEL = """(state) => {
     on: (event, act) => listeners.set(event.split(':')[1], [...of(event), act]),
     off: (event, act) => listeners.set(event.split(':')[1], of(event).filter((a) => a !== act)),
     send: (content) => window.sent.push(content),
+    tell: (message) => of('msg:custom').forEach((act) => act(message)),
     listening: () => [...listeners.values()].flat().length,
   };
   const started = performance.now(), el = document.querySelector('#el');
@@ -38,6 +39,7 @@ MODEL = """(state) => {
 }"""
 
 Draw = "Callable[..., Page]"
+_STATE = ("_drawing", "_nodes", "_description", "_can", "_chosen")
 
 
 @pytest.fixture
@@ -45,11 +47,16 @@ def draw(browser: Browser) -> Iterator[Draw]:
     """Draw a graph, with changes to the widget's state; returns the page."""
     contexts = []
 
-    def draw(graph: Any, *, width: int = 1000, page: dict[str, Any] | None = None, **state: Any):
-        widget = LineageWidget(graph)
-        given = {name: getattr(widget, name) for name in widget.keys if name.startswith("_")}
-        given = {k: v for k, v in given.items() if k in {"_svg", "_nodes", "_edges",
-                                                         "_description", "_chosen"}}  # fmt: skip
+    def draw(
+        graph: Any,
+        *,
+        width: int = 1000,
+        page: dict[str, Any] | None = None,
+        mode: Mode | None = None,
+        **state: Any,
+    ):
+        widget = LineageWidget(graph, mode=mode)
+        given = {name: getattr(widget, name) for name in _STATE}
         code = widget._esm.replace("export default { render }", "window.lineage = { render }")
         style = widget._css
         widget.close()
@@ -80,6 +87,21 @@ def keep(page: Page, name: str) -> None:
     page.locator(".aai-lineage").screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
+def drawing(svg: str) -> dict[str, Any]:
+    """Return a drawing that is not ours."""
+    return {"svg": svg, "items": [], "edges": [], "said": "", "mode": Mode().told()}
+
+
+def answer(page: Page, **told: Any) -> dict[str, Any]:
+    """Answer the question that was asked last, as the kernel would; return the question."""
+    asked: dict[str, Any] = page.evaluate("() => window.sent.at(-1)")
+    page.evaluate(
+        "message => window.model.tell(message)",
+        {"type": "answer", "request": asked["request"], **told},
+    )
+    return asked
+
+
 EVIL = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"
   viewBox="0 0 100 100" onload="window.pwned = 1" style="position:fixed">
  <script>window.pwned = 2</script><style>* { display: none }</style>
@@ -97,7 +119,7 @@ EVIL = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org
 
 
 def test_an_evil_drawing_is_cut_down(draw: Draw):
-    page = draw(lineage_graphs.arrays(), _svg=EVIL)
+    page = draw(lineage_graphs.arrays(), _drawing=drawing(EVIL))
     page.locator("g.node").first.dispatch_event("click")
     page.wait_for_timeout(200)
     assert page.evaluate("() => window.pwned") is None
@@ -114,7 +136,7 @@ def test_an_evil_drawing_is_cut_down(draw: Draw):
 
 @pytest.mark.parametrize("svg", ["", "<html><b>x</b></html>", "<svg", "not xml", "<svg/>"])
 def test_what_is_no_drawing_draws_nothing(draw: Draw, svg: str):
-    page = draw(lineage_graphs.arrays(), _svg=svg)
+    page = draw(lineage_graphs.arrays(), _drawing=drawing(svg))
     assert page.locator(".canvas svg").count() == 1
     assert page.locator(".canvas g.node").count() == 0
 
@@ -129,13 +151,14 @@ def test_hostile_texts_are_shown_as_text(draw: Draw):
     ]  # fmt: skip
     page = draw(lineage_graphs.graph("view_x", events))
     page.locator("g.node").first.click()
-    assert page.locator(".details pre.sql").inner_text() == evil
-    assert page.locator(".details pre.error").inner_text() == evil
+    assert page.locator(".panel pre.sql").inner_text() == evil
+    assert page.locator(".panel pre.source").inner_text() == evil
+    assert page.locator(".panel pre.error").inner_text() == evil
     assert page.locator("img, script:not([type=module])").count() == 0
     assert page.evaluate("() => window.pwned") is None
 
 
-def test_only_one_kind_of_message_is_sent(draw: Draw):
+def test_choosing_sends_what_was_chosen(draw: Draw):
     page = draw(lineage_graphs.flights())
     nodes = page.locator("g.node")
     nodes.nth(3).click()
@@ -161,22 +184,21 @@ def test_a_selection_made_elsewhere_is_shown_and_not_sent_back(draw: Draw):
 
 def test_nothing_is_left_when_the_view_goes(draw: Draw):
     page = draw(lineage_graphs.arrays())
-    assert page.evaluate("() => window.model.listening()") == 1
+    assert page.evaluate("() => window.model.listening()") == 4
     page.evaluate("() => window.cleanup()")
     assert page.evaluate("() => window.model.listening()") == 0
 
 
 def test_a_thousand_nodes_answer_to_a_click(draw: Draw):
-    page = draw(lineage_graphs.chain(1000))
+    page = draw(lineage_graphs.chain(1000), mode=Mode())
     assert page.took_ms < 5_000
-    root = page.locator("g.node.root")
     select = """() => {
       const started = performance.now();
       window.model.set('_chosen', 'n500');
       return performance.now() - started;
     }"""
     assert page.evaluate(select) < 1_000  # 30 ms on a free machine
-    root.click()
+    page.evaluate("() => window.model.set('_chosen', 'n999')")
     assert page.locator("g.ancestor").count() > 1_000
     keep(page, "lineage-1000")
     references = page.locator("g.far")
@@ -200,7 +222,7 @@ def test_outside_jupyterlab_the_browser_says_light_or_dark(draw: Draw, scheme: s
 def test_a_narrow_page_puts_the_details_below(draw: Draw):
     page = draw(lineage_graphs.flights(), width=420)
     page.locator("g.node.root").click()
-    canvas, strip = (page.locator(s).bounding_box() for s in (".canvas", ".strip"))
+    canvas, strip = (page.locator(s).bounding_box() for s in (".canvas", ".panel"))
     assert strip["y"] >= canvas["y"] + canvas["height"] - 1
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 420
     keep(page, "lineage-narrow")
@@ -211,3 +233,163 @@ def test_motion_only_where_it_is_wanted(draw: Draw):
     assert draw(lineage_graphs.arrays()).evaluate(duration) == "0s"
     moving = draw(lineage_graphs.arrays(), page={"reduced_motion": "no-preference"})
     assert moving.evaluate(duration) == "0.15s"
+
+
+ASKS = {"_can": ["columns", "rows", "trace", "restore"]}
+ROWS = {
+    "columns": [["item", "String", False], ["n", "Int64", True]],
+    "rows": [["<b>a</b>", "1"], [None, "2"]],
+    "summary": "2 rows, 2 columns",
+    "stale": "",
+}
+
+
+def test_rows_are_asked_for_and_a_row_is_followed(draw: Draw):
+    page = draw(lineage_graphs.aged(), **ASKS)
+    page.locator("g.node", has_text="frozen").click()
+    panel = page.locator(".panel")
+    panel.get_by_role("button", name="Show the first rows").click()
+    assert "answers when it is idle" in panel.inner_text()
+    asked = answer(page, rows=ROWS)
+    assert {k: asked[k] for k in ("about", "node", "row")} == {
+        "about": "rows", "node": "n1", "row": None,
+    }  # fmt: skip
+    assert panel.locator(".grid tbody td.number").all_inner_texts() == ["1", "2"]
+    assert panel.locator(".grid .null").inner_text() == "NULL"
+    assert "<b>a</b>" in panel.locator(".grid").inner_text()
+    panel.get_by_role("button", name="Where row 2 comes from").focus()
+    page.keyboard.press("Enter")
+    source = {"name": "orders", "role": "left", "exact": False, "notes": ["a tie"], "rows": ROWS}
+    asked = answer(page, trace={"sources": [source], "notes": ["as they are now"]})
+    assert (asked["about"], asked["row"]) == ("trace", 1)
+    traced = panel.locator(".trace").inner_text()
+    for word in ("row 2 is made of", "orders", "left", "these rows or fewer", "a tie", "are now"):
+        assert word in traced
+    panel.locator(".grid tbody tr").first.click()
+    answer(page, error="UnknownObjectError: frozen is a source")
+    assert panel.locator(".trace .error").inner_text() == "UnknownObjectError: frozen is a source"
+
+
+def test_an_error_of_the_rows_is_shown_and_they_can_be_asked_for_again(draw: Draw):
+    page = draw(lineage_graphs.aged(), **ASKS)
+    page.locator("g.node", has_text="frozen").click()
+    show = page.get_by_role("button", name="Show the first rows")
+    show.click()
+    answer(page, error="EngineError: Code 241: <i>Memory</i>")
+    assert page.locator(".panel .error").inner_text() == "EngineError: Code 241: <i>Memory</i>"
+    show.click()
+    answer(page, rows=ROWS)
+    assert page.locator(".panel .error").count() == 0
+
+
+def test_restore_is_offered_for_what_was_dropped(draw: Draw):
+    page = draw(lineage_graphs.aged(), **ASKS)
+    page.locator("g.node", has_text="again").click()
+    panel = page.locator(".panel")
+    assert panel.get_by_role("button", name="Show the first rows").count() == 0
+    panel.get_by_role("button", name="Restore this table").click()
+    asked = answer(page, restored={"status": "differs", "reason": "3 rows more.", "variable": "t"})
+    assert (asked["about"], asked["node"]) == ("restore", "n2")
+    said = panel.locator(".outcome").inner_text()
+    assert said == "Restored, but it is not as it was. 3 rows more. It is in the variable t."
+    page.locator("g.node", has_text="frozen").click()
+    assert panel.get_by_role("button", name="Restore this table").count() == 0
+
+
+def test_without_a_kernel_nothing_is_offered(draw: Draw):
+    page = draw(lineage_graphs.aged())
+    for name in ("again", "frozen"):
+        page.locator("g.node", has_text=name).click()
+        assert page.locator(".panel button").count() == 1  # closes it
+    assert "orders got 2 rows in cell [4]" in page.locator(".panel .warning").inner_text()
+
+
+def test_code_has_colours_and_can_be_copied(draw: Draw):
+    page = draw(lineage_graphs.flights(), page={"permissions": []})
+    page.locator("g.node", has_text="late").click()
+    words = page.locator("pre.sql .token-word").all_inner_texts()
+    assert words == ["SELECT", "FROM", "AS", "WHERE"]
+    assert page.locator("pre.sql .token-name").inner_text() == "`aai_t_7_k1_a1`"
+    assert page.locator("pre.sql .token-number").inner_text() == "15"
+    copy = page.get_by_role("button", name="Copy the SQL")
+    copy.click()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('button')].some(b => b.textContent === 'Copied')"
+    )
+    selected = page.evaluate("() => getSelection().toString()")
+    assert selected.startswith("SELECT *\nFROM")
+
+
+def test_the_panel_closes_and_gives_the_focus_back(draw: Draw):
+    page = draw(lineage_graphs.flights())
+    page.locator("g.node.root").focus()
+    page.keyboard.press("Enter")
+    panel = page.locator(".panel")
+    assert panel.is_visible()
+    assert "order_by, worst" in page.locator(".spoken").inner_text()
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.closest('.panel') !== null")
+    page.keyboard.press("Escape")
+    assert not panel.is_visible()
+    assert page.evaluate("() => document.activeElement.classList.contains('root')")
+
+
+def test_search_finds_by_name_table_operation_and_column(draw: Draw):
+    page = draw(lineage_graphs.flights())
+    search, count = page.locator(".search"), page.locator(".count")
+    for text, found in [("weather", 1), ("aai_t_7_k1_a4", 1), ("JOIN", 2), ("arr_delay", 1)]:
+        search.fill(text)
+        assert count.inner_text() == f"{found} found"
+        assert page.locator("g.node.match").count() == found
+    search.fill("join")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert count.inner_text() == "2 of 2"
+    assert page.locator("g.selected").count() == 1
+    search.fill("no such thing")
+    assert count.inner_text() == "none found"
+    page.keyboard.press("Escape")
+    assert search.input_value() == ""
+    assert page.locator("g.match").count() == 0
+
+
+def test_a_fold_tells_its_steps_and_asks_to_be_opened(draw: Draw):
+    page = draw(lineage_graphs.chain(100, every=1000))
+    assert page.locator(".said").inner_text() == "96 steps are folded into 1."
+    assert "folded steps" in page.locator(".legend").inner_text()
+    page.locator(".search").fill("step_50")
+    assert page.locator(".count").inner_text() == "1 found, 1 not drawn"
+    page.locator("g.node.match").click()
+    assert page.locator(".panel .members li").count() == 96
+    page.get_by_role("button", name="Draw these steps").click()
+    sent = page.evaluate("() => window.sent.at(-1)")
+    assert sent["type"] == "draw"
+    assert len(sent["mode"]["opened"]) == 96
+    page.locator(".modes button", has_text="Fold").click()
+    assert page.evaluate("() => window.sent.at(-1).mode.fold") is False
+
+
+def test_a_new_drawing_takes_the_old_one_s_place(draw: Draw):
+    page = draw(lineage_graphs.shop())
+    page.locator("g.node.root").click()
+    by_column = LineageWidget(lineage_graphs.shop(), mode=Mode(columns=True))
+    page.evaluate("d => window.model.set('_drawing', d)", by_column._drawing)
+    assert page.locator(".canvas svg").count() == 1
+    assert page.locator("g.selected").count() == 1  # still the same table
+    assert page.locator("g.column").count() == len(by_column._drawing["items"])
+    assert page.locator(".modes button", has_text="Columns").get_attribute("aria-pressed") == "true"
+    total = page.locator("g.column[aria-label^='column total of best']")
+    total.click()
+    lit = page.locator("g.ancestor").evaluate_all("a => a.map(g => g.getAttribute('aria-label'))")
+    named = [label for label in lit if label and label.startswith("column")]
+    assert "column n of orders, Int64" in named
+    assert not any(label.startswith("column name") for label in named)
+    facts = page.locator(".panel dl").first.inner_text().split("\n")
+    assert facts == ["from", "total of named"]
+    by_column.close()
+
+
+def test_what_is_refused_is_said(draw: Draw):
+    page = draw(lineage_graphs.arrays())
+    page.evaluate("() => window.model.tell({type: 'refused', error: '3001 <b>steps'})")
+    assert page.locator(".said").inner_text() == "3001 <b>steps"

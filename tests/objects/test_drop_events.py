@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-ENDS = "SELECT params['reason'], rows, result_schema FROM operation_log WHERE operation = 'drop'"
+ENDS = """SELECT params['reason'], rows, result_schema FROM operation_log
+    WHERE operation = 'drop_table'"""
 
 
 def ends_of(ctx, table):
@@ -60,9 +61,9 @@ def test_what_is_made_in_passing_or_fails_has_no_end(ctx):
     gc.collect()
     ctx.flush()
     rows = ctx.engine.query_rows(
-        f"SELECT result_table FROM operation_log WHERE operation = 'drop' AND id > {before} "
+        f"SELECT result_table FROM operation_log WHERE operation = 'drop_table' AND id > {before} "
         "AND result_table NOT IN "
-        "(SELECT result_table FROM operation_log WHERE operation != 'drop' AND status = 'ok')"
+        "(SELECT result_table FROM operation_log WHERE operation != 'drop_table' AND status = 'ok')"
     )
     assert rows == []
     assert len(ends_of(ctx, table)) == 1

@@ -665,12 +665,14 @@ def test_a_named_object_of_a_file(ctx, write):
 
 def test_reading_is_one_event(ctx, write, tmp_path):
     path = write("a,b\n1,\n2,x\n")
-    made = ctx.read_csv(path, schema={"a": "Int8"})
+    made = ctx.read_csv(path, schema={"a": "Int8"}, null_values=["", "NA"])
     (event,) = ctx.backward_oplog(made)
     assert event.operation == "read_csv"
     assert event.kwargs == {}
+    modified = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
     assert event.params == {
         "path": str(path), "format": "csv", "files": "1", "bytes": "11", "schema.a": "Int8",
+        "option.null_values": '["", "NA"]', "modified": modified.isoformat(" ", "microseconds"),
     }  # fmt: skip
     assert event.rows == 2
     assert event.result_schema == {"a": "Int8", "b": "Nullable(String)"}

@@ -83,3 +83,9 @@ def test_text_that_cannot_be_read_is_no_obstacle(ctx, flights):
 def test_a_column_that_is_not_there(ctx, flights):
     with pytest.raises(SchemaError, match="no column 'late'; there are carrier, delay"):
         ctx.backward_columns(flights, "late")
+
+
+def test_a_table_without_a_column_is_not_one_that_ended(ctx):
+    x = ctx.create_object_from_value({"a": [1], "b": [2]})
+    y = x.drop("a").copy()
+    assert [e.operation for e in ctx.backward_oplog(y)] == ["create_from_value", "drop", "copy"]

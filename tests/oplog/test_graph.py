@@ -272,7 +272,7 @@ def test_the_ancestry_leaves_out_what_came_after_a_table_was_read():
         made("a", "insert", {"target": "a", "source": "view_b"}),
         made("d", "copy", {"source": "a"}),
         made("a", "insert", {"target": "a"}, status="error"),
-        made("a", "drop"),
+        made("a", "drop_table"),
     ]
     first, late = ("a", "create_from_value"), ("view_b", "filter")
     assert ancestors("c", events) == [first, late, ("c", "copy")]

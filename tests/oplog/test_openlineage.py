@@ -161,7 +161,7 @@ EVENTS = [
          columns=unchanged_columns(["shop2.more"]),
          result_schema={"carrier": "String", "top": "Int64"}),
     made(C, "copy", {"source": B}, status="error", error="Code 241", sql_template="SELECT 2"),
-    made(A, "drop", params={"reason": "nothing reaches it"}),
+    made(A, "drop_table", params={"reason": "nothing reaches it"}),
     made("fetch_1", "to_pandas", {"source": B}),
     made("fetch_2", "export", {"source": "view_late"}, params={"path": "/tmp/x.parquet"}, rows=3),
 ]  # fmt: skip
@@ -182,7 +182,7 @@ def test_one_event_for_each_operation_on_a_table():
         (f"copy.{B}", "COMPLETE"),
         (f"insert.{B}", "COMPLETE"),
         (f"copy.{C}", "FAIL"),
-        (f"drop.{A}", "COMPLETE"),
+        (f"drop_table.{A}", "COMPLETE"),
         ("export.fetch_2", "COMPLETE"),
     ]
     assert {e["eventTime"] for e in events} == {"2026-01-01T12:30:00+00:00"}
@@ -258,7 +258,7 @@ def test_facets_say_what_is_known_and_no_more():
     inserted = events[f"insert.{B}"]["outputs"][0]
     assert "lifecycleStateChange" not in inserted["facets"]
     assert inserted["facets"]["columnLineage"]["fields"]["top"]["inputFields"][0]["field"] == "top"
-    dropped = events[f"drop.{A}"]["outputs"][0]["facets"]
+    dropped = events[f"drop_table.{A}"]["outputs"][0]["facets"]
     assert dropped["lifecycleStateChange"]["lifecycleStateChange"] == "DROP"
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aaiclick_ext.oplog import Task, oplog_path, stale_results, variable_history
+from aaiclick_ext.oplog import Task, oplog_path, oplog_subgraph, stale_results, variable_history
 
 
 @pytest.fixture
@@ -68,6 +68,24 @@ def test_only_tables_that_exist_are_stale(engine, collector, living):
     assert [result.table for result in stale_results(engine)] == ["st_c", "st_d"]
     assert [result.table for result in stale_results(engine, "st_d")] == ["st_d"]
     assert stale_results(engine, "st_a") == []
+
+
+def test_a_graph_says_what_is_stale_also_where_the_change_is_out_of_its_reach(
+    engine, collector, living
+):
+    collector.record("create_from_value", result_table="st_a")
+    collector.record("filter", result_table="view_f", kwargs={"source": "st_a"})
+    collector.record("copy", result_table="st_c", kwargs={"source": "view_f"})
+    collector.record("copy", result_table="st_d", kwargs={"source": "st_c"})
+    collector.flush()
+    assert oplog_subgraph(engine, "st_d").stale == {}
+    collector.record("insert", result_table="st_a", kwargs={"target": "st_a"})
+    collector.flush()
+    assert set(oplog_subgraph(engine, "st_d").stale) == {"st_c", "st_d"}
+    assert set(oplog_subgraph(engine, "st_d", max_depth=1).stale) == {"st_c", "st_d"}
+    assert set(oplog_subgraph(engine, "st_a", "forward").stale) == {"st_c", "st_d"}
+    engine.command("DROP TABLE st_c")
+    assert set(oplog_subgraph(engine, "st_d").stale) == {"st_d"}
 
 
 def test_a_file_written_after_it_was_read(engine, collector, living, tmp_path):

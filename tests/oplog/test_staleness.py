@@ -57,7 +57,7 @@ FETCH = event(5, "fetch", "fetch_1", "c")
         ([MADE, event(1.5, "insert", "a"), VIEW, COPY], {}),
         ([MADE, VIEW, COPY, event(9, "insert", "a", status="error")], {}),
         # The end of a table changes nothing that was made of it.
-        ([MADE, VIEW, COPY, event(9, "drop", "a")], {}),
+        ([MADE, VIEW, COPY, event(9, "drop_table", "a")], {}),
         # A table that an insert brought rows of is read by that insert.
         (
             [MADE, event(2, "create_object", "t"), event(3, "insert", "t", "a"),

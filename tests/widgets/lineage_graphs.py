@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aaiclick_ext.oplog import OperationEvent, OplogGraph, build_graph
+from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult, build_graph
+from aaiclick_ext.oplog.columns import ColumnEdge
+from aaiclick_ext.oplog.staleness import Change, stale
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,6 +90,61 @@ def inserts() -> OplogGraph:
         event("fetch_2", "data", {"source": target}, rows=1_502),
     ]
     return graph(target, events, target)
+
+
+def aged() -> OplogGraph:
+    """A stale table beside a living one of the same kind, a stale source, and a dropped table."""
+    events = [
+        event("aai_t_7_k1_s1", "read_csv", rows=500, variable_names=("orders",),
+              execution_count=1, params={"path": "orders.csv"}),
+        event("aai_t_7_k1_s2", "copy", {"source": "aai_t_7_k1_s1"}, rows=500, execution_count=2,
+              variable_names=("frozen",), read_rows=500, read_bytes=16_000, written_bytes=8_000,
+              user_name="ada", result_schema={"item": "String", "n": "Int64"}),
+        event("aai_t_7_k1_s3", "copy", {"source": "aai_t_7_k1_s2"}, rows=500, execution_count=2,
+              variable_names=("again",)),
+        event("aai_t_7_k1_s1", "insert", {"target": "aai_t_7_k1_s1"}, rows=2, execution_count=4),
+        event("aai_t_7_k1_s4", "copy", {"source": "aai_t_7_k1_s1"}, rows=502, execution_count=5),
+        event("aai_t_7_k1_s3", "drop_table", rows=500, execution_count=6,
+              params={"reason": "nothing referred to it any more"},
+              result_schema={"item": "String"}),
+        event("aai_t_7_k1_s5", "concat", {"source_0": "aai_t_7_k1_s2", "source_1": "aai_t_7_k1_s3",
+              "source_2": "aai_t_7_k1_s4"}, rows=1502, execution_count=5, variable_names=("all",)),
+    ]  # fmt: skip
+    alive = {f"aai_t_7_k1_s{n}" for n in (1, 2, 4, 5)}
+    made = graph("aai_t_7_k1_s5", events, *alive)
+    late = events[0].created_at.replace(year=2027)
+    results = {found.table: found for found in stale(events) if found.table in alive}
+    first = StaleResult("aai_t_7_k1_s1", events[0], (Change("orders.csv", None, late),))
+    return replace(made, stale={first.table: first, **results})
+
+
+def shop() -> OplogGraph:
+    """A filter, a group and a join of known columns, in two cells; two unnamed steps in a row."""
+    orders, regions, best = "aai_t_7_k1_o1", "aai_t_7_k1_o2", "aai_t_7_k1_o3"
+
+    def edges(*told: str) -> tuple[ColumnEdge, ...]:
+        return tuple(ColumnEdge(*edge.split(" ")) for edge in told)
+
+    events = [
+        event(orders, "read_csv", rows=500, variable_names=("orders",), execution_count=1,
+              task_id=1,
+              result_schema={"item": "String", "n": "Int64", "region": "UInt8", "note": "String"}),
+        event(regions, "read_csv", rows=5, variable_names=("regions",), execution_count=1,
+              task_id=1, result_schema={"region": "UInt8", "name": "String"}),
+        event("view_o1", "filter", {"source": orders}, execution_count=2, task_id=2,
+              columns=edges(f"* {orders} * value", f" {orders} item filter")),
+        event("view_o2", "agg", {"source": "view_o1"}, execution_count=2, task_id=2,
+              columns=edges("region view_o1 region value", "total view_o1 n value",
+                            " view_o1 region group")),
+        event("view_o3", "join", {"left": "view_o2", "right": regions}, execution_count=2,
+              task_id=2, variable_names=("named",),
+              columns=edges("total view_o2 total value", f"name {regions} name value",
+                            " view_o2 region join", f" {regions} region join")),
+        event(best, "copy", {"source": "view_o3"}, rows=5, execution_count=3, task_id=3,
+              variable_names=("best",), result_schema={"total": "Int64", "name": "String"},
+              columns=edges("* view_o3 * value")),
+    ]  # fmt: skip
+    return graph(best, events, orders, best)
 
 
 def chain(length: int, *, every: int = 3) -> OplogGraph:

@@ -60,3 +60,31 @@ def test_a_long_text_is_kept_up_to_a_limit_that_is_said():
 def test_unknown_rows_are_not_counted_as_none():
     events = [event("aai_t_1_a_1", "copy"), event("aai_t_1_a_1", "insert", rows=3)]
     assert card("aai_t_1_a_1", graph("aai_t_1_a_1", events)).rows == ""
+
+
+def test_figures_that_are_not_known_are_left_out():
+    facts = dict(card("aai_t_7_k1_s2", lineage_graphs.aged()).facts)
+    assert facts["rows read"] == "500"
+    assert facts["bytes read"] == "16.0 kB"
+    assert facts["bytes written"] == "8.0 kB"
+    assert facts["by"] == "ada"
+    assert facts["made"] == "2026-03-14 15:09:26 UTC, cell [2]"
+    lone = dict(card("aai_t_7_k1_s4", lineage_graphs.aged()).facts)
+    assert not {"rows read", "bytes read", "bytes written", "by", "notebook"} & set(lone)
+
+
+def test_a_dropped_table_says_when_and_why_and_what_it_was():
+    again = card("aai_t_7_k1_s3", lineage_graphs.aged())
+    assert again.state == "dropped"
+    assert dict(again.facts)["dropped"] == "2026-03-14 15:09:26 UTC, cell [6]"
+    assert dict(again.facts)["why"] == "nothing referred to it any more"
+    assert again.columns == (("item", "String"),)
+
+
+def test_a_stale_table_says_what_changed():
+    aged = lineage_graphs.aged()
+    assert [c.state for c in cards(aged)] == ["stale", "stale", "dropped", "alive", "stale"]
+    assert card("aai_t_7_k1_s2", aged).stale == ("orders got 2 rows in cell [4]",)
+    assert (
+        card("aai_t_7_k1_s1", aged).stale[0].startswith("the file orders.csv was written at 2027")
+    )

@@ -15,12 +15,10 @@ import lineage_graphs
 import pytest
 import traitlets
 
-from aaiclick_ext import widgets
-from aaiclick_ext.widgets import LineageWidget, close_all, lineage_bundle
+from aaiclick_ext.errors import PictureError
+from aaiclick_ext.widgets import LineageWidget, Mode, close_all, lineage_bundle
 from aaiclick_ext.widgets.picture import MAX_NODES
 from aaiclick_ext.widgets.svg import ATTRIBUTES, ELEMENTS
-
-STATIC = Path(widgets.__file__).parent / "static"
 
 
 @pytest.fixture
@@ -47,7 +45,7 @@ def test_the_bundle_has_the_live_the_still_and_the_text():
 
 
 def test_a_graph_too_large_is_told_as_text():
-    data, _ = lineage_bundle(lineage_graphs.chain(MAX_NODES + 1))
+    data, _ = lineage_bundle(lineage_graphs.chain(MAX_NODES + 1), mode=Mode())
     assert set(data) == {"text/plain"}
     assert data["text/plain"].rstrip().endswith("read the text)")
 
@@ -79,6 +77,14 @@ def test_a_message_selects_and_observers_hear(widget: LineageWidget):
         {"type": ["select"], "node": "n1"},
         {"type": "eval", "node": "n1"},
         {"type": "select", "node": "n1\x1b[31m" + "x" * 10_000},
+        {"type": "draw", "mode": None},
+        {"type": "draw", "mode": {**Mode().told(), "columns": 1}},
+        {"type": "draw", "mode": {**Mode().told(), "opened": ["view_sum"]}},
+        {"type": "draw", "mode": {**Mode().told(), "opened": "n1"}},
+        {"type": "draw", "mode": {**Mode().told(), "more": True}},
+        {"type": "draw", "mode": Mode().told(), "node": "n1"},
+        {"type": "ask", "request": 1, "about": "rows", "node": "n1", "row": None},
+        {"type": "ask", "request": True, "about": "rows", "node": "n1", "row": None},
     ],
 )
 def test_other_messages_are_ignored_with_a_warning(
@@ -99,9 +105,9 @@ def test_buffers_make_a_message_another(widget: LineageWidget):
 
 
 def test_the_front_end_sets_no_trait(widget: LineageWidget, caplog: pytest.LogCaptureFixture):
-    svg, esm = widget._svg, widget._esm
-    widget.set_state({"_svg": "<svg/>", "_esm": "evil", "selected": "view_sum", "_chosen": "n1"})
-    assert (widget._svg, widget._esm, widget.selected) == (svg, esm, None)
+    drawing, esm = widget._drawing, widget._esm
+    widget.set_state({"_drawing": {}, "_esm": "evil", "selected": "view_sum", "_chosen": "n1"})
+    assert (widget._drawing, widget._esm, widget.selected) == (drawing, esm, None)
     assert "tried to set" in caplog.text
 
 
@@ -123,6 +129,72 @@ def test_what_came_from_the_front_end_is_not_sent_back(widget: LineageWidget, mo
     assert [message["state"] for message in sent] == [{"_chosen": "n2"}]
 
 
+def test_a_message_draws_it_anew(widget: LineageWidget):
+    before = widget._drawing
+    receive(widget, {"type": "draw", "mode": {**Mode().told(), "columns": True}})
+    assert widget.mode == Mode(columns=True)
+    assert widget._drawing["svg"] != before["svg"]
+    widget.mode = Mode()
+    assert widget._drawing == before
+
+
+def test_a_drawing_that_is_refused_leaves_the_one_there_is(monkeypatch):
+    made = LineageWidget(lineage_graphs.chain(MAX_NODES + 1))
+    before, sent = made._drawing, []
+    monkeypatch.setattr(made, "send", sent.append)
+    receive(made, {"type": "draw", "mode": Mode().told()})
+    assert made._drawing is before
+    assert [message["type"] for message in sent] == ["refused"]
+    with pytest.raises(PictureError):
+        made.mode = Mode()
+    assert made.mode == Mode(fold=True, near=True)
+    made.close()
+
+
+class Answering:
+    """Answers with what it was asked."""
+
+    def __init__(self, *, can_restore: bool):
+        self.can_restore = can_restore
+
+    def answer(self, about, table, row):
+        return {"asked": [about, table, row]}
+
+
+def test_questions_reach_what_answers_them(monkeypatch, caplog):
+    made = LineageWidget(lineage_graphs.arrays(), Answering(can_restore=False))
+    sent = []
+    monkeypatch.setattr(made, "send", sent.append)
+    assert made._can == ["columns", "rows", "trace"]
+    receive(made, {"type": "ask", "request": 7, "about": "trace", "node": "n1", "row": 3})
+    assert sent == [{"type": "answer", "request": 7, "asked": ["trace", "view_sum", 3]}]
+    with caplog.at_level(logging.WARNING):
+        receive(made, {"type": "ask", "request": 8, "about": "restore", "node": "n1", "row": None})
+        receive(made, {"type": "ask", "request": -1, "about": "rows", "node": "n1", "row": None})
+        receive(made, {"type": "ask", "request": 9, "about": "rows", "node": "n9", "row": None})
+    assert len(sent) == 1
+    assert len(caplog.records) == 3
+    made.close()
+    able = LineageWidget(lineage_graphs.arrays(), Answering(can_restore=True))
+    assert able._can[-1] == "restore"
+    able.close()
+
+
+def test_a_column_and_a_fold_select_their_table():
+    by_column = LineageWidget(lineage_graphs.shop(), mode=Mode(columns=True))
+    item = by_column._drawing["items"][0]
+    receive(by_column, {"type": "select", "node": item["id"]})
+    assert by_column._tables[item["of"]] == by_column.selected
+    assert by_column._chosen == item["id"]
+    by_column.close()
+    folded = LineageWidget(lineage_graphs.chain(100, every=1000))
+    (fold,) = folded._drawing["items"]
+    receive(folded, {"type": "select", "node": fold["id"]})
+    assert folded.selected == "view_97"
+    assert folded._chosen == fold["id"]
+    folded.close()
+
+
 def test_close_all_closes_and_forgets():
     made = LineageWidget(lineage_graphs.arrays())
     close_all()
@@ -134,9 +206,8 @@ def test_close_all_closes_and_forgets():
 
 
 def test_the_front_end_is_small_and_loads_nothing():
-    code = (STATIC / "lineage.js").read_text(encoding="utf-8")
-    style = (STATIC / "lineage.css").read_text(encoding="utf-8")
-    assert len(code.encode()) < 20_000
+    code, style = LineageWidget._esm, LineageWidget._css
+    assert len(code.encode()) < 40_000
     addresses = set(re.findall(r"\w+://[^\s\"']+", code + style))
     assert addresses == {"http://www.w3.org/2000/svg"}
     forbidden = (
@@ -151,7 +222,7 @@ def test_the_front_end_is_small_and_loads_nothing():
 
 
 def test_the_front_end_has_the_same_lists():
-    code = (STATIC / "lineage.js").read_text(encoding="utf-8")
+    code = LineageWidget._esm
     for name, expected in (("ELEMENTS", ELEMENTS), ("ATTRIBUTES", ATTRIBUTES)):
         found = re.search(rf"const {name} = new Set\(\[(.*?)\]\)", code, re.DOTALL)
         assert set(re.findall(r'"([^"]+)"', found[1])) == expected

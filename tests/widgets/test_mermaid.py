@@ -50,12 +50,12 @@ def shown(label: str) -> str:
     )
 
 
-@pytest.mark.parametrize("name", ["flights", "arrays", "inserts"])
+@pytest.mark.parametrize("name", ["flights", "arrays", "inserts", "aged"])
 def test_flowcharts_are_as_they_were(name: str, snapshot):
     snapshot(f"{name}.mmd", lineage_mermaid(getattr(lineage_graphs, name)()))
 
 
-@pytest.mark.parametrize("name", ["flights", "arrays", "inserts"])
+@pytest.mark.parametrize("name", ["flights", "arrays", "inserts", "aged"])
 def test_they_say_what_the_picture_says(name: str):
     graph = getattr(lineage_graphs, name)()
     nodes, edges = read(lineage_mermaid(graph))

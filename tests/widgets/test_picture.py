@@ -87,7 +87,7 @@ def texts(group: ET.Element) -> list[str]:
     return [line.text or "" for line in group.iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", ["flights", "arrays", "inserts"])
+@pytest.mark.parametrize("name", ["flights", "arrays", "inserts", "aged"])
 def test_pictures_are_as_they_were(name: str, snapshot):
     graph = getattr(lineage_graphs, name)()
     snapshot(f"{name}.svg", lineage_svg(graph))
@@ -99,14 +99,16 @@ def test_the_picture_is_deterministic():
 
 
 def test_kinds_and_states_differ_without_colour():
-    dot = lineage_dot(lineage_graphs.flights())
     looks = {}
-    for line in dot.splitlines():
+    dots = [lineage_dot(g()) for g in (lineage_graphs.flights, lineage_graphs.aged)]
+    for line in "\n".join(dots).splitlines():
         if match := re.search(r'class="(kind[^"]*)"', line):
             shape = re.search(r"shape=(\w+)", line)[1]
             style = re.search(r'style="?([\w,]+)', line)[1]
-            looks[match[1].replace(" root", "")] = (shape, "dashed" in style, "bold" in style)
-    assert len(looks) == 7
+            looks[match[1].replace(" root", "")] = (
+                shape, "dashed" in style, "bold" in style, "peripheries=2" in line
+            )  # fmt: skip
+    assert len(looks) == 9
     alike = [v for v in looks.values() if list(looks.values()).count(v) > 1]
     assert alike == []
 
@@ -221,3 +223,9 @@ def test_a_table_that_every_step_uses_is_referred_to():
 def test_too_many_nodes_are_refused_with_a_way_out():
     with pytest.raises(PictureError, match="--depth"):
         lineage_dot(lineage_graphs.chain(MAX_NODES + 1))
+
+
+def test_a_way_too_long_for_graphviz_is_said_in_a_line():
+    with pytest.raises(PictureError, match=r"too long for Graphviz; ask for a smaller --depth$"):
+        lineage_svg(lineage_graphs.chain(2000))
+    assert "<svg" in lineage_svg(lineage_graphs.arrays())

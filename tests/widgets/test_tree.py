@@ -13,7 +13,7 @@ from aaiclick_ext.widgets.tree import MAX_LINES, lineage_tree
 from aaiclick_ext.widgets.untrusted import display_width
 
 
-@pytest.mark.parametrize("name", ["flights", "arrays", "inserts"])
+@pytest.mark.parametrize("name", ["flights", "arrays", "inserts", "aged"])
 def test_trees_are_as_they_were(name: str, snapshot):
     snapshot(f"{name}.txt", lineage_tree(getattr(lineage_graphs, name)()) + "\n")
 

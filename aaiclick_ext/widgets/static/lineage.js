@@ -1,279 +1,121 @@
-// A lineage picture to look around in: select, highlight, zoom, pan. Loads nothing.
-// Everything shown is untrusted: text is set as textContent, the drawing is copied element by
-// element through the allow-lists of svg.py. The only message sent is {type: "select", node}.
+// A lineage picture to look around in: select, search, fold, zoom, pan; a panel tells the rest.
+// The only messages sent are {type: "select", node}, {type: "draw", mode} and {type: "ask", …}.
 
-const SVG = "http://www.w3.org/2000/svg";
-const ELEMENTS = new Set(["svg", "g", "title", "path", "polygon", "polyline", "ellipse", "text"]);
-const ATTRIBUTES = new Set([
-  "aria-label", "class", "cx", "cy", "d", "fill", "font-family", "font-size", "font-weight",
-  "height", "id", "points", "role", "rx", "ry", "stroke", "stroke-dasharray", "stroke-width",
-  "text-anchor", "transform", "viewBox", "width", "x", "y",
-]);
-const LEGEND = [
-  ["source", "source", "M1 1h9l3 3v9h-12z"],
-  ["table", "table", "M1 3c0-2.6 12-2.6 12 0v8c0 2.6-12 2.6-12 0zM1 3c0 2.4 12 2.4 12 0"],
-  ["view", "view", "M4 2h6q3 0 3 3v4q0 3-3 3h-6q-3 0-3-3v-4q0-3 3-3z"],
-  ["sink", "result", "M4 2h9.5l-3.5 10h-9.5z"],
-  ["dropped", "dropped", "M1.5 2h11v10h-11z"],
-  ["failed", "failed", "M4.5 1h5l3.5 3.5v5l-3.5 3.5h-5l-3.5-3.5v-5z"],
+const HINT = "Click a step, or press Tab and Enter, to see how it was made. Ctrl and wheel zoom, dragging pans.";
+const TOGGLES = [
+  ["columns", "Columns", "Draw edges from column to column"],
+  ["cells", "Cells", "Put the steps of a cell into a box"],
+  ["fold", "Fold", "Draw unnamed steps and long chains as one"],
 ];
-const MAX_ZOOM = 3, FIRST_ZOOM = 0.7, MARGIN = 14, MAX_HEIGHT = 640, MIN_HEIGHT = 120;
 
-/** Make an element of text and children; never of markup. */
-function make(tag, className, ...content) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...content);
-  return element;
-}
-
-function drawn(tag, attributes) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-/** Copy what is allowed of an SVG element, or return null. */
-function allowed(element) {
-  if (element.namespaceURI !== SVG || !ELEMENTS.has(element.localName)) return null;
-  const copy = document.createElementNS(SVG, element.localName);
-  for (const { name, value } of element.attributes) {
-    const safe = name === "aria-label" || !/:|url\(/i.test(value);
-    if (ATTRIBUTES.has(name) && safe) copy.setAttribute(name, value);
+/** What a search looks through, of each node and item. */
+function searchable(nodes, items) {
+  const texts = new Map();
+  for (const node of nodes.values()) {
+    const columns = node.columns.map(([name]) => name);
+    texts.set(node.id, [node.operation, node.name, node.cell, node.table, node.state, ...columns]);
   }
-  if (element.localName === "text" || element.localName === "title") {
-    copy.textContent = element.textContent;
-  } else {
-    for (const child of element.children) {
-      const inner = allowed(child);
-      if (inner) copy.append(inner);
-    }
+  for (const item of items.values()) {
+    if (item.column) texts.set(item.id, [item.column]);
   }
-  return copy;
-}
-
-function parse(text) {
-  const parsed = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-  return parsed.localName === "svg" ? allowed(parsed) : null;
-}
-
-/** Everything that can be reached from a node along links. */
-function reach(links, start) {
-  const seen = new Set(), waiting = [start];
-  while (waiting.length) {
-    for (const next of links.get(waiting.pop()) ?? []) {
-      if (next !== start && !seen.has(next)) { seen.add(next); waiting.push(next); }
-    }
-  }
-  return seen;
-}
-
-/** The drawing in its window: where it is and how large. */
-class Camera {
-  constructor(canvas, svg) {
-    const box = (svg.getAttribute("viewBox") ?? "").split(/\s+/).map(Number);
-    this.size = { width: box[2] || 100, height: box[3] || 100 };
-    this.canvas = canvas;
-    this.scene = drawn("g", { class: "scene" });
-    this.scene.append(...svg.childNodes);
-    svg.append(this.scene);
-    for (const name of ["viewBox", "width", "height"]) svg.removeAttribute(name);
-    this.moved = false;
-    this.x = this.y = 0;
-    this.zoom = 1;
-  }
-
-  get room() {
-    return { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
-  }
-
-  get whole() {
-    const { width, height } = this.room;
-    return Math.min(
-      (width - 2 * MARGIN) / this.size.width, (height - 2 * MARGIN) / this.size.height, 1);
-  }
-
-  place(zoom, x, y, smooth = true) {
-    Object.assign(this, { zoom, x, y });
-    this.scene.classList.toggle("smooth", smooth);
-    this.scene.style.transform = `translate(${x}px, ${y}px) scale(${zoom})`;
-    this.changed?.();
-  }
-
-  fit(smooth = true) {
-    this.moved = false;
-    const zoom = Math.max(this.whole, 0.02), { width, height } = this.room;
-    this.place(zoom, (width - zoom * this.size.width) / 2,
-      (height - zoom * this.size.height) / 2, smooth);
-  }
-
-  by(factor, x = this.room.width / 2, y = this.room.height / 2, smooth = true) {
-    const zoom = Math.min(Math.max(this.zoom * factor, Math.min(this.whole, 0.2)), MAX_ZOOM);
-    const ratio = zoom / this.zoom;
-    this.moved = true;
-    this.place(zoom, x - (x - this.x) * ratio, y - (y - this.y) * ratio, smooth);
-  }
-
-  pan(dx, dy, smooth = false) {
-    this.moved = true;
-    this.place(this.zoom, this.x + dx, this.y + dy, smooth);
-  }
-
-  /** Centre of an element, in the drawing's own units. */
-  centre(element) {
-    const box = element.getBBox(), [, dx, dy] =
-      /translate\(([-\d.]+)[ ,]+([-\d.]+)\)/.exec(element.parentNode.getAttribute("transform")) ?? [0, 0, 0];
-    return { x: box.x + box.width / 2 + Number(dx), y: box.y + box.height / 2 + Number(dy) };
-  }
-
-  /** Show an element: move as little as is needed. */
-  reveal(element) {
-    const at = this.centre(element), box = element.getBBox(), { width, height } = this.room;
-    const into = (middle, half, length) =>
-      middle - half < MARGIN ? MARGIN - (middle - half)
-        : middle + half > length - MARGIN ? length - MARGIN - (middle + half) : 0;
-    const dx = into(this.x + at.x * this.zoom, (box.width / 2) * this.zoom, width);
-    const dy = into(this.y + at.y * this.zoom, (box.height / 2) * this.zoom, height);
-    if (dx || dy) this.pan(dx, dy, true);
-  }
-
-  /** Begin: the whole where it can be read, else the asked for node in a readable size. */
-  begin(root) {
-    this.fit(false);
-    if (this.zoom >= FIRST_ZOOM || !root) return;
-    const at = this.centre(root), { width, height } = this.room;
-    const filled = (middle, length, room) => length + 2 * MARGIN <= room ? (room - length) / 2
-      : Math.min(MARGIN, Math.max(room - length - MARGIN, room / 2 - middle));
-    this.place(FIRST_ZOOM,
-      filled(at.x * FIRST_ZOOM, this.size.width * FIRST_ZOOM, width),
-      filled(at.y * FIRST_ZOOM, this.size.height * FIRST_ZOOM, height), false);
-  }
-}
-
-function legend(nodes) {
-  const present = new Set(nodes.flatMap((node) => [node.kind, node.state]));
-  const list = make("ul", "legend");
-  for (const [key, word, path] of LEGEND) {
-    if (!present.has(key)) continue;
-    const icon = drawn("svg", { viewBox: "0 0 14 14", "aria-hidden": "true", class: `key-${key}` });
-    icon.append(drawn("path", { d: path }));
-    list.append(make("li", "", icon, word));
-  }
-  return list;
-}
-
-function button(label, text, act) {
-  const element = make("button", "", text);
-  element.type = "button";
-  element.title = label;
-  element.setAttribute("aria-label", label);
-  element.addEventListener("click", act);
-  return element;
-}
-
-function details(node, hint) {
-  const box = make("section", "details");
-  box.setAttribute("aria-label", "Details");
-  if (!node) {
-    box.append(make("p", "hint", hint));
-    return box;
-  }
-  const head = make("p", "head", make("strong", "", node.operation));
-  for (const part of ["name", "cell", "rows", "state"]) {
-    if (node[part]) head.append(make("span", `${part} is-${node.state}`, node[part]));
-  }
-  box.append(head);
-  if (node.error) box.append(make("pre", "error", node.error));
-  const facts = make("dl", "");
-  for (const [label, text] of node.facts) facts.append(make("dt", "", label), make("dd", "", text));
-  box.append(facts);
-  for (const [part, label] of [["sql", "SQL"], ["source", "Cell"]]) {
-    if (node[part]) box.append(make("h4", "", label), make("pre", part, node[part]));
-  }
-  return box;
-}
-
-/** The id of a node, or of the one that a reference stands for: a class of-n3. */
-function meant(group) {
-  return [...group.classList].find((name) => name.startsWith("of-"))?.slice(3) ?? group.id;
-}
-
-/** The nearest node in the direction of an arrow key, sideways distance counting double. */
-function neighbour(camera, groups, from, key) {
-  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
-  const start = camera.centre(from);
-  let best = null, least = Infinity;
-  for (const group of groups) {
-    const at = camera.centre(group);
-    const x = at.x - start.x, y = at.y - start.y, ahead = x * dx + y * dy;
-    const distance = ahead + 2 * Math.abs(x * dy + y * dx);
-    if (group !== from && ahead > 4 && distance < least) [best, least] = [group, distance];
-  }
-  return best;
+  return new Map([...texts].map(([id, parts]) => [id, parts.join("\n").toLowerCase()]));
 }
 
 function render({ model, el }) {
   const nodes = new Map(model.get("_nodes").map((node) => [node.id, node]));
-  const edges = model.get("_edges"), down = new Map(), up = new Map();
-  for (const [source, target] of edges) {
-    down.set(source, [...(down.get(source) ?? []), target]);
-    up.set(target, [...(up.get(target) ?? []), source]);
-  }
-  const svg = parse(model.get("_svg")) ?? drawn("svg", {});
-  const canvas = make("div", "canvas"), camera = new Camera(canvas, svg);
-  canvas.append(svg);
-  canvas.setAttribute("data-lm-suppress-shortcuts", "true"); // Lab's, while the focus is here
-  svg.setAttribute("role", "group");
-  const groups = [...svg.querySelectorAll("g.node")].filter((group) => nodes.has(group.id));
-  const byId = new Map(groups.map((group) => [group.id, group]));
-  const root = groups.find((group) => nodes.get(group.id).root) ?? groups[0];
-  const lines = new Map(); // an edge's number → its line, and its reference: e7, r7
-  for (const group of svg.querySelectorAll("g.edge, g.far")) {
-    const number = group.id.slice(1);
-    lines.set(number, [...(lines.get(number) ?? []), group]);
-  }
-  for (const group of groups) {
-    group.setAttribute("role", "button");
-    group.setAttribute("tabindex", group === root ? "0" : "-1");
-  }
-
-  const level = make("span", "level");
-  camera.changed = () => { level.textContent = `${Math.round(camera.zoom * 100)} %`; };
-  const tools = make("div", "tools", make("span", "title", model.get("_description")),
-    legend([...nodes.values()]), make("span", "zoom",
-      button("Zoom out (−)", "−", () => camera.by(1 / 1.3)), level,
-      button("Zoom in (+)", "+", () => camera.by(1.3)),
-      button("Fit (0)", "Fit", () => camera.fit())));
-  const strip = make("div", "strip");
-  strip.setAttribute("aria-live", "polite");
-  const tall = camera.size.height > camera.size.width ? " tall" : "";
-  const view = make("div", "aai-lineage", tools, make("div", `body${tall}`, canvas, strip));
+  const questions = new Questions(model);
+  const canvas = make("div", "canvas"), level = make("span", "level"), keys = make("span", "");
+  const said = make("p", "said"), hint = note(HINT), spoken = make("p", "spoken");
+  spoken.setAttribute("role", "status");
+  const zoom = make("span", "zoom",
+    button("Zoom out (−)", "−", () => picture.camera.by(1 / 1.3)), level,
+    button("Zoom in (+)", "+", () => picture.camera.by(1.3)),
+    button("Fit (0)", "Fit", () => picture.camera.fit()));
+  const toggles = TOGGLES.map(([key, text, label]) => {
+    const element = button(label, text, () => draw({ [key]: !mode()[key], opened: [] }));
+    return [key, element];
+  });
+  const search = make("input", "search"), count = make("span", "level count");
+  search.type = "search";
+  search.placeholder = "Search";
+  search.setAttribute("aria-label", "Search steps by variable, table, operation or column");
+  count.setAttribute("role", "status");
+  const tools = make("div", "tools", make("span", "title", model.get("_description")), keys,
+    make("span", "find", search, count), make("span", "modes", ...toggles.map(([, e]) => e)), zoom);
+  const panel = new Panel(questions, nodes, {
+    close: () => leave(),
+    open: (members) => draw({ opened: [...mode().opened, ...members] }),
+    around: (id) => around(id),
+  });
+  const body = make("div", "body", canvas, panel.element);
+  const view = make("div", "aai-lineage", tools, said, body, hint, spoken);
+  view.setAttribute("data-lm-suppress-shortcuts", "true"); // Lab's, while the focus is here
   el.append(view);
 
-  function show() {
-    const id = model.get("_chosen"), node = nodes.get(id);
-    const above = node ? reach(up, id) : new Set(), below = node ? reach(down, id) : new Set();
-    const lit = (set, [source, target]) =>
-      (set.has(source) || source === id) && (set.has(target) || target === id);
-    svg.classList.toggle("chosen", Boolean(node));
-    for (const [key, group] of byId) {
-      group.classList.toggle("selected", key === id);
-      group.classList.toggle("ancestor", above.has(key));
-      group.classList.toggle("descendant", below.has(key));
-      group.setAttribute("aria-pressed", String(key === id));
-    }
-    edges.forEach((edge, number) => {
-      for (const group of lines.get(String(number)) ?? []) {
-        group.classList.toggle("ancestor", Boolean(node) && lit(above, edge));
-        group.classList.toggle("descendant", Boolean(node) && lit(below, edge));
-      }
-    });
-    strip.replaceChildren(details(node, "Click a step, or press Tab and Enter, to see how it was made. Ctrl and wheel zoom, dragging pans."));
-    if (node) rove(byId.get(id));
+  let picture, items, texts, found = [], at = -1, begun = false;
+  const mode = () => model.get("_drawing").mode;
+  const item = (id) => items.get(id);
+  const node = (id) => nodes.get(item(id)?.members ? "" : item(id)?.of ?? id);
+
+  function draw(change) {
+    const next = { ...mode(), ...change };
+    if (next.columns) next.cells = false;
+    model.send({ type: "draw", mode: next });
   }
 
-  function rove(group) {
-    for (const other of groups) other.setAttribute("tabindex", other === group ? "0" : "-1");
+  function redraw() {
+    const drawing = model.get("_drawing");
+    items = new Map((drawing.items ?? []).map((entry) => [entry.id, entry]));
+    texts = searchable(nodes, items);
+    picture = new Picture(canvas, drawing, new Set([...nodes.keys(), ...items.keys()]));
+    picture.camera.changed = () => {
+      level.textContent = `${Math.round(picture.camera.zoom * 100)} %`;
+    };
+    const shown = picture.groups.map((group) => nodes.get(group.id)).filter(Boolean);
+    const present = new Set(shown.flatMap((entry) => [entry.kind, entry.state]));
+    if ([...items.values()].some((entry) => entry.members)) present.add("fold");
+    keys.replaceChildren(legend(present));
+    for (const [key, element] of toggles) {
+      element.setAttribute("aria-pressed", String(Boolean(drawing.mode?.[key])));
+      element.disabled = Boolean(drawing.mode?.columns) && key !== "columns";
+    }
+    said.replaceChildren(drawing.said ?? "");
+    if (drawing.mode?.near && /farther/.test(drawing.said)) {
+      said.append(" ", button("Draw all steps", "Draw all steps", () => draw({ near: false })));
+    }
+    view.classList.toggle("by-column", Boolean(drawing.mode?.columns));
+    begun = false;
+    measure();
+    look();
+    show();
+  }
+
+  /** What a column comes from and goes into, as pairs of a label and texts. */
+  function around(id) {
+    const name = (end) => {
+      const { column } = item(end) ?? {}, of = node(end) ?? {};
+      const table = of.name || `${of.operation ?? ""} ${of.cell ?? ""}`.trim();
+      return column ? `${column} of ${table}` : table;
+    };
+    const told = (end, use) => (use && use !== "value" ? `${name(end)} (${use})` : name(end));
+    const { edges } = picture;
+    return [
+      ["from", edges.filter(([, target]) => target === id).map(([end, , use]) => told(end, use))],
+      ["into", edges.filter(([source]) => source === id).map(([, end, use]) => told(end, use))],
+    ];
+  }
+
+  function show() {
+    const id = model.get("_chosen"), chosen = node(id);
+    const drawnId = picture.byId.has(id) || !id ? id
+      : [...items.values()].find((entry) => entry.members?.includes(id))?.id ?? id;
+    picture.light(drawnId);
+    const open = Boolean(chosen || item(id)?.members);
+    view.classList.toggle("open", open);
+    hint.hidden = open;
+    panel.element.hidden = !open;
+    if (open) panel.show(chosen, item(id));
+    spoken.textContent = !open ? "" : `Details of ${picture.byId.get(drawnId)?.getAttribute("aria-label") ?? ""}`;
   }
 
   function select(id) {
@@ -281,6 +123,53 @@ function render({ model, el }) {
     model.set("_chosen", id); // locally, for all views of this model, also without a kernel
     model.send({ type: "select", node: id || null });
   }
+
+  /** Close the panel; a focus that was in it goes back to the node. */
+  function leave() {
+    const group = picture.byId.get(model.get("_chosen"));
+    const inside = panel.element.contains(document.activeElement);
+    select("");
+    if (inside) (group ?? picture.root)?.focus({ preventScroll: true });
+  }
+
+  function look() {
+    const asked = search.value.trim().toLowerCase();
+    at = -1;
+    if (!asked) {
+      picture.mark(null);
+      count.textContent = "";
+      return;
+    }
+    const hits = [...texts].filter(([, text]) => text.includes(asked)).map(([id]) => id);
+    const folds = [...items.values()].filter((entry) => entry.members?.some((id) => hits.includes(id)));
+    const ids = new Set([...hits, ...folds.map((entry) => entry.id)]);
+    picture.mark(ids);
+    found = picture.groups.filter((group) => ids.has(group.id));
+    const hidden = hits.filter((id) => !picture.byId.has(id)).length;
+    const aside = hidden ? `, ${hidden} not drawn` : "";
+    count.textContent = hits.length ? `${hits.length} found${aside}` : "none found";
+  }
+
+  /** Go to the next node that was found. */
+  function next() {
+    if (!search.value.trim() || !found.length) return;
+    at = (at + 1) % found.length;
+    picture.camera.reveal(found[at]);
+    select(found[at].id);
+    count.textContent = `${at + 1} of ${found.length}`;
+  }
+
+  search.addEventListener("input", look);
+  search.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter") next();
+    else if (event.key === "Escape" && search.value) { search.value = ""; look(); event.preventDefault(); }
+    else if (event.key === "Escape") leave();
+  });
+  panel.element.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { leave(); event.preventDefault(); }
+    event.stopPropagation();
+  });
 
   let drag = null;
   const listeners = {
@@ -294,7 +183,7 @@ function render({ model, el }) {
       if (!drag.moved) canvas.setPointerCapture(event.pointerId);
       Object.assign(drag, { x: event.clientX, y: event.clientY, moved: true });
       canvas.classList.add("dragging");
-      camera.pan(dx, dy);
+      picture.camera.pan(dx, dy);
     },
     pointerup(event) {
       const moved = drag?.moved;
@@ -313,24 +202,25 @@ function render({ model, el }) {
       if (!event.ctrlKey && !event.metaKey) return; // a plain wheel scrolls the page
       event.preventDefault();
       const box = canvas.getBoundingClientRect();
-      camera.by(Math.exp(-event.deltaY / 300), event.clientX - box.x, event.clientY - box.y, false);
+      const factor = Math.exp(-event.deltaY / 300);
+      picture.camera.by(factor, event.clientX - box.x, event.clientY - box.y, false);
     },
     focusin(event) {
       const group = event.target.closest?.("g.node");
-      if (group) rove(group);
+      if (picture.byId.has(group?.id)) picture.rove(group);
     },
     keydown(event) {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const group = event.target.closest?.("g.node");
+      const group = event.target.closest?.("g.node"), { camera } = picture;
       const keys = {
-        Escape: () => select(""), "+": () => camera.by(1.3), "=": () => camera.by(1.3),
-        "-": () => camera.by(1 / 1.3), 0: () => camera.fit(),
+        Escape: () => leave(), "+": () => camera.by(1.3), "=": () => camera.by(1.3),
+        "-": () => camera.by(1 / 1.3), 0: () => camera.fit(), "/": () => search.focus(),
         Enter: () => group && select(group.id), " ": () => group && select(group.id),
       };
       if (event.key.startsWith("Arrow")) {
-        const next = group && neighbour(camera, groups, group, event.key);
+        const next = group && neighbour(camera, picture.groups, group, event.key);
         if (next) {
-          rove(next);
+          picture.rove(next);
           next.focus({ preventScroll: true });
           camera.reveal(next);
         }
@@ -344,24 +234,36 @@ function render({ model, el }) {
     canvas.addEventListener(name, act, { passive: false });
   }
 
-  let begun = false;
-  const watcher = new ResizeObserver(() => {
-    const { width } = camera.room;
+  /** Give the canvas its height for a new drawing, and show it; keep to what the user did later. */
+  function measure() {
+    const { camera } = picture, { width } = camera.room;
     if (!width) return;
     if (!begun) {
-      const zoom = Math.min((width - 2 * MARGIN) / camera.size.width, 1);
-      const height = camera.size.height * Math.max(zoom, FIRST_ZOOM) + 2 * MARGIN;
+      const scale = Math.min((width - 2 * MARGIN) / camera.size.width, 1);
+      const height = camera.size.height * Math.max(scale, FIRST_ZOOM) + 2 * MARGIN;
       canvas.style.height = `${Math.min(Math.max(height, MIN_HEIGHT), MAX_HEIGHT)}px`;
       begun = true;
-      camera.begin(root);
-    } else if (!camera.moved) camera.begin(root);
-  });
+      camera.begin(picture.root);
+    } else if (!camera.moved) camera.begin(picture.root);
+    const chosen = picture.byId.get(model.get("_chosen"));
+    if (chosen) camera.reveal(chosen);
+  }
+
+  const refused = (message) => {
+    if (message?.type === "refused") said.replaceChildren(String(message.error));
+  };
+  const watcher = new ResizeObserver(measure);
+  redraw();
   watcher.observe(canvas);
   model.on("change:_chosen", show);
-  show();
+  model.on("change:_drawing", redraw);
+  model.on("msg:custom", refused);
   return () => {
     watcher.disconnect();
+    questions.close();
     model.off("change:_chosen", show);
+    model.off("change:_drawing", redraw);
+    model.off("msg:custom", refused);
   };
 }
 
