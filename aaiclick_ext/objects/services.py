@@ -13,6 +13,7 @@ from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.objects.ends import hashes_of_small
 from aaiclick_ext.objects.freshness import Freshness
+from aaiclick_ext.objects.making_of import Makings
 from aaiclick_ext.objects.table_notes import TableNotes
 from aaiclick_ext.oplog.graph import DROP_TABLE
 
@@ -67,6 +68,8 @@ class Services:
         Which cell made a table, and when it was last used.
     freshness
         Which tables were made of tables that changed since.
+    makings
+        The expressions that tables were made of.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -90,6 +93,7 @@ class Services:
     holds: dict[str, Hold] = field(default_factory=dict)
     notes: TableNotes = field(default_factory=TableNotes)
     freshness: Freshness = field(default_factory=Freshness)
+    makings: Makings = field(default_factory=Makings)
     inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
     _dropped: deque[str] = field(default_factory=deque)
@@ -171,6 +175,7 @@ class Services:
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
             self._dropped.extend(gone)
             self.freshness.forget(gone)
+            self.makings.forget(gone)
             for table in gone:
                 if table in ends:
                     self.oplog.record(DROP_TABLE, **ends[table], content=contents.get(table))

@@ -104,6 +104,7 @@ class OplogCollector:
         self._outside = self._new_cell(None)
         self._cell = self._outside
         self._of_thread = _OfThread()
+        self._names: Mapping[str, Sequence[str]] = {}
         self._cells: OrderedDict[int | None, CellRecord] = OrderedDict()
         self._writer: int | None = None
         self._writer_left = threading.Condition()
@@ -242,6 +243,8 @@ class OplogCollector:
         names
             By result table, the variables that hold it now.
         """
+        if names:
+            self._names = names
         cell = self._of_thread.cell
         if cell is None:
             cell, self._cell = self._cell, self._outside
@@ -252,6 +255,10 @@ class OplogCollector:
             given = names.get(entry.event.result_table)
             if given and entry.cell is cell:
                 entry.event = dataclasses.replace(entry.event, variable_names=tuple(given))
+
+    def names_of(self, result_table: str) -> tuple[str, ...]:
+        """Return the variables that held a result when a cell last told of them; runs nothing."""
+        return tuple(self._names.get(result_table, ()))
 
     def flush(self) -> int:
         """Write all events and return how many; none where this thread is writing already.

@@ -81,7 +81,7 @@ def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Opera
     """
     if max_depth < 1:
         return []
-    events = descendants(engine, table, max_depth)
+    events = descendants(engine, [table], max_depth)
     tables = reached(table, edges_of(events), "forward", max_depth)
     return [
         event
@@ -113,7 +113,7 @@ def oplog_subgraph(
     if direction != "forward":
         events |= {event.id: event for event in ancestors(engine, [table], max_depth)}
     if direction != "backward":
-        events |= {event.id: event for event in descendants(engine, table, max_depth)}
+        events |= {event.id: event for event in descendants(engine, [table], max_depth)}
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
     living = living_tables(engine, tables)
@@ -150,9 +150,9 @@ def ancestors(
     return _events_of_all(engine, closure(engine, tables, BACK, min(max_depth, MOST_STEPS)))
 
 
-def descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
+def descendants(engine: Engine, tables: Sequence[str], max_depth: int) -> list[OperationEvent]:
     """Return all events of the tables within so many steps, by id; queries as in `ancestors`."""
-    return _events_of_all(engine, closure(engine, [table], FORWARD, max_depth))
+    return _events_of_all(engine, closure(engine, tables, FORWARD, max_depth))
 
 
 def _events_of_all(engine: Engine, names: Sequence[str]) -> list[OperationEvent]:
