@@ -36,7 +36,7 @@ class RestoreOutcome(Protocol):
     Attributes
     ----------
     status
-        ``exact``, ``equal``, ``differs`` or ``impossible``.
+        A `RestoreStatus`, or its text.
     reason
         Why it is no better, or None.
     variable

@@ -91,7 +91,6 @@ class LineageWidget(anywidget.AnyWidget):
         self._graph, self._told, self._answers = graph, told, answers
         self._ids = {card.table: card.id for card in told}
         self._tables = {card.id: card.table for card in told}
-        self._tree = lineage_tree(graph)
         mode = mode or Mode.of_size(len(told))
         drawing = _drawn(graph, told, mode)
         self._mode, self._drawn_tables = mode, self._tables_of(drawing)
@@ -122,8 +121,8 @@ class LineageWidget(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **_: Any) -> Bundle:
         data, metadata = super()._repr_mimebundle_() or ({}, {})
-        shown = {**data, "image/svg+xml": self._drawing["svg"], "text/plain": self._tree}
-        return shown, dict(metadata)
+        tree = lineage_tree(self._graph, columns=self._mode.columns)
+        return {**data, "image/svg+xml": self._drawing["svg"], "text/plain": tree}, dict(metadata)
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
         message = None if buffers else understood(content, self._drawn_tables, self._tables)

@@ -212,8 +212,10 @@ def test_a_thousand_nodes_answer_to_a_click(draw: Draw):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_outside_jupyterlab_the_browser_says_light_or_dark(draw: Draw, scheme: str):
-    page = draw(lineage_graphs.arrays(), page={"color_scheme": scheme})
+    page = draw(lineage_graphs.aged(), page={"color_scheme": scheme})
     page.locator("g.node").nth(1).click()
+    legend = page.locator(".legend li").all_inner_texts()
+    assert legend == ["source", "table", "stale", "dropped"]
     keep(page, f"lineage-plain-{scheme}")
     paper = page.locator(".aai-lineage").evaluate("e => getComputedStyle(e).backgroundColor")
     assert (sum(json.loads(f"[{paper[4:-1]}]")) > 384) == (scheme == "light")
@@ -385,7 +387,7 @@ def test_a_new_drawing_takes_the_old_one_s_place(draw: Draw):
     assert "column n of orders, Int64" in named
     assert not any(label.startswith("column name") for label in named)
     facts = page.locator(".panel dl").first.inner_text().split("\n")
-    assert facts == ["from", "total of named"]
+    assert facts == ["made of", "n of orders", "from", "total of named"]
     by_column.close()
 
 

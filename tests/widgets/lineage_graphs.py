@@ -104,7 +104,7 @@ def aged() -> OplogGraph:
               variable_names=("again",)),
         event("aai_t_7_k1_s1", "insert", {"target": "aai_t_7_k1_s1"}, rows=2, execution_count=4),
         event("aai_t_7_k1_s4", "copy", {"source": "aai_t_7_k1_s1"}, rows=502, execution_count=5),
-        event("aai_t_7_k1_s3", "drop", rows=500, execution_count=6,
+        event("aai_t_7_k1_s3", "drop_table", rows=500, execution_count=6,
               params={"reason": "nothing referred to it any more"},
               result_schema={"item": "String"}),
         event("aai_t_7_k1_s5", "concat", {"source_0": "aai_t_7_k1_s2", "source_1": "aai_t_7_k1_s3",

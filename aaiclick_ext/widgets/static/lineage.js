@@ -35,7 +35,7 @@ function render({ model, el }) {
     const element = button(label, text, () => draw({ [key]: !mode()[key], opened: [] }));
     return [key, element];
   });
-  const search = make("input", "search"), count = make("span", "level count");
+  const search = make("input", "search"), count = make("span", "count");
   search.type = "search";
   search.placeholder = "Search";
   search.setAttribute("aria-label", "Search steps by variable, table, operation or column");
@@ -90,7 +90,7 @@ function render({ model, el }) {
     show();
   }
 
-  /** What a column comes from and goes into, as pairs of a label and texts. */
+  /** What a column is made of, comes from and goes into, as pairs of a label and texts. */
   function around(id) {
     const name = (end) => {
       const { column } = item(end) ?? {}, of = node(end) ?? {};
@@ -98,8 +98,13 @@ function render({ model, el }) {
       return column ? `${column} of ${table}` : table;
     };
     const told = (end, use) => (use && use !== "value" ? `${name(end)} (${use})` : name(end));
-    const { edges } = picture;
+    const { edges } = picture, values = new Map();
+    for (const [source, target, use] of edges) {
+      if (use === "value") values.set(target, [...(values.get(target) ?? []), source]);
+    }
+    const before = [...reach(values, id)].filter((end) => item(end)?.column && !values.has(end));
     return [
+      ["made of", before.map(name)],
       ["from", edges.filter(([, target]) => target === id).map(([end, , use]) => told(end, use))],
       ["into", edges.filter(([source]) => source === id).map(([, end, use]) => told(end, use))],
     ];

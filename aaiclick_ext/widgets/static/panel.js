@@ -91,7 +91,10 @@ function grid({ columns, rows, summary, stale }, act) {
     if (act) {
       const ask = button(`Where row ${place + 1} comes from`, String(place + 1), () => {});
       row.append(make("td", "", ask));
-      row.addEventListener("click", () => act(place));
+      row.addEventListener("click", () => {
+        for (const other of body.children) other.classList.toggle("asked", other === row);
+        act(place);
+      });
     }
     cells.forEach((cell, column) => {
       const shown = cell === null ? make("span", "null", "NULL") : cell;
@@ -126,7 +129,8 @@ function traced(answer, place) {
 
 const OUTCOMES = {
   exact: "Restored, row for row as it was.",
-  equal: "Restored: the same rows, in another order.",
+  "equal but unordered": "Restored: the same rows, in another order.",
+  unchecked: "Restored in the same way, with as many rows; it was too large to compare.",
   differs: "Restored, but it is not as it was.",
   impossible: "It cannot be restored.",
 };
@@ -135,7 +139,7 @@ function restored(answer) {
   if (answer.error) return problem(answer.error);
   const { status, reason, variable } = answer.restored;
   const text = [OUTCOMES[status] ?? status, reason, variable && `It is in the variable ${variable}.`];
-  const box = note(text.filter(Boolean).join(" "), `outcome is-${status}`);
+  const box = note(text.filter(Boolean).join(" "), `outcome is-${status.split(" ")[0]}`);
   box.setAttribute("role", "status");
   return box;
 }
