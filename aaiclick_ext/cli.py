@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.engine.scratch import ScratchDirectory
+    from aaiclick_ext.lifecycle.keep_plan import ExpiredJob
     from aaiclick_ext.lifecycle.reap_plan import Fate
     from aaiclick_ext.lifecycle.reaper import Reaped, Survey
 
@@ -90,19 +91,24 @@ def _reap(settings: Settings, *, is_dry: bool) -> int:
     from aaiclick_ext.lifecycle.process_leases import process_leases
     from aaiclick_ext.lifecycle.reaper import Reaper
     from aaiclick_ext.lifecycle.server_registry import check_registry
+    from aaiclick_ext.oplog.pruning import LogPruner
     from aaiclick_ext.registry import Registry
 
     registry = Registry(settings.sql_url, settings.state_path)
     with contextlib.closing(registry), _opened(settings) as engine:
         if is_dry:
-            survey = Reaper(engine, registry, job_id=None, settings=settings).survey()
+            reaper = Reaper(engine, registry, job_id=None, settings=settings, log=LogPruner(engine))
+            survey = reaper.survey()
             _write(_planned(survey, engine.identity))
             return DONE
         if not engine.creds.is_embedded:
             check_registry(engine, registry)
         lease = process_leases.acquire(settings)  # should this die, its claims are taken over
         try:
-            done = Reaper(engine, registry, job_id=lease.job_id, settings=settings).reap()
+            reaper = Reaper(
+                engine, registry, job_id=lease.job_id, settings=settings, log=LogPruner(engine)
+            )
+            done = reaper.reap()
         finally:
             process_leases.release(lease)
         _write(_removed(done, engine.identity))
@@ -125,6 +131,7 @@ def _planned(survey: Survey, database: str) -> Iterator[str]:
     yield from _tables(f"would be removed from {database}", survey.fates)
     yield from _directories("scratch directories that would be removed", survey.scratch, True)
     yield from _directories("scratch directories kept", survey.scratch, False)
+    yield from _expired("events of expired jobs that would be removed", survey.jobs)
     dead = [kernel for kernel in survey.kernels if kernel.verdict == "dead"]
     yield f"dead kernels in the registry: {len(dead)}"
     for kernel in dead:
@@ -138,9 +145,19 @@ def _removed(done: Reaped, database: str) -> Iterator[str]:
     yield from _tables(f"removed from {database}", done.fates)
     yield f"scratch directories removed: {len(done.scratch)}"
     yield from (f"  {path}" for path in done.scratch)
+    yield from _expired("events of expired jobs removed", done.jobs)
     yield f"dead kernels removed from the registry: {len(done.kernels)}"
     if not done.is_complete:
         yield "not finished: another kernel is removing what is left, or a statement still runs"
+
+
+def _expired(what: str, jobs: Iterable[ExpiredJob]) -> Iterator[str]:
+    jobs = list(jobs)
+    yield f"{what}: {sum(job.events for job in jobs):,}"
+    for job in jobs:
+        last = f"its last one is of {job.last_event_at:%Y-%m-%d}"
+        kept = f"; {job.kept_events:,} explain what is there and stay" if job.kept_events else ""
+        yield f"  job {job.job_id}  {job.events:,} events, {last}{kept}"
 
 
 def _directories(what: str, found: Iterable[ScratchDirectory], goes: bool) -> Iterator[str]:

@@ -9,7 +9,9 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
 from aaiclick_ext.errors import ContextError
+from aaiclick_ext.keeping import Keeping
 from aaiclick_ext.lifecycle import session_scopes
+from aaiclick_ext.lifecycle.preservation import PreservationMode
 from aaiclick_ext.lineage import Lineage
 from aaiclick_ext.object_making import ObjectMaking
 from aaiclick_ext.opening import Opened, close_parts, open_parts
@@ -37,7 +39,7 @@ _entered: list[DataContext] = []
 contains ``await`` is gone in the next cell."""
 
 
-class DataContext(ObjectMaking, Seeing, Lineage, RowLineage):
+class DataContext(ObjectMaking, Seeing, Keeping, Lineage, RowLineage):
     """One engine with everything that objects need, for the life of a kernel or a ``with`` block.
 
     Returns at once: the engine opens in a background thread. The first use waits for it, and a
@@ -50,6 +52,9 @@ class DataContext(ObjectMaking, Seeing, Lineage, RowLineage):
         ``AAICLICK_CH_URL`` sets, else a scratch database on disk that ends with the process.
     settings
         By default `Settings.from_env()`.
+    preservation
+        What becomes of tables that nothing refers to: ``"NONE"`` drops them, ``"FULL"`` keeps them
+        until the job expires. By default the setting `default_preservation_mode`.
 
     Attributes
     ----------
@@ -73,8 +78,12 @@ class DataContext(ObjectMaking, Seeing, Lineage, RowLineage):
         creds: ClickHouseCreds | str | None = None,
         *,
         settings: Settings | None = None,
+        preservation: PreservationMode | str | None = None,
     ) -> None:
         self.settings = Settings.from_env() if settings is None else settings
+        if preservation is not None:
+            mode = str(PreservationMode.of(preservation))
+            self.settings = self.settings.replace(default_preservation_mode=mode)
         self.closed = False
         self._pid = os.getpid()
         self._leased: Future[tuple[Lease, int]] = Future()
@@ -254,6 +263,7 @@ class DataContext(ObjectMaking, Seeing, Lineage, RowLineage):
         max_refs: int = 10_000,
         max_bytes: int | None = None,
         ttl_seconds: float = 3600,
+        preservation: PreservationMode | str | None = None,
     ) -> Session:
         """Return a session, to be entered by ``with``: temp objects made inside go at its end.
 
@@ -274,6 +284,9 @@ class DataContext(ObjectMaking, Seeing, Lineage, RowLineage):
             is not begun, a statement that writes too much is killed, and nothing of it stays.
         ttl_seconds
             How long it is kept while it is not entered and owns no table.
+        preservation
+            ``"FULL"`` keeps what is made inside until the job expires; ``"NONE"`` drops it. By
+            default as in the session around it.
 
         Raises
         ------
@@ -290,7 +303,11 @@ class DataContext(ObjectMaking, Seeing, Lineage, RowLineage):
         [997, 998, 999]
         """
         return self.sessions.session(
-            tags=tags, max_refs=max_refs, max_bytes=max_bytes, ttl_seconds=ttl_seconds
+            tags=tags,
+            max_refs=max_refs,
+            max_bytes=max_bytes,
+            ttl_seconds=ttl_seconds,
+            preservation=preservation,
         )
 
     # Reaching what is there.

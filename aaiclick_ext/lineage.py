@@ -65,7 +65,7 @@ class Lineage(ABC):
     def oplog_path(self, source: ir.Table | str, target: ir.Table | str) -> OplogGraph:
         """Return all that lies between two tables: how the one went into the other.
 
-        Runs two queries.
+        Runs a few queries.
 
         Returns
         -------
@@ -142,7 +142,7 @@ class Lineage(ABC):
         *,
         uses: Collection[Use] = VALUES,
     ) -> list[ColumnUse]:
-        """Return the columns that a column went into, near and far. Runs a query for each step.
+        """Return the columns that a column went into, near and far. Runs a few queries.
 
         Parameters and errors are those of `backward_columns`. The column ``"*"`` of a result
         stands for all of them: the column decided about its rows.

@@ -10,6 +10,7 @@ from aaiclick_ext.logs import logger_of
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable, Collection
 
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.engine import ClickHouseCreds, Engine
@@ -70,7 +71,9 @@ def _import_heavy(context: DataContext) -> None:
 
 def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
+    from aaiclick_ext.lifecycle.kept_tables import KeptTables
     from aaiclick_ext.lifecycle.liveness import user_name
+    from aaiclick_ext.lifecycle.preservation import PreservationMode
     from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
@@ -80,6 +83,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
     from aaiclick_ext.registry.claim_store import ClaimStore
+    from aaiclick_ext.registry.keep_store import KeepStore
     from aaiclick_ext.schema import SchemaRegistry
 
     engine.wait_open()
@@ -98,7 +102,8 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     if not engine.creds.is_embedded:
         check_registry(engine, registry)
         claims = ClaimStore(registry, engine.identity, context.job_id)
-    reaping = _begin_reaping(context, engine, registry)
+    _copy_old_registry(context, engine, registry)
+    reaping = _begin_reaping(context, engine, registry, lambda: worker.live_tables())
     refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
     worker = TableWorker(
         lambda tables: services.drop(tables),
@@ -115,6 +120,9 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         registry=registry,
         lease=context.lease,
         sharing=Sharing(claims),
+        kept=KeptTables(
+            KeepStore(registry, engine.identity), lambda table: worker.hold(table, who="pinned")
+        ),
         sessions=SessionManager(
             registry,
             job_id=context.job_id,
@@ -124,6 +132,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
             tables_of=tables_of,
             max_refs=settings.max_refs,
             max_bytes=settings.max_bytes,
+            preservation=PreservationMode.of(settings.default_preservation_mode),
         ),
         snowflake=context.snowflake,
         node_id=context.node_id,
@@ -135,12 +144,32 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
     services.sessions.write_limits()
     services.lease.call_at_beat(services.sessions.end_expired)
+    if not engine.creds.is_embedded:
+        services.lease.call_at_beat(services.kept.refresh)
     oplog.start()
     reaping.start()
     return Opened(services, backend, Catalog(backend), reaping)
 
 
-def _begin_reaping(context: DataContext, engine: Engine, registry: Registry) -> BackgroundReaper:
+def _copy_old_registry(context: DataContext, engine: Engine, registry: Registry) -> None:
+    """Copy what an older version left; a table that is not its registry is told of, and left."""
+    if engine.creds.is_scratch:
+        return
+    from aaiclick_ext.errors import AaiclickError
+    from aaiclick_ext.lifecycle.old_registry import copy_old_registry
+
+    try:
+        copy_old_registry(engine, registry, context.snowflake.next)
+    except AaiclickError as error:
+        logger.warning("%s", error)
+
+
+def _begin_reaping(
+    context: DataContext,
+    engine: Engine,
+    registry: Registry,
+    in_use: Callable[[], Collection[str]],
+) -> BackgroundReaper:
     """Say that this kernel may leave tables in the database; return who removes those of others."""
     from aaiclick_ext.lifecycle.background_reaper import BackgroundReaper
     from aaiclick_ext.registry.reap_store import ReapStore
@@ -149,8 +178,16 @@ def _begin_reaping(context: DataContext, engine: Engine, registry: Registry) -> 
 
     def reap(stop: threading.Event) -> Reaped:
         from aaiclick_ext.lifecycle.reaper import Reaper
+        from aaiclick_ext.oplog.pruning import LogPruner
 
-        reaper = Reaper(engine, registry, job_id=context.job_id, settings=context.settings)
+        reaper = Reaper(
+            engine,
+            registry,
+            job_id=context.job_id,
+            settings=context.settings,
+            log=None if engine.creds.is_scratch else LogPruner(engine),
+            in_use=in_use,
+        )
         return reaper.reap(stop)
 
     return BackgroundReaper(reap)
@@ -181,6 +218,7 @@ def close_parts(opened: Opened) -> None:
             logger.warning("tables could not be dropped at close: %s", error)
     services.oplog.close()
     services.lease.call_no_more(services.sessions.end_expired)
+    services.lease.call_no_more(services.kept.refresh)
     services.sessions.close()
     services.refs.clear()
     services.registry.close()

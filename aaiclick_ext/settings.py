@@ -17,6 +17,7 @@ from aaiclick_ext.ids import MAX_NODE
 
 PREFIX = "AAICLICK_"
 RECORD_CELL_SOURCE = ("full", "hash", "none")
+PRESERVATION_MODES = ("NONE", "FULL")
 _HEARTBEATS_IN_GRACE = 4
 
 
@@ -58,6 +59,17 @@ class Settings:
     max_refs: int = _setting(10_000, "MAX_REFS", "tables that a kernel may hold at a time")
     max_bytes: int | None = _setting(
         None, "MAX_BYTES", "bytes of data, before compression, that a kernel may hold"
+    )
+    default_preservation_mode: str = _setting(
+        "NONE",
+        "DEFAULT_PRESERVATION_MODE",
+        "NONE drops a table that nothing refers to; FULL keeps it until its job expires",
+        choices=PRESERVATION_MODES,
+    )
+    job_ttl_days: int = _setting(
+        90,
+        "JOB_TTL_DAYS",
+        "how long after its end a kernel's events, and what it preserved, are kept, in days",
     )
     displayed_results: int = _setting(
         3, "DISPLAYED_RESULTS", "displayed results that output history keeps alive"

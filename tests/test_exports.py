@@ -21,7 +21,12 @@ EXPORTS = {
     "context",
     "get_ch_client",
     "get_creds_from_env",
-    # sessions inside a kernel
+    # sessions inside a kernel, and what stays
+    "DropPlan",
+    "PreservationMode",
+    "lineage_aware_drop",
+    "pin",
+    "unpin",
     "SessionManager",
     "session",
     # objects

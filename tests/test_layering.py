@@ -24,7 +24,7 @@ LAYERS = (
     ("registry", "lifecycle"),
     ("oplog",),
     ("objects",),
-    ("context", "opening", "object_making", "seeing", "lineage", "row_lineage", "api"),
+    ("context", "opening", "object_making", "keeping", "seeing", "lineage", "row_lineage", "api"),
     ("widgets",),
     ("notebook", "cli"),
     ("__main__",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
+from aaiclick_ext.lifecycle.preservation import PreservationMode
 from aaiclick_ext.lifecycle.refs import ObjectRef, RefKind, RefRegistry
 from aaiclick_ext.lifecycle.worker import Claim, Hold, TableMessage, TableOp, TableWorker
 
@@ -10,6 +11,7 @@ __all__ = [
     "Claim",
     "Hold",
     "ObjectRef",
+    "PreservationMode",
     "RefKind",
     "RefRegistry",
     "Scope",

@@ -17,6 +17,7 @@ from aaiclick_ext.lifecycle.quarantine import QuarantineName
 from aaiclick_ext.lifecycle.reap_plan import Fate, TableFound, maker_of
 
 if TYPE_CHECKING:
+    import datetime as dt
     import threading
     from collections.abc import Collection, Iterable, Sequence
 
@@ -120,7 +121,7 @@ class Leftovers:
             self._store.forget(gone)
         return done
 
-    def forget_stale(self, living: Collection[int]) -> None:
+    def forget_stale(self, living: Collection[int], before: dt.datetime) -> None:
         """Forget the registry's rows of tables that are not in the database. Runs one query.
 
         Whoever drops a table, also one that another kernel made, may be killed before it forgets
@@ -130,10 +131,25 @@ class Leftovers:
         ----------
         living
             Kernels that may be about to make a table whose row is there already.
+        before
+            Rows of an old registry, whose tables have names of another kind, go when they are
+            older.
         """
         recorded = self._store.tables_in(self._engine.identity)  # before the tables are looked at
-        there = {table.name for table in self.tables()}
-        stale = [name for job, name in recorded if name not in there and job not in living]
+        there = {
+            name
+            for (name,) in self._engine.query_rows(
+                "SELECT name FROM system.tables WHERE database = currentDatabase()",
+                role=Role.WORKER,
+            )
+        }
+        stale = [
+            row.table_name
+            for row in recorded
+            if row.table_name not in there
+            and row.job_id not in living
+            and (TableName.parse(row.table_name) is not None or row.created_at < before)
+        ]
         if stale:
             self._store.forget(stale)
 

@@ -11,12 +11,13 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.ids import NODE_BITS, SEQUENCE_BITS, node_of
+from aaiclick_ext.ids import NODE_BITS, SEQUENCE_BITS, node_of, time_of
 from aaiclick_ext.lifecycle.liveness import Verdict
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.lifecycle.quarantine import QuarantineName
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _LATER_THAN = 1 << (NODE_BITS + SEQUENCE_BITS)
@@ -87,6 +88,7 @@ def plan(
     own_jobs: Collection[int],
     *,
     is_exclusive: bool,
+    old_before: dt.datetime | None = None,
 ) -> list[Fate]:
     """Decide on every table whose name is ours; global ones are only there if they go.
 
@@ -99,8 +101,11 @@ def plan(
     is_exclusive
         Whether nobody but this process has the database open. Whoever made what is in it has
         closed it, or died: temp and session tables do not outlive that.
+    old_before
+        Tables that were made before, by a kernel that the registry does not know, are orphans and
+        go; None: they stay.
     """
-    deciding = _Deciding(owners, frozenset(own_jobs), is_exclusive)
+    deciding = _Deciding(owners, frozenset(own_jobs), is_exclusive, old_before)
     fates: list[Fate] = []
     named: dict[str, list[tuple[TableName, TableFound]]] = defaultdict(list)
     for table in tables:
@@ -117,7 +122,7 @@ def plan(
         elif name.scope is Scope.GLOBAL:
             named[name.name or ""].append((name, table))
         else:
-            fates.append(Fate(table, *deciding.of_kernel(name.job_id), name.job_id))
+            fates.append(Fate(table, *deciding.of_table(name), name.job_id))
     for same in named.values():
         fates += deciding.of_replaced(sorted(same, key=lambda each: each[0].id))
     return fates
@@ -178,6 +183,14 @@ class _Deciding:
     owners: Mapping[int, Owner]
     own_jobs: frozenset[int]
     is_exclusive: bool
+    old_before: dt.datetime | None
+
+    def of_table(self, name: TableName) -> tuple[bool, str]:
+        """Say whether a temp or session table goes, and why."""
+        is_orphan = not self.is_exclusive and name.job_id not in {*self.owners, *self.own_jobs}
+        if is_orphan and self.old_before is not None and time_of(name.id) < self.old_before:
+            return True, "no kernel of this registry made it, and jobs of its time have expired"
+        return self.of_kernel(name.job_id)
 
     def of_kernel(self, job_id: int) -> tuple[bool, str]:
         """Say whether what a kernel left goes, and why."""

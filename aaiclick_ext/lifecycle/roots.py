@@ -38,6 +38,8 @@ class HolderKind(StrEnum):
     ERROR = "error"
     OBJECT_COLUMN = "object column"
     NAME = "name"
+    PINNED = "pinned"
+    PRESERVED = "preserved"
     STORED = "stored"
     KERNEL = "kernel"
     SHARED = "shared"

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aaiclick_ext.errors import SessionError
+from aaiclick_ext.lifecycle.preservation import PreservationMode
 
 if TYPE_CHECKING:
     import weakref
@@ -25,8 +26,9 @@ class Session:
     Entered by ``with`` or ``async with``, or by `open`, and ended by `close`. Sessions nest: what
     is made belongs to the innermost. At its end the tables of its temp objects are dropped, also
     those that variables still reach; using such an object raises `ReleasedError`. What `keep` was
-    called with stays. Objects with a name are not the session's: ``scope="session"`` is the
-    kernel's session, as it is outside.
+    called with stays. What is pinned, or made under `PreservationMode.FULL`, stays too, and belongs
+    to the session around it from then on. Objects with a name are not the session's:
+    ``scope="session"`` is the kernel's session, as it is outside.
 
     In cells: a session that one cell opens is there in the next, whether they ``await`` or not.
     An asyncio task made inside belongs to it, and has what it enters itself to itself; a thread
@@ -62,6 +64,7 @@ class Session:
         max_refs: int = DEFAULT_MAX_REFS,
         max_bytes: int | None = None,
         ttl_seconds: float = DEFAULT_TTL_SECONDS,
+        preservation: PreservationMode | None = None,
     ) -> None:
         self.manager = manager
         self.session_id = session_id
@@ -70,6 +73,7 @@ class Session:
         self.max_refs = max_refs
         self.max_bytes = max_bytes
         self.ttl_seconds = ttl_seconds
+        self.own_preservation = preservation
         self.is_ended = False
         self.is_registered = parent is None
         self.entered_by: weakref.ref[Any] | None = None
@@ -85,6 +89,12 @@ class Session:
             key if value is True else f"{key}={value}" for key, value in self.tags.items()
         )
         return f"{name} {self.session_id}" + (f" ({tags})" if tags else "")
+
+    @property
+    def preservation(self) -> PreservationMode:
+        """What becomes of tables made in it; as in the session around it unless it was given."""
+        modes = (s.own_preservation for s in self.chain if s.own_preservation is not None)
+        return next(modes, PreservationMode.NONE)
 
     @property
     def chain(self) -> Iterator[Session]:

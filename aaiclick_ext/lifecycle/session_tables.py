@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import ReleasedError, SessionError, SessionLimitError
+from aaiclick_ext.lifecycle.names import Scope, TableName
+from aaiclick_ext.lifecycle.preservation import PreservationMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +27,12 @@ class _Held:
     session: Session
     row: TableRow
     size_bytes: int = 0
+    is_pinned: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Whether it outlives its session."""
+        return self.is_pinned or self.row.preservation is not None
 
 
 class SessionTables:
@@ -149,14 +157,43 @@ class SessionTables:
                 moved.append(row)
         return moved
 
-    def release(self, sessions: Sequence[Session], to_drop: dict[str, None]) -> None:
-        """Take all tables from sessions that end into `to_drop`; they cannot be used any more."""
+    def pin(self, tables: Iterable[str], is_pinned: bool) -> None:
+        """Note that tables outlive their session, or do so no more."""
+        with self._lock:
+            for table in tables:
+                entry = self._held.get(table)
+                if entry is not None:
+                    self._held[table] = replace(entry, is_pinned=is_pinned)
+
+    def preserved(self, tables: Iterable[str]) -> set[str]:
+        """Return which of these tables were made to be preserved."""
+        entries = ((table, self._held.get(table)) for table in tables)
+        return {
+            table
+            for table, entry in entries
+            if entry and entry.row.preservation is not None and not _is_global(table)
+        }
+
+    def release(self, sessions: Sequence[Session], to_drop: dict[str, None]) -> list[TableRow]:
+        """Take all tables from sessions that end into `to_drop`; they cannot be used any more.
+
+        What stays belongs to the session around from now on; its rows are returned.
+        """
+        moved = []
         with self._lock:
             taken = [table for table, e in self._held.items() if e.session in sessions]
             for table in taken:
+                entry = self._held[table]
+                if entry.stays:
+                    heir = next(s for s in entry.session.chain if s not in sessions)
+                    row = replace(entry.row, session_id=row_id(heir))
+                    self._held[table] = replace(entry, session=heir, row=row)
+                    moved.append(row)
+                    continue
                 to_drop[table] = None
-                self._released[table] = self._held[table].session
+                self._released[table] = entry.session
                 del self._held[table]
+        return moved
 
     def dropped(self, tables: Iterable[str], is_live: Callable[[str], bool]) -> None:
         """Forget tables that are gone; one that something reaches stays known as released."""
@@ -200,6 +237,11 @@ class SessionTables:
                 )
 
 
+def _is_global(table: str) -> bool:
+    name = TableName.parse(table)
+    return name is not None and name.scope is Scope.GLOBAL
+
+
 def _touch(session: Session) -> None:
     now = time.monotonic()
     for each in session.chain:
@@ -209,6 +251,12 @@ def _touch(session: Session) -> None:
 def row_id(session: Session) -> int | None:
     """Return what `TableRow.session_id` says of a session; None stands for the kernel's own."""
     return None if session.parent is None else session.session_id
+
+
+def preserved(session: Session) -> str | None:
+    """Return what `TableRow.preservation` says of tables that are made in a session."""
+    mode = session.preservation
+    return str(mode) if mode is PreservationMode.FULL else None
 
 
 def check_open(session: Session) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aaiclick_ext.errors import ContextError, RegistryError, SessionError, SessionExistsError
 from aaiclick_ext.lifecycle import session_scopes
+from aaiclick_ext.lifecycle.preservation import PreservationMode
 from aaiclick_ext.lifecycle.session import DEFAULT_MAX_REFS, DEFAULT_TTL_SECONDS, Session
 from aaiclick_ext.lifecycle.session_options import check_number, check_seconds, stored_tags
-from aaiclick_ext.lifecycle.session_tables import SessionTables, check_open, row_id
+from aaiclick_ext.lifecycle.session_tables import SessionTables, check_open, preserved, row_id
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.registry.session_store import SessionStore, taken
 
@@ -50,8 +51,8 @@ class SessionManager:
         Drops tables, and writes their rows, in the background.
     tables_of
         Gives the tables of ours that an object, view or column reaches.
-    max_refs, max_bytes
-        Limits of the kernel's own session.
+    max_refs, max_bytes, preservation
+        Limits of the kernel's own session, and what becomes of its tables.
     """
 
     def __init__(
@@ -65,8 +66,17 @@ class SessionManager:
         tables_of: Callable[[Any], Iterable[str]],
         max_refs: int = DEFAULT_MAX_REFS,
         max_bytes: int | None = None,
+        preservation: PreservationMode = PreservationMode.NONE,
     ) -> None:
-        self.own = Session(self, job_id, None, tags={}, max_refs=max_refs, max_bytes=max_bytes)
+        self.own = Session(
+            self,
+            job_id,
+            None,
+            tags={},
+            max_refs=max_refs,
+            max_bytes=max_bytes,
+            preservation=preservation,
+        )
         self.tables = SessionTables()
         self._store = SessionStore(registry, node_id)
         self._snowflake = snowflake
@@ -107,6 +117,7 @@ class SessionManager:
         max_refs: int = DEFAULT_MAX_REFS,
         max_bytes: int | None = None,
         ttl_seconds: float = DEFAULT_TTL_SECONDS,
+        preservation: PreservationMode | str | None = None,
     ) -> Session:
         """Register a session inside the current one. It is not entered: ``with`` does that.
 
@@ -120,6 +131,8 @@ class SessionManager:
             How many tables, and bytes of data before compression, it may hold at a time.
         ttl_seconds
             How long it may be idle, while it is not entered and owns no table, before it is ended.
+        preservation
+            What becomes of tables made in it; None: as in the session around it.
 
         Raises
         ------
@@ -129,7 +142,7 @@ class SessionManager:
             If a value cannot be used.
         """
         self._check_process()
-        session = self._new(session_id, tags, max_refs, max_bytes, ttl_seconds)
+        session = self._new(session_id, tags, max_refs, max_bytes, ttl_seconds, preservation)
         self._register(session)
         return session
 
@@ -200,9 +213,11 @@ class SessionManager:
         max_refs: int = DEFAULT_MAX_REFS,
         max_bytes: int | None = None,
         ttl_seconds: float = DEFAULT_TTL_SECONDS,
+        preservation: PreservationMode | str | None = None,
     ) -> Session:
         """Return a session with a new id, which is registered when it is entered."""
-        return self._new(self._snowflake.next(), tags, max_refs, max_bytes, ttl_seconds)
+        number = self._snowflake.next()
+        return self._new(number, tags, max_refs, max_bytes, ttl_seconds, preservation)
 
     def open(self, session: Session) -> None:
         """Register a session, unless it is, and enter it here."""
@@ -257,6 +272,7 @@ class SessionManager:
             if beside is not None:
                 owner = self.tables.owner(beside) or self.own
             row = replace(row, session_id=row_id(owner))
+            row = replace(row, preservation=None if beside else preserved(owner))
             if self.tables.admit(owner, row, is_part=beside is not None):
                 return row
             self._release_ended()  # it has just ended, perhaps not to the last step
@@ -282,10 +298,12 @@ class SessionManager:
         return tuple(session.session_id for session in expired)
 
     def write_limits(self) -> None:
-        """Write the limits of the kernel's own session, whose row has the defaults."""
+        """Write the limits and the mode of the kernel's own session, whose row has the defaults."""
         own = self.own
         if (own.max_refs, own.max_bytes) != (DEFAULT_MAX_REFS, None):
             self._store.set_limits(own.session_id, own.max_refs, own.max_bytes)
+        if own.preservation is PreservationMode.FULL:
+            self._store.set_preserved(own.session_id)
 
     def close(self) -> None:
         """Remove what is left of the kernel's sessions from the registry; their context ends."""
@@ -307,6 +325,7 @@ class SessionManager:
         max_refs: int,
         max_bytes: int | None,
         ttl_seconds: float,
+        preservation: PreservationMode | str | None,
     ) -> Session:
         check_number("session_id", session_id, 1)
         check_number("max_refs", max_refs, 0)
@@ -321,6 +340,7 @@ class SessionManager:
             max_refs=max_refs,
             max_bytes=max_bytes,
             ttl_seconds=float(ttl_seconds),
+            preservation=None if preservation is None else PreservationMode.of(preservation),
         )
 
     def _register(self, session: Session) -> None:
@@ -337,6 +357,7 @@ class SessionManager:
                 ttl_seconds=session.ttl_seconds,
                 max_refs=session.max_refs,
                 max_bytes=session.max_bytes,
+                preservation=preserved(session),
             )
             session.used_at = time.monotonic()
             session.is_registered = True
@@ -382,7 +403,7 @@ class SessionManager:
             for session in ended:
                 session.is_ended = True
                 self._to_remove[session.session_id] = None
-            self.tables.release(ended, self._to_drop)
+            self._worker.record(self.tables.release(ended, self._to_drop))
             for session in ended:  # last: until then all is done again, should Ctrl-C come
                 self._sessions.pop(session.session_id, None)
 

@@ -73,6 +73,14 @@ class Sharing:
         self._note(table)
         return table
 
+    def claim(self, tables: Sequence[str]) -> None:
+        """Let other kernels see that this one holds tables; does nothing where there are none."""
+        if self._store is None or not tables:
+            return
+        for table in tables:
+            self._note(table)
+        self._store.claim(tables)
+
     def give_up(self, tables: Sequence[str]) -> Mapping[str, Holding]:
         """Give up this kernel's claims on tables; return those that are still held, and by whom.
 

@@ -6,6 +6,7 @@ from aaiclick_ext.objects import wrapping  # wraps Ibis's methods, once
 from aaiclick_ext.objects.arrays import ArrayView, ScalarView
 from aaiclick_ext.objects.backend import Backend
 from aaiclick_ext.objects.catalog import Catalog, ObjectInfo
+from aaiclick_ext.objects.lineage_drop import DropPlan, DropStep
 from aaiclick_ext.objects.object import ArrayObject, Object, ScalarObject
 from aaiclick_ext.objects.restoration import Restoration, RestoreStatus
 from aaiclick_ext.objects.row_trace import RowTrace, SourceRows
@@ -20,6 +21,8 @@ __all__ = [
     "ArrayView",
     "Backend",
     "Catalog",
+    "DropPlan",
+    "DropStep",
     "Object",
     "ObjectInfo",
     "Restoration",

@@ -17,6 +17,7 @@ from aaiclick_ext.errors import EngineError, ObjectExistsError, SettingsError, U
 from aaiclick_ext.lifecycle.deletion import MARK, with_mark
 from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
 from aaiclick_ext.objects.object import Object, make_object
+from aaiclick_ext.objects.pinning import open_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +96,8 @@ class Catalog:
     def open(self, name: str) -> Object:
         """Return a named object; it may have been made by another kernel.
 
+        A table that stays, pinned or preserved, is there by the table's own name.
+
         Raises
         ------
         UnknownObjectError
@@ -103,6 +106,9 @@ class Catalog:
         self._services.check_open()
         table = self.resolve(name)
         if table is None:
+            kept = open_kept(self._backend, name)
+            if kept is not None:
+                return kept
             there = ", ".join(sorted(self.names())) or "none"
             raise UnknownObjectError(f"no object is named {name!r}; there are: {there}")
         self._adopt(table)

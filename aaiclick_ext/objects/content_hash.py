@@ -61,8 +61,8 @@ def _hashes(
 def _statement(number: int, table: str, schema: TableSchema) -> str:
     columns = ", ".join(quote_identifier(name) for name in schema.types)
     place = POSITION if schema.shape is Shape.ARRAY else "rowNumberInAllBlocks()"
+    row = f"tuple({columns})"  # twice and not by an alias, which could be a column's name
     return (
-        f"SELECT {number}, count(), sum(hash), sum(cityHash64(hash, place)) FROM "
-        f"(SELECT cityHash64(tuple({columns})) AS hash, {place} AS place "
-        f"FROM {quote_identifier(table)})"
+        f"SELECT {number}, count(), sum(cityHash64({row})), sum(cityHash64({row}, {place})) "
+        f"FROM {quote_identifier(table)}"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.errors import EngineError
 from aaiclick_ext.lifecycle.names import Scope
+from aaiclick_ext.lifecycle.preservation import PreservationMode
 from aaiclick_ext.objects.session_limits import admitted, limited_size
 from aaiclick_ext.registry import TableRow
 from aaiclick_ext.schema import POSITION, SCALAR_COMMENT, Shape, TableSchema
@@ -81,9 +82,15 @@ class TableSpec:
 
 
 def engine_for(backend: Backend, spec: TableSpec, size_bytes: int | None) -> str:
-    """Return the table engine that follows from scope and size; an unknown size is large."""
-    small = size_bytes is not None and (size_bytes <= backend.services.settings.memory_table_bytes)
-    return MEMORY if small and spec.scope is Scope.TEMP else MERGE_TREE
+    """Return the table engine that follows from scope and size; an unknown size is large.
+
+    What is preserved is on disk: memory ends with the process.
+    """
+    services = backend.services
+    small = size_bytes is not None and (size_bytes <= services.settings.memory_table_bytes)
+    is_preserved = services.sessions.innermost.preservation is PreservationMode.FULL
+    is_short_lived = services.engine.creds.is_scratch or not is_preserved
+    return MEMORY if small and spec.scope is Scope.TEMP and is_short_lived else MERGE_TREE
 
 
 @contextlib.contextmanager

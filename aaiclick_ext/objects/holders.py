@@ -61,7 +61,7 @@ def find_chains(
     )
     chains = chains_of(walk, describe, lambda value: kept_by.get(id(value), ()))
     found = {table: chains.get(table, [])[:MAX_CHAINS] for table in tables}
-    for kept in (_names(backend, tables), shared_with(backend, tables)):
+    for kept in (_names(backend, tables), _kept(backend, tables), shared_with(backend, tables)):
         for table, more in kept.items():
             found[table] = [*found[table], *more]
     return found, walk.complete
@@ -143,6 +143,23 @@ def _names(backend: Backend, tables: Collection[str]) -> dict[str, list[Chain]]:
             command = f"aai.delete_object({parts.name!r})"
             text = f"{parts.scope} name {parts.name!r}"
             found[table] = [Chain(HolderKind.NAME, text, "Object", command)]
+    return found
+
+
+def _kept(backend: Backend, tables: Collection[str]) -> dict[str, list[Chain]]:
+    """Return the pins and preservation that keep tables. Reads the registry."""
+    services = backend.services
+    found: defaultdict[str, list[Chain]] = defaultdict(list)
+    for table, kept in services.kept.kept(tables).items():
+        if kept.is_pinned:
+            command = f"aai.unpin({table!r})"
+            found[table].append(Chain(HolderKind.PINNED, "pinned", "table", command))
+        if kept.is_preserved and kept.job_id is not None:
+            days = services.settings.job_ttl_days
+            until = f"{days} days after " if not services.engine.creds.is_scratch else ""
+            text = f"preserved until {until}the end of kernel {to_base36(kept.job_id)}"
+            command = f"aai.lineage_aware_drop({table!r}, dry_run=False)"
+            found[table].append(Chain(HolderKind.PRESERVED, text, "table", command))
     return found
 
 

@@ -31,6 +31,7 @@ from aaiclick_ext.oplog.kept_values import values_of
 from aaiclick_ext.oplog.renaming import renamed, statements_of
 from aaiclick_ext.oplog.states import RESTORE, State, Version, states_before
 from aaiclick_ext.schema import TableSchema
+from aaiclick_ext.schema.python_objects import object_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,6 +91,13 @@ def restore(backend: Backend, graph: OplogGraph) -> Restoration:
     if node.alive:
         raise OplogError(f"{graph.root} exists: there is nothing to restore")
     return _Restorer(backend, graph, node).run()
+
+
+def _called(event: OperationEvent) -> str:
+    """Return what a user knows a table by: variables and cell, then its name."""
+    cell = "" if event.execution_count is None else f" of cell [{event.execution_count}]"
+    names = ", ".join(event.variable_names)
+    return f"{names}{cell} ({event.result_table})" if names else f"{event.result_table}{cell}"
 
 
 def _full_path(params: Mapping[str, str]) -> str:
@@ -267,9 +275,8 @@ class _Restorer:
                 if event.operation != RESTORE:  # tells of the table as it was made
                     self._insert(event, made, inputs)
         except AaiclickError as error:
-            cell = "" if first.execution_count is None else f" in cell [{first.execution_count}]"
             raise _ImpossibleError(
-                f"{first.operation}{cell}, which made {first.result_table}: {error}"
+                f"{first.operation}, which made {_called(first)}: {error}"
             ) from error
         changed += _changed_files(first)
         reads = [made.table for made in inputs.values()]
@@ -297,7 +304,7 @@ class _Restorer:
             return self._from_file(event)
         spec = TableSpec.from_event(event)
         if not spec.types:
-            raise _ImpossibleError(f"the columns of {event.result_table} are not in the log")
+            raise _ImpossibleError(f"the columns of {_called(event)} are not in the log")
         with new_table(self._backend, spec) as table:
             if event.operation == RESTORE:
                 (made,) = inputs.values()
@@ -337,29 +344,44 @@ class _Restorer:
         self, event: OperationEvent, inputs: dict[Version, _Made], table: str
     ) -> Iterator[str]:
         if event.sql_template is not None:
-            yield from statements_of(self._sql(event, event.sql_template, inputs, table))
+            beginning = f"INSERT INTO {quote_identifier(table)} "
+            for statement in statements_of(self._sql(event, event.sql_template, inputs, table)):
+                if not statement.startswith(beginning):  # others can write to a server's log
+                    raise _ImpossibleError(f"what was put into {_called(event)} is no INSERT")
+                yield statement
         elif set(event.kwargs) != {"target"}:
-            raise _ImpossibleError(f"the SQL of an insert into {event.result_table} is not known")
+            raise _ImpossibleError(f"the SQL of an insert into {_called(event)} is not known")
 
     def _sql(
         self, event: OperationEvent, sql: str, inputs: dict[Version, _Made], table: str
     ) -> str:
         """Return an event's SQL over the tables that stand for those it read."""
         if MASK in sql:
-            raise _ImpossibleError(f"a credential in the SQL of {event.result_table} is masked")
+            raise _ImpossibleError(f"a credential in the SQL of {_called(event)} is masked")
         names = {version.table: made.table for version, made in inputs.items()}
         return renamed(sql, names | {event.result_table: table})
 
     def _value(self, event: OperationEvent, role: str) -> pa.Table:
         data = values_of(self._engine, event.result_table, event.id).get(role)
         if data is None:
-            size = f" ({int(event.params['bytes']):,} bytes)" if "bytes" in event.params else ""
-            raise _ImpossibleError(
-                f"the log does not have the value that {event.result_table} was made of{size}: it "
-                "was larger than the setting kept_value_bytes, or held Python objects or a "
-                "credential"
-            )
+            raise _ImpossibleError(f"{_called(event)} {self._why_not_kept(event)}")
         return data
+
+    def _why_not_kept(self, event: OperationEvent) -> str:
+        most = self._backend.services.settings.kept_value_bytes
+        size = int(event.params.get("bytes", most + 1))
+        spec = TableSpec.from_event(event)
+        if object_columns(TableSchema(spec.types, spec.comments).ibis):
+            return "held Python objects, which are not in the log"
+        if size > most:
+            return (
+                f"was given a value of {size:,} bytes, and the log keeps values of up to {most:,} "
+                "(setting kept_value_bytes)"
+            )
+        return (
+            "was given a value that the log does not have: with a credential in it, or in a cell "
+            "of very many values, or when an older version wrote the log"
+        )
 
     def _from_file(self, event: OperationEvent) -> Object:
         """Read the file of an event again."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.ids import Snowflake
+    from aaiclick_ext.lifecycle.kept_tables import KeptTables
     from aaiclick_ext.lifecycle.lease import Lease
     from aaiclick_ext.lifecycle.refs import RefRegistry
     from aaiclick_ext.lifecycle.sessions import SessionManager
@@ -78,6 +79,7 @@ class Services:
     registry: Registry
     lease: Lease
     sharing: Sharing
+    kept: KeptTables
     sessions: SessionManager
     snowflake: Snowflake
     node_id: int
@@ -130,9 +132,10 @@ class Services:
     def drop(self, tables: Sequence[str]) -> None:
         """Drop tables and wait until their files are gone; `forget_dropped` ends it.
 
-        What another kernel holds stays, for the last one to drop. Runs one statement on the
-        worker's client. Called by `TableWorker` on its drop thread. A kernel that lost its lease
-        drops nothing: the tables are whoever's who took over.
+        What another kernel holds stays, for the last one to drop; so does what is pinned, or
+        preserved until the job expires. Runs one statement on the worker's client. Called by
+        `TableWorker` on its drop thread. A kernel that lost its lease drops nothing: the tables
+        are whoever's who took over.
         """
         from aaiclick_ext.engine import quote_identifier
 
@@ -141,8 +144,9 @@ class Services:
         except LeaseLostError:
             return
         tables = self.sessions.tables.still_there(tables, self.worker.is_live)
+        stay = self._staying(tables)
         is_told = not (self.closed and self.engine.creds.is_scratch)  # whose log ends as well
-        told = [table for table in tables if is_told and self.notes.has_history(table)]
+        told = [t for t in tables if is_told and t not in stay and self.notes.has_history(t)]
         ends = {table: self._end_of(table) for table in told}
         hashed = self._to_be_hashed(told)
         self.schemas.forget(tables)
@@ -155,7 +159,7 @@ class Services:
         }
         for table, delay_s in later.items():
             self.worker.drop_later(table, delay_s)
-        gone = [table for table in tables if table not in held]
+        gone = [table for table in tables if table not in held and table not in stay]
         if gone:
             there = {table: hashed[table] for table in gone if table in hashed}
             contents = content_hashes(self.engine, there, Role.WORKER)
@@ -168,6 +172,19 @@ class Services:
                     self.oplog.record(DROP_TABLE, **ends[table], content=contents.get(table))
         done = [table for table in tables if table not in later]
         self.sessions.tables.dropped(done, self.worker.is_live)
+
+    def _staying(self, tables: Sequence[str]) -> set[str]:
+        """Return which tables stay in the database though nothing here refers to them."""
+        if self.closed and self.engine.creds.is_scratch:
+            return set()
+        stay = {
+            table
+            for table in self.sessions.tables.preserved(tables)
+            if self.notes.has_history(table) and TableName.parse(table) not in self.deleted
+        }
+        stay |= self.kept.staying([table for table in tables if table not in stay])
+        self.kept.note(stay)
+        return stay
 
     def _end_of(self, table: str) -> dict[str, Any]:
         """Return what the log is told of a table's end: what it was by then, and why it goes."""

@@ -22,6 +22,7 @@ def share_object(shared: Object, expires_s: float) -> str:
             f"{shared.name!r} is global: any kernel on this database opens it with "
             f"open_object({shared.name!r})"
         )
+    services.kept.note([shared.table_name])  # another kernel may pin it
     return services.sharing.give(shared.table_name, expires_s)
 
 
@@ -30,6 +31,7 @@ def open_shared(backend: Backend, token: str) -> Object:
     services = backend.services
     services.check_open()
     table = services.sharing.take(token)
+    services.kept.note([table])  # its maker may preserve it
     hold = services.worker.hold(table)  # from here on the claim ends with the last owner here
     try:
         return make_object(backend.leaf(table))

@@ -101,6 +101,7 @@ def staged(reading: Reading, types: Mapping[str, str]) -> Iterator[Stage]:
     spec = TableSpec(types)
     backend = reading.backend
     with new_table(backend, spec) as table:
+        backend.services.notes.made_in_passing(table)
         backend.services.engine.command(spec.ddl(table, reading.stage_engine))
         yield Stage(backend, table)
 

@@ -23,7 +23,7 @@ _PATIENCE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
-    """One table of this kernel.
+    """One table of this kernel, or one that is pinned or preserved.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class TableInfo:
 
 
 def list_tables(backend: Backend, roots: Mapping[int, Namer]) -> list[TableInfo]:
-    """Return the tables that this kernel keeps, the oldest first. Runs one query.
+    """Return the tables that this kernel keeps, or that stay here, the oldest first. One query.
 
     See `find_chains` for what finding the holders costs.
     """
@@ -69,7 +69,7 @@ def list_tables(backend: Backend, roots: Mapping[int, Namer]) -> list[TableInfo]
     services.worker.flush(_PATIENCE_S)
     found = {
         table: parts
-        for table in services.worker.live_tables()
+        for table in services.worker.live_tables() | set(services.kept.all())
         if (parts := TableName.parse(table)) is not None
     }
     if not found:

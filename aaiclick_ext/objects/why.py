@@ -187,7 +187,8 @@ def why(backend: Backend, tables: Sequence[str], roots: Mapping[int, Namer]) -> 
     worker = backend.services.worker
     worker.flush(_PATIENCE_S)
     ended = backend.services.sessions.tables.released_by
-    live = [table for table in tables if worker.is_live(table) and ended(table) is None]
+    stay = backend.services.kept.kept(tables)
+    live = [t for t in tables if (worker.is_live(t) or t in stay) and ended(t) is None]
     chains, complete = find_chains(backend, live, roots) if live else ({}, True)
     kept = [
         KeptTable(

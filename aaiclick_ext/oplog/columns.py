@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -21,8 +21,7 @@ NONE = ""
 """No column in particular: as an output, the rows of the result; as a column, those of a source."""
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnEdge:
+class ColumnEdge(NamedTuple):
     """One column of an input and what it is for a column of the result.
 
     ``("total", "aai_1", "price", "value")`` says that `total` is computed from `price`. Two names

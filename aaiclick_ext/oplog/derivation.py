@@ -65,7 +65,13 @@ def edges_of(derivation: Derivation) -> tuple[ColumnEdge, ...]:
     decided_by = {edge.source for edge in of_rows}
     found: list[ColumnEdge] = []
     for name in derivation.names:
-        found.extend(_edges_of_column(name, derivation.columns[name], decided_by))
+        origins = derivation.columns[name]
+        if len(origins) != 1:
+            found.extend(_edges_of_column(name, origins, decided_by))
+            continue
+        ((source, column, use),) = origins  # so are most, and there can be hundreds
+        if column != NONE or source not in decided_by:
+            found.append(ColumnEdge(name, source, column, use))
     return (*found, *of_rows)
 
 

@@ -113,6 +113,7 @@ FIELD_NAMES = tuple(spec.name for spec in fields(OperationEvent))
 READ_FIELDS = tuple(name for name in FIELD_NAMES if name != "kept_values")
 """What questions to the log read: values can be large, and are asked for one by one."""
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MAPPINGS = ("kwargs", "params", "result_schema", "kept_values")
 _TIME = "%Y-%m-%d %H:%M:%S.%f"
 
@@ -158,5 +159,14 @@ def _encodable(value: Any) -> Any:
 
 
 def from_arrow(table: pa.Table) -> list[OperationEvent]:
-    """Return the events in an Arrow table with the log's columns."""
-    return [OperationEvent.from_row(row) for row in table.to_pylist()]
+    """Return the events in an Arrow table with the log's columns.
+
+    Times are taken as numbers: to make Python's of them, Arrow imports pandas, if it is there.
+    """
+    import pyarrow as pa
+
+    times = table["created_at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
+    return [
+        OperationEvent.from_row(row | {"created_at": _EPOCH + dt.timedelta(microseconds=time)})
+        for row, time in zip(table.drop_columns("created_at").to_pylist(), times, strict=True)
+    ]

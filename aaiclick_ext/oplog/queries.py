@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import UnknownTableError
+from aaiclick_ext.oplog.closure import BACK, FORWARD, closure, parts_of, rows_of_each
 from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent, from_arrow
 from aaiclick_ext.oplog.graph import (
     Direction,
@@ -31,49 +31,21 @@ _FIELDS = ", ".join(READ_FIELDS)
 # A retried insert may have written an event twice.
 _ONCE = "ORDER BY id LIMIT 1 BY id"
 
-# The step is an IN and not a join, which multiplies rows at every diamond. Each step sees only
-# the rows of the step before, all of one depth: the CROSS JOIN carries it on, since a scalar
-# subquery of the recursive table is computed once, before there are rows. A table that an insert
-# names as its own input is no step, so that it does not turn for ever.
-_UP = f"""
-WITH RECURSIVE up AS (
-    SELECT arrayJoin({{roots:Array(String)}}) AS name, toUInt32(0) AS depth
-    UNION ALL
-    SELECT DISTINCT arrayJoin(
-        arrayFilter(input -> input != result_table, mapValues(kwargs))
-    ) AS name, step.depth + 1 AS depth
-    FROM {LOG_TABLE} CROSS JOIN (SELECT DISTINCT depth FROM up) AS step
-    WHERE step.depth < {{max_depth:UInt32}}
-      AND result_table IN (SELECT name FROM up)
-)
-SELECT {_FIELDS} FROM {LOG_TABLE} WHERE result_table IN (SELECT name FROM up) {_ONCE}
-SETTINGS max_recursive_cte_evaluation_depth = {{steps}}
-"""
-# Inputs are no part of the sorting key, so each step reads the inputs of the whole log: 3 ms for
-# 100,000 events, 15 ms for a million. A bloom filter on them made that 5 and 8 ms, and each write
-# dearer; a recursive CTE took 12 to 20 ms a step for 100,000.
-_DOWN = (
-    f"SELECT DISTINCT result_table FROM {LOG_TABLE} "
-    "WHERE hasAny(mapValues(kwargs), {names:Array(String)})"
-)
 _MAKERS = f"SELECT {_FIELDS} FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}} {_ONCE}"
 _LIVING = """
 SELECT database, name FROM system.tables
 WHERE (database = currentDatabase() AND name IN {names:Array(String)})
    OR concat(database, '.', name) IN {names:Array(String)}
 """
-_NAMES_PER_QUERY = 1000
-"""Bound values travel in the URL, which servers limit to 1 MB."""
-
 MOST_STEPS = 10_000
-_FIRST_STEPS = 16
 
 
 def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
     """Return the events that made a table and what it was made of, by id, oldest first.
 
-    One query. Each event of a table is returned: an insert adds one. The log must have been
-    flushed; where there is none yet, the answer is empty.
+    Four queries where all was made in one kernel session, two more for each further one on the
+    way. Each event of a table is returned: an insert adds one. The log must have been flushed;
+    where there is none yet, the answer is empty.
 
     Parameters
     ----------
@@ -92,8 +64,9 @@ def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Oper
 def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
     """Return the events that a table went into, and what came out of them, by id.
 
-    A query per step, and one more. Each event of a result that has
-    the table, or what was made of it, among its inputs is returned: an insert adds one.
+    As many queries as `backward_oplog`, each of which reads the inputs of all events. Each event of
+    a result that has the table, or what was made of it, among its inputs is returned: an insert
+    adds one.
 
     Parameters
     ----------
@@ -166,45 +139,21 @@ def _stale_among(
 def ancestors(
     engine: Engine, tables: Sequence[str], max_depth: int = MOST_STEPS
 ) -> list[OperationEvent]:
-    """Return the events of tables and of what they were made of, their ends too.
+    """Return the events of tables and of what they were made of, their ends too, by id.
 
-    One query, and another for each time that the way back is eight times as long.
+    As many queries as `closure`, and another for every thousand names.
     """
-    most = min(max(max_depth, 0), MOST_STEPS)
-    steps = min(_FIRST_STEPS, most)
-    while True:
-        sql = _UP.replace("{steps}", str(steps + 2))
-        events = events_of(engine, sql, {"roots": list(tables), "max_depth": steps})
-        # Where a table was inserted into from a view of itself, the query goes round and round.
-        if steps == most or _farthest(tables, events) < steps:
-            return events
-        steps = min(steps * 8, most)
-
-
-def _farthest(tables: Sequence[str], events: Sequence[OperationEvent]) -> int:
-    """Return how many steps back the farthest input of tables is."""
-    inputs: defaultdict[str, set[str]] = defaultdict(set)
-    for event in events:
-        inputs[event.result_table].update(event.kwargs.values())
-    seen, frontier, steps = set(tables), set(tables), -1
-    while frontier:
-        steps += 1
-        frontier = {name for table in frontier for name in inputs[table]} - seen
-        seen |= frontier
-    return steps
+    return _events_of_all(engine, closure(engine, tables, BACK, min(max_depth, MOST_STEPS)))
 
 
 def descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
-    """Return all events of the tables within so many steps, found step by step."""
-    seen, frontier = {table}, [table]
-    for _ in range(max_depth):
-        results = _rows_of_each(engine, _DOWN, frontier)
-        frontier = sorted({name for (name,) in results if name not in seen})
-        seen.update(frontier)
-        if not frontier:
-            break
-    parts = parts_of(sorted(seen))
-    events = [event for names in parts for event in events_of(engine, _MAKERS, {"names": names})]
+    """Return all events of the tables within so many steps, by id; queries as in `ancestors`."""
+    return _events_of_all(engine, closure(engine, [table], FORWARD, max_depth))
+
+
+def _events_of_all(engine: Engine, names: Sequence[str]) -> list[OperationEvent]:
+    parts = parts_of(sorted(names))
+    events = [event for part in parts for event in events_of(engine, _MAKERS, {"names": part})]
     return sorted(events, key=lambda event: event.id)
 
 
@@ -231,24 +180,8 @@ def recorded_tables(engine: Engine) -> list[str]:
 def living_tables(engine: Engine, tables: Collection[str]) -> set[str]:
     """Return which of these names are tables that exist."""
     names = sorted(name for name in tables if is_table_name(name))
-    rows = _rows_of_each(engine, _LIVING, names)
+    rows = rows_of_each(engine, _LIVING, names)
     return {name for database, table in rows for name in (table, f"{database}.{table}")}
-
-
-def _rows_of_each(engine: Engine, sql: str, names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Run a query for each part of the names; no rows where there is no log."""
-    try:
-        return [row for part in parts_of(names) for row in engine.query_rows(sql, {"names": part})]
-    except UnknownTableError:
-        return []
-
-
-def parts_of(names: Sequence[str]) -> list[list[str]]:
-    """Return names in parts that one query can bind."""
-    return [
-        list(names[start : start + _NAMES_PER_QUERY])
-        for start in range(0, len(names), _NAMES_PER_QUERY)
-    ]
 
 
 def written_at(path: str) -> dt.datetime | None:

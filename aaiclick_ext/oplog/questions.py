@@ -24,7 +24,6 @@ from aaiclick_ext.oplog.queries import (
     descendants,
     events_of,
     living_tables,
-    parts_of,
     recorded_tables,
     written_at,
 )
@@ -52,7 +51,7 @@ ORDER BY id LIMIT 1 BY id
 
 
 def oplog_path(engine: Engine, source: str, target: str) -> OplogGraph:
-    """Return the graph of all that lies between two tables, itself included. Two queries.
+    """Return the graph of all that lies between two tables, itself included. A few queries.
 
     Parameters
     ----------
@@ -74,7 +73,7 @@ def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]
     """Return the tables that exist and were made of something that has changed since.
 
     The changes are inserts that the log knows of, and local files that were written later than
-    they were read. Two queries, or a few where there are thousands of tables.
+    they were read. A few queries, more where there are thousands of tables.
 
     Parameters
     ----------
@@ -82,8 +81,7 @@ def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]
         Asks for this one and what it was made of; by default for all.
     """
     roots = recorded_tables(engine) if table is None else [table]
-    events = {event.id: event for part in parts_of(roots) for event in ancestors(engine, part)}
-    found = stale(events.values(), written_at)
+    found = stale(ancestors(engine, roots), written_at)
     living = living_tables(engine, [result.table for result in found])
     return [result for result in found if result.table in living]
 
@@ -121,7 +119,7 @@ def last_table_named(engine: Engine, name: str) -> str:
 def column_sources(
     engine: Engine, table: str, column: str, uses: Collection[Use] = VALUES
 ) -> list[ColumnUse]:
-    """Return the columns of sources that a column was made of, by name. One query."""
+    """Return the columns of sources that a column was made of, by name. A few queries."""
     edges = edges_by_result(ancestors(engine, [table]))
     return _in_order(backward_columns(edges, table, column, uses=uses))
 
@@ -129,7 +127,7 @@ def column_sources(
 def column_results(
     engine: Engine, table: str, column: str, uses: Collection[Use] = VALUES
 ) -> list[ColumnUse]:
-    """Return the columns that a column went into, near and far, by name. A query for each step."""
+    """Return the columns that a column went into, near and far, by name. A few queries."""
     edges = edges_by_result(descendants(engine, table, MOST_STEPS))
     return _in_order(forward_columns(edges, table, column, uses=uses))
 

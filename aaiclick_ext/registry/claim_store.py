@@ -130,6 +130,13 @@ class ClaimStore:
         with self._registry.transaction() as connection:
             return self._held(connection, tables, _alone(connection))
 
+    def claim(self, tables: Sequence[str]) -> None:
+        """Claim tables for this session; again is fine."""
+        with self._registry.transaction() as connection:
+            now = _alone(connection)
+            for table in tables:
+                self._claim(connection, table, now)
+
     def _claim(self, connection: Connection, table: str, now: dt.datetime) -> None:
         from sqlalchemy.dialects import postgresql, sqlite
 

@@ -7,7 +7,7 @@ have another name and are never opened. Within one, migrations only add.
 from __future__ import annotations
 
 GENERATION = 1
-HEAD_REVISION = "0003"
+HEAD_REVISION = "0004"
 """The newest migration; equal to the head of ``migrations/versions``."""
 
 VERSION_TABLE = "table_registry_version"

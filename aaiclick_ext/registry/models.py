@@ -61,12 +61,17 @@ class TableRecord(Base):
 
     database_identity: Mapped[str] = mapped_column(String, primary_key=True)
     table_name: Mapped[str] = mapped_column(String, primary_key=True)
-    job_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    job_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
+    """Null of a table that an old registry in ClickHouse had without a job."""
     task_id: Mapped[int | None] = mapped_column(BigInteger)
-    run_id: Mapped[int] = mapped_column(BigInteger)
+    run_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
     session_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
     """The session that made it; null where that is the kernel's own."""
+    preservation: Mapped[str | None] = mapped_column(String)
+    """``FULL`` where it stays, at zero claims, until its job expires; else null."""
+    pinned_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """When it was pinned; null where it is not."""
 
 
 class NodeLease(Base):
@@ -113,6 +118,8 @@ class SessionRecord(Base):
     ttl_seconds: Mapped[float] = mapped_column(Double)
     max_refs: Mapped[int] = mapped_column(Integer)
     max_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    preservation: Mapped[str | None] = mapped_column(String)
+    """``FULL`` where tables made in it are preserved, also one whose row was not written."""
 
 
 class TableClaim(Base):

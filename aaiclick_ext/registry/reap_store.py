@@ -6,21 +6,25 @@ maker is not in the registry cannot be judged, and is kept.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aaiclick_ext.registry.statements import SQLAlchemyStatements
+from aaiclick_ext.registry.statements import (
+    SQLAlchemyStatements,
+    change_in,
+    rows_in,
+    stored_time,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    import datetime as dt
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from aaiclick_ext.registry.registry import Registry
     from aaiclick_ext.registry.statements import Statements
 
-_AT_ONCE = 500
 _COLUMNS = (
     "session_id, node_id, tags, host_id, host_name, pid, process_started, boot_id, pid_namespace, "
     "user_name, fence, started_at, heartbeat_at, ended_at, state, reaper_id"
@@ -39,6 +43,8 @@ class KernelRecord:
         Where it may have left tables.
     sessions
         Its own id and those of the sessions inside it.
+    is_preserving
+        Whether one of these preserves its tables.
     """
 
     session_id: int
@@ -60,6 +66,16 @@ class KernelRecord:
     heartbeat_age_s: float
     databases: tuple[str, ...] = ()
     sessions: frozenset[int] = frozenset()
+    is_preserving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTable:
+    """A table that the registry has of a database; `job_id` is None where it is not known."""
+
+    table_name: str
+    job_id: int | None
+    created_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +131,11 @@ class ReapStore:
                 "SELECT session_id, parent_id FROM sessions WHERE parent_id IS NOT NULL"
             )
             inside = [(int(child), int(parent)) for child, parent in parents]
-        below = _descendants(inside)
-        return [_kernel(row, databases, below) for row in rows]
+            modes = statements.rows(
+                "SELECT session_id FROM sessions WHERE preservation IS NOT NULL"
+            )
+        below, preserving = _descendants(inside), frozenset(int(number) for (number,) in modes)
+        return [_kernel(row, databases, below, preserving) for row in rows]
 
     def claim(self, kernel: KernelRecord, reaper_id: int) -> bool:
         """Take what a dead kernel left, and its node id; say whether nobody was faster.
@@ -166,7 +185,7 @@ class ReapStore:
         """
         with self._registry.statements() as statements:
             _alone(statements)
-            mine = _rows_in(
+            mine = rows_in(
                 statements,
                 "SELECT table_name FROM table_claims WHERE database_identity = :identity "
                 "AND session_id IN ({})",
@@ -194,21 +213,25 @@ class ReapStore:
         """Delete what is known of tables that are gone: their rows, claims and tokens."""
         with self._registry.statements() as statements:
             for name in ("table_registry", "table_claims", "share_tokens"):
-                _change_in(statements, f"DELETE FROM {name} WHERE table_name IN ({{}})", tables)
+                change_in(statements, f"DELETE FROM {name} WHERE table_name IN ({{}})", tables)
 
-    def tables_in(self, database_identity: str) -> list[tuple[int, str]]:
-        """Return kernel and name of the tables that the registry has of a database."""
+    def tables_in(self, database_identity: str) -> list[RecordedTable]:
+        """Return the tables that the registry has of a database."""
         with self._registry.statements() as statements:
             found = statements.rows(
-                "SELECT job_id, table_name FROM table_registry WHERE database_identity = :identity",
+                "SELECT job_id, table_name, created_at FROM table_registry "
+                "WHERE database_identity = :identity",
                 identity=database_identity,
             )
-        return [(int(job), str(name)) for job, name in found]
+        return [
+            RecordedTable(str(name), None if job is None else int(job), stored_time(created_at))
+            for job, name, created_at in found
+        ]
 
     def tables_of(self, session_ids: Collection[int]) -> list[tuple[int, str, str]]:
         """Return kernel, database and name of the tables that the registry has of some kernels."""
         with self._registry.statements() as statements:
-            found = _rows_in(
+            found = rows_in(
                 statements,
                 "SELECT job_id, database_identity, table_name FROM table_registry "
                 "WHERE job_id IN ({})",
@@ -244,12 +267,12 @@ class ReapStore:
                 return False
             if not statements.change(f"DELETE FROM sessions WHERE {ours}", **who):
                 return False
-            _change_in(
+            change_in(
                 statements,
                 "DELETE FROM sessions WHERE session_id IN ({})",
                 kernel.sessions - {kernel.session_id},
             )
-            _change_in(
+            change_in(
                 statements,
                 "DELETE FROM table_claims WHERE session_id IN ({})",
                 kernel.sessions,
@@ -258,28 +281,24 @@ class ReapStore:
 
 
 def _kernel(
-    row: Sequence[Any], databases: Mapping[int, list[str]], below: Mapping[int, set[int]]
+    row: Sequence[Any],
+    databases: Mapping[int, list[str]],
+    below: Mapping[int, set[int]],
+    preserving: frozenset[int],
 ) -> KernelRecord:
     values: dict[str, Any] = dict(zip(_COLUMNS.split(", "), row, strict=False))
     session_id, tags = values["session_id"], values["tags"]
     values["tags"] = json.loads(tags) if isinstance(tags, str) else tags
     for name in ("started_at", "heartbeat_at", "ended_at"):
-        values[name] = _time(values[name])
+        values[name] = stored_time(values[name])
+    sessions = frozenset({session_id, *below.get(session_id, ())})
     return KernelRecord(
         **values,
         heartbeat_age_s=float(row[-1]),
         databases=tuple(databases.get(session_id, ())),
-        sessions=frozenset({session_id, *below.get(session_id, ())}),
+        sessions=sessions,
+        is_preserving=not sessions.isdisjoint(preserving),
     )
-
-
-def _time(value: str | dt.datetime | None) -> dt.datetime | None:
-    """Return a stored time, which SQLite gives as text of UTC."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC)
-    return value.astimezone(dt.UTC)
 
 
 def _grouped(rows: Iterable[Sequence[Any]]) -> dict[int, list[str]]:
@@ -317,7 +336,7 @@ def _let_go(statements: Statements, tables: Iterable[str], dead: Collection[int]
             f"DELETE FROM share_tokens WHERE table_name = :name AND expires_at <= {statements.now}",
             name=name,
         )
-        _change_in(
+        change_in(
             statements,
             "DELETE FROM table_claims WHERE table_name = :name AND session_id IN ({})",
             dead,
@@ -330,12 +349,12 @@ def _held(statements: Statements, tables: Collection[str], dead: frozenset[int])
 
     By name alone: names are unique, and one server may be known by several addresses.
     """
-    claims = _rows_in(
+    claims = rows_in(
         statements,
         "SELECT table_name, session_id FROM table_claims WHERE table_name IN ({})",
         tables,
     )
-    tokens = _rows_in(
+    tokens = rows_in(
         statements,
         "SELECT table_name, count(*) FROM share_tokens "
         f"WHERE expires_at > {statements.now} AND table_name IN ({{}}) GROUP BY table_name",
@@ -354,29 +373,3 @@ def _alone(statements: Statements) -> None:
     """Let nobody change claims before this transaction ends; SQLite lets nobody in any case."""
     if isinstance(statements, SQLAlchemyStatements):
         statements.change("LOCK TABLE table_claims IN EXCLUSIVE MODE")
-
-
-def _rows_in(
-    statements: Statements, sql: str, values: Collection[Any], **parameters: Any
-) -> list[tuple[Any, ...]]:
-    """Run a query with an IN list, in as many parts as it needs."""
-    return [
-        row
-        for names, part in _parts(values)
-        for row in statements.rows(sql.format(names), **part, **parameters)
-    ]
-
-
-def _change_in(
-    statements: Statements, sql: str, values: Collection[Any], **parameters: Any
-) -> None:
-    for names, part in _parts(values):
-        statements.change(sql.format(names), **part, **parameters)
-
-
-def _parts(values: Collection[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield placeholders and their values, a number at a time that every database takes."""
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _AT_ONCE):
-        part = {f"v{n}": value for n, value in enumerate(ordered[start : start + _AT_ONCE])}
-        yield ", ".join(f":{name}" for name in part), part

@@ -25,11 +25,12 @@ _ROWS_PER_STATEMENT = 500
 _COLUMNS = tuple(TableRow.__dataclass_fields__)
 _KEY = ("database_identity", "table_name")
 _NEW = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _KEY)
-_UPSERT = (
+_INSERT = (
     f"INSERT INTO table_registry ({', '.join(_COLUMNS)}) "
     f"VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) ON CONFLICT ({', '.join(_KEY)}) "
-    f"DO UPDATE SET {_NEW}"
 )
+_UPSERT = f"{_INSERT} DO UPDATE SET {_NEW}"
+_ADD = f"{_INSERT} DO NOTHING"
 _CLOSED = "the registry was closed with its DataContext; open another"
 
 
@@ -85,13 +86,20 @@ class Registry:
 
     def record_tables(self, rows: Sequence[TableRow]) -> None:
         """Add the rows of new tables in one transaction."""
+        self._write(_UPSERT, rows)
+
+    def add_tables(self, rows: Sequence[TableRow]) -> None:
+        """Add rows in one transaction; those that are there stay as they are."""
+        self._write(_ADD, rows)
+
+    def _write(self, sql: str, rows: Sequence[TableRow]) -> None:
         if not rows:
             return
         with self.statements() as statements:
             values = [_values(row) for row in rows]
             for value in values:
                 value["created_at"] = statements.time(value["created_at"])
-            statements.change_all(_UPSERT, values)
+            statements.change_all(sql, values)
 
     def forget_tables(self, database_identity: str, names: Sequence[str]) -> None:
         """Delete the rows of dropped tables; names without a row are no error."""
@@ -116,9 +124,8 @@ class Registry:
 
         from aaiclick_ext.registry.models import TableRecord
 
-        query = select(TableRecord.__table__).order_by(
-            TableRecord.created_at, TableRecord.table_name
-        )
+        columns = [getattr(TableRecord, name) for name in _COLUMNS]
+        query = select(*columns).order_by(TableRecord.created_at, TableRecord.table_name)
         if database_identity is not None:
             query = query.where(TableRecord.database_identity == database_identity)
         with self.transaction() as connection:

@@ -2,16 +2,6 @@ CREATE TABLE table_registry_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT table_registry_version_pkc PRIMARY KEY (version_num)
 );
-CREATE TABLE table_registry (
-	database_identity VARCHAR NOT NULL,
-	table_name VARCHAR NOT NULL,
-	job_id BIGINT NOT NULL,
-	task_id BIGINT,
-	run_id BIGINT NOT NULL,
-	created_at DATETIME NOT NULL, session_id BIGINT,
-	PRIMARY KEY (database_identity, table_name)
-);
-CREATE INDEX ix_table_registry_job_id ON table_registry (job_id);
 CREATE TABLE "registry_info" (
 	id INTEGER NOT NULL,
 	generation INTEGER NOT NULL,
@@ -45,12 +35,11 @@ CREATE TABLE sessions (
 	reaper_id BIGINT,
 	ttl_seconds DOUBLE NOT NULL,
 	max_refs INTEGER NOT NULL,
-	max_bytes BIGINT,
+	max_bytes BIGINT, preservation VARCHAR,
 	PRIMARY KEY (session_id)
 );
 CREATE INDEX ix_sessions_parent_id ON sessions (parent_id);
 CREATE INDEX ix_sessions_node_id ON sessions (node_id);
-CREATE INDEX ix_table_registry_session_id ON table_registry (session_id);
 CREATE TABLE table_claims (
 	database_identity VARCHAR NOT NULL,
 	table_name VARCHAR NOT NULL,
@@ -75,3 +64,17 @@ CREATE TABLE session_databases (
 	opened_at DATETIME NOT NULL,
 	PRIMARY KEY (session_id, database_identity)
 );
+CREATE TABLE "table_registry" (
+	database_identity VARCHAR NOT NULL,
+	table_name VARCHAR NOT NULL,
+	job_id BIGINT,
+	task_id BIGINT,
+	run_id BIGINT,
+	created_at DATETIME NOT NULL,
+	session_id BIGINT,
+	preservation VARCHAR,
+	pinned_at DATETIME,
+	PRIMARY KEY (database_identity, table_name)
+);
+CREATE INDEX ix_table_registry_job_id ON table_registry (job_id);
+CREATE INDEX ix_table_registry_session_id ON table_registry (session_id);

@@ -62,6 +62,7 @@ class SessionStore:
         ttl_seconds: float,
         max_refs: int,
         max_bytes: int | None,
+        preservation: str | None = None,
     ) -> None:
         """Add a session inside a kernel.
 
@@ -88,6 +89,7 @@ class SessionStore:
             "ttl_seconds": ttl_seconds,
             "max_refs": max_refs,
             "max_bytes": max_bytes,
+            "preservation": preservation,
         }
         with self._registry.transaction() as connection:
             try:
@@ -151,6 +153,19 @@ class SessionStore:
                 update(SessionRecord)
                 .where(SessionRecord.session_id == session_id)
                 .values(max_refs=max_refs, max_bytes=max_bytes)
+            )
+
+    def set_preserved(self, session_id: int) -> None:
+        """Write down that tables of a session are preserved; this is never taken back."""
+        from sqlalchemy import update
+
+        from aaiclick_ext.registry.models import SessionRecord
+
+        with self._registry.transaction() as connection:
+            connection.execute(
+                update(SessionRecord)
+                .where(SessionRecord.session_id == session_id)
+                .values(preservation="FULL")
             )
 
     def remove(self, session_ids: Iterable[int]) -> None:

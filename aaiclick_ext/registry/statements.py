@@ -14,9 +14,11 @@ from aaiclick_ext.errors import RegistryError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Connection
+
+_AT_ONCE = 500
 
 
 class Statements(Protocol):
@@ -110,3 +112,37 @@ class SQLAlchemyStatements:
     def age_s(self, column: str) -> str:
         """Return SQL for the seconds that have passed since a column's time."""
         return f"CAST(EXTRACT(EPOCH FROM clock_timestamp() - {column}) AS double precision)"
+
+
+def stored_time(value: Any) -> Any:
+    """Return a stored time, or None; SQLite gives it as text of UTC."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC)
+    return value.astimezone(dt.UTC)
+
+
+def rows_in(
+    statements: Statements, sql: str, values: Collection[Any], **parameters: Any
+) -> list[tuple[Any, ...]]:
+    """Run a query with an IN list, in as many parts as it needs."""
+    return [
+        row
+        for names, part in _parts(values)
+        for row in statements.rows(sql.format(names), **part, **parameters)
+    ]
+
+
+def change_in(statements: Statements, sql: str, values: Collection[Any], **parameters: Any) -> None:
+    """Run a statement with an IN list, in as many parts as it needs."""
+    for names, part in _parts(values):
+        statements.change(sql.format(names), **part, **parameters)
+
+
+def _parts(values: Collection[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield placeholders and their values, a number at a time that every database takes."""
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _AT_ONCE):
+        part = {f"v{n}": value for n, value in enumerate(ordered[start : start + _AT_ONCE])}
+        yield ", ".join(f":{name}" for name in part), part

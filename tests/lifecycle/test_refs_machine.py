@@ -275,7 +275,8 @@ class TablesMachine(RuleBasedStateMachine):
     """Objects made, derived, joined, copied and deleted; in cycles, threads and under names.
 
     `held` is what the model can reach: anything, with the tables below it. `tables` are those that
-    something can be derived from.
+    something can be derived from. Pinned and preserved tables stay without anything that reaches
+    them, and can be opened by their names.
     """
 
     steps = 0
@@ -286,6 +287,8 @@ class TablesMachine(RuleBasedStateMachine):
         self.numbers = itertools.count()
         self.held: dict[int, tuple[object, frozenset[str]]] = {}
         self.names: dict[str, str] = {}
+        self.pinned: set[str] = set()
+        self.preserved: set[str] = set()
         self.threads: list[threading.Thread] = []
         self.results: list[object] = []
         self.errors: list[BaseException] = []
@@ -357,6 +360,38 @@ class TablesMachine(RuleBasedStateMachine):
         self.keep(self.context.open_object(name), {table})
         self.context.delete_object(name)
 
+    @rule(number=ANY)
+    def pin(self, number):
+        view, tables = self.pick(number)
+        if view is not None:
+            type(self).steps += 1
+            assert self.context.pin(view) is view
+            self.pinned |= tables
+
+    @precondition(lambda self: self.pinned)
+    @rule(number=ANY)
+    def unpin(self, number):
+        type(self).steps += 1
+        table = sorted(self.pinned)[number % len(self.pinned)]
+        self.context.unpin(table)
+        self.pinned.remove(table)
+
+    @rule(values=st.lists(st.integers(0, 9), min_size=1, max_size=3), number=ANY)
+    def preserve(self, values, number):
+        view, _ = self.pick(number)
+        with self.context.session(preservation="FULL"):
+            made = self.context.create_object_from_value({"k": values}) if view is None else None
+            made = view.copy() if made is None else made
+        self.preserved.add(made.table_name)
+        self.keep(made, {made.table_name})
+
+    @precondition(lambda self: self.pinned | self.preserved)
+    @rule(number=ANY)
+    def open_what_stays(self, number):
+        stays = sorted(self.pinned | self.preserved)
+        table = stays[number % len(stays)]
+        self.keep(self.context.open_object(table), {table})
+
     @precondition(lambda self: len(self.threads) < 3)
     @rule(number=ANY, derive=st.sampled_from(DERIVATIONS), keeps=st.booleans())
     def work_in_a_thread(self, number, derive, keeps):
@@ -393,9 +428,9 @@ class TablesMachine(RuleBasedStateMachine):
         collect_all()
         self.context.flush(60)
         reachable = set(self.names.values()).union(*(tables for _, tables in self.held.values()))
-        assert self.living() == reachable
-        services = self.context._opened.services
-        assert {services.refs.payload(r) for r in services.refs.refs(RefKind.TABLE)} == reachable
+        assert self.living() == reachable | self.pinned | self.preserved
+        refs = self.context._opened.services.refs
+        assert {refs.payload(r) for r in refs.refs(RefKind.TABLE)} == reachable | self.pinned
 
     def living(self):
         rows = self.context.engine.query_rows(
@@ -410,6 +445,13 @@ class TablesMachine(RuleBasedStateMachine):
         for name in self.names:
             self.context.delete_object(name)
         self.names.clear()
+        for table in self.pinned:
+            self.context.unpin(table)
+        self.pinned.clear()
+        self.quiet()
+        dropped = self.context.lineage_aware_drop(*self.preserved, dry_run=False).dropped
+        assert set(dropped) == self.preserved
+        self.preserved.clear()
         self.quiet()
 
 
@@ -423,11 +465,13 @@ def machine(tmp_path):
         gc.unfreeze()
 
 
+@pytest.mark.filterwarnings("ignore:a pinned table in a scratch database")
 def test_tables_live_as_long_as_they_are_reachable(machine):
     run(machine, 8, 25)
 
 
 @pytest.mark.soak
+@pytest.mark.filterwarnings("ignore:a pinned table in a scratch database")
 @pytest.mark.timeout(3600)
 def test_tables_live_as_long_as_they_are_reachable_for_long(machine):
     while machine.steps < SOAK_STEPS:

@@ -22,9 +22,11 @@ def new_collector(engine, settings, no_log):
     """Return a function that makes collectors, which are closed at the end."""
     snowflake, collectors = Snowflake(1), []
 
-    def new(run_id=1, engine=engine, **changes):
+    def new(run_id=1, engine=engine, job_id=10, **changes):
         changed = settings.replace(**{"oplog_interval_s": 3600, **changes})
-        collector = OplogCollector(engine, changed, snowflake, job_id=10, run_id=run_id, node_id=1)
+        collector = OplogCollector(
+            engine, changed, snowflake, job_id=job_id, run_id=run_id, node_id=1
+        )
         collectors.append(collector)
         return collector
 

@@ -7,7 +7,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from aaiclick_ext.oplog import backward_oplog, build_graph, forward_oplog, oplog_subgraph
+from aaiclick_ext.oplog import (
+    backward_oplog,
+    build_graph,
+    closure,
+    forward_oplog,
+    oplog_path,
+    oplog_subgraph,
+)
 from aaiclick_ext.oplog.event import from_arrow
 from aaiclick_ext.oplog.log_table import LOG_TABLE
 
@@ -144,25 +151,54 @@ def test_an_event_written_twice_counts_once(engine, collector, chain):
     assert tables(forward_oplog(engine, "a")) == ["b", "c", "c", "d"]
 
 
+def test_a_way_through_many_kernels(engine, new_collector):
+    """Each takes what the one before made, ten steps further; one inserts where another began."""
+    for kernel in range(12):
+        collector = new_collector(job_id=100 + kernel)
+        for step in range(10 * kernel, 10 * kernel + 10):
+            kwargs = {"source": f"k{step - 1}"} if step else {}
+            collector.record("copy", result_table=f"k{step}", kwargs=kwargs)
+        collector.flush()
+    late = new_collector(job_id=5)
+    late.record("create", result_table="other")
+    late.record("insert", result_table="k0", kwargs={"source": "other", "target": "k0"})
+    late.flush()
+    assert len(backward_oplog(engine, "k119", 200)) == 122
+    assert tables(backward_oplog(engine, "k119", 15)) == [f"k{n}" for n in range(104, 120)]
+    assert len(forward_oplog(engine, "other", 200)) == 120
+    assert tables(forward_oplog(engine, "k1", 15)) == [f"k{n}" for n in range(2, 17)]
+    assert len(oplog_path(engine, "k50", "k70").nodes) == 21
+
+
 NAMES = st.sampled_from([f"t{number}" for number in range(10)])
 OPERATIONS = st.tuples(
-    NAMES, st.lists(NAMES, max_size=3), st.booleans(), st.sampled_from(["ok", "ok", "error"])
+    NAMES,
+    st.lists(NAMES, max_size=3),
+    st.booleans(),
+    st.sampled_from(["ok", "ok", "error"]),
+    st.integers(0, 2),
 )
 
 
-def test_answers_agree_with_the_whole_log(engine, collector):
+@pytest.mark.parametrize("neighbours", [2, 5000])
+def test_answers_agree_with_the_whole_log(engine, new_collector, monkeypatch, neighbours):
+    """Whatever kernels made the tables, and however little of it was guessed at once."""
+    monkeypatch.setattr(closure, "_NEIGHBOURS", neighbours)
+    kernels = [new_collector(job_id=job_id) for job_id in (7, 8, 9)]
+
     @given(st.lists(OPERATIONS, max_size=20), NAMES, st.integers(0, 11))
     @hypothesis_settings(
         max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     def check(operations, root, max_depth):
         engine.command(f"TRUNCATE TABLE IF EXISTS {LOG_TABLE}")
-        for result, inputs, is_insert, status in operations:
+        for result, inputs, is_insert, status, kernel in operations:
             kwargs = {f"source_{number}": name for number, name in enumerate(inputs)}
             if is_insert:
                 kwargs["target"] = result
-            collector.record("x", result_table=result, kwargs=kwargs, status=status)
-        collector.flush()
+            kernels[kernel].record("x", result_table=result, kwargs=kwargs, status=status)
+        for collector in kernels:
+            collector.flush()
         everything = []
         if operations:
             everything = from_arrow(engine.query_arrow(f"SELECT * FROM {LOG_TABLE} ORDER BY id"))

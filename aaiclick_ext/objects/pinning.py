@@ -1,0 +1,138 @@
+"""Pinning: tables that stay though nothing refers to them, and how they are reached again."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from aaiclick_ext.engine import quote_identifier
+from aaiclick_ext.errors import UnknownObjectError
+from aaiclick_ext.ids import time_of
+from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.lifecycle.own_jobs import own_jobs
+from aaiclick_ext.objects.creation import MEMORY, MERGE_TREE, TableSpec, new_table
+from aaiclick_ext.objects.object import Object, make_object
+from aaiclick_ext.registry import TableRow
+from aaiclick_ext.schema import POSITION, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aaiclick_ext.objects.backend import Backend
+    from aaiclick_ext.objects.services import Services
+
+
+def pin_tables(backend: Backend, tables: Sequence[str]) -> None:
+    """Pin tables that this kernel holds, or that stay already.
+
+    Raises
+    ------
+    UnknownObjectError
+        If one is neither.
+    ReleasedError
+        If one went with its session.
+    """
+    services = backend.services
+    services.check_open()
+    services.sessions.tables.check(tables)
+    live = [table for table in tables if services.worker.is_live(table)]
+    kept = services.kept.kept(tables)
+    strange = [table for table in tables if table not in live and table not in kept]
+    if strange:
+        raise UnknownObjectError(
+            f"{', '.join(strange)} cannot be pinned: this kernel holds no such table. Pin a "
+            "variable; a table of another kernel first has to be shared (x.share(), aai.open_ref)"
+        )
+    if services.engine.creds.is_scratch:
+        warnings.warn(
+            "a pinned table in a scratch database ends with this kernel; open chdb:///path or a "
+            "server to keep it",
+            UserWarning,
+            stacklevel=5,
+        )
+    for table in live:
+        _write_to_disk(backend, table)
+    services.sharing.claim(live)  # so that who unpins it elsewhere sees that it is held here
+    services.sessions.tables.pin(live, True)
+    services.kept.pin([_row(services, table) for table in tables], live)
+
+
+def unpin_tables(services: Services, tables: Sequence[str]) -> bool:
+    """Unpin tables; say whether the reaper has to look whether one of them can go.
+
+    A table that nothing here refers to is dropped in the background.
+    """
+    services.check_open()
+    pinned = {name for name, kept in services.kept.kept(tables).items() if kept.is_pinned}
+    services.sessions.tables.pin(tables, False)
+    services.kept.unpin(tables)
+    elsewhere = False
+    for table in pinned:
+        if services.worker.is_live(table):
+            continue
+        name = TableName.parse(table)
+        if services.engine.creds.is_embedded or (name and name.job_id in own_jobs()):
+            services.kept.note([table])
+            services.worker.hold(table).release()  # nobody else can hold it
+        else:
+            elsewhere = True
+    return elsewhere
+
+
+def open_kept(backend: Backend, table: str) -> Object | None:
+    """Return the Object of a table that stays, by the table's own name; None where it does not."""
+    services = backend.services
+    if TableName.parse(table) is None or not services.kept.kept([table]):
+        return None
+    services.sharing.claim([table])
+    services.kept.note([table])
+    hold = services.worker.hold(table)
+    try:
+        return make_object(backend.leaf(table))
+    finally:
+        hold.release()
+
+
+def pinned_for_variable(services: Services, variable: str) -> str | None:
+    """Return the newest pinned table that a variable of a name has held. Runs one query."""
+    pinned = [name for name, kept in services.kept.all().items() if kept.is_pinned]
+    if not pinned or not variable.isidentifier():
+        return None
+    services.oplog.flush()
+    rows = services.engine.query_rows(
+        "SELECT result_table FROM operation_log WHERE has(variable_names, {name:String}) "
+        "AND result_table IN {tables:Array(String)} ORDER BY id DESC LIMIT 1",
+        {"name": variable, "tables": pinned},
+    )
+    return str(rows[0][0]) if rows else None
+
+
+def _row(services: Services, table: str) -> TableRow:
+    name = TableName.parse(table)
+    assert name is not None
+    return TableRow(
+        table, services.engine.identity, name.job_id, None, None, time_of(name.id), None
+    )
+
+
+def _write_to_disk(backend: Backend, table: str) -> None:
+    """Rebuild a table in memory, whose rows end with the process, as one on disk."""
+    services = backend.services
+    if services.engine.creds.is_scratch:
+        return
+    with services.inserting.lock(table):
+        schema = services.schemas.get(table)
+        if schema.engine != MEMORY:
+            return
+        spec = TableSpec(schema.types, schema.comments, schema.shape)
+        hidden = [POSITION] if schema.shape is Shape.ARRAY else []
+        columns = ", ".join([*map(quote_identifier, schema.types), *hidden])
+        with new_table(backend, spec, beside=table) as built, services.engine.limited(None):
+            engine, old, new = services.engine, quote_identifier(table), quote_identifier(built)
+            engine.command(spec.ddl(built, MERGE_TREE))
+            engine.command(
+                f"INSERT INTO {new} ({columns}) SELECT {columns} FROM {old} "
+                "SETTINGS max_threads = 1"
+            )
+            engine.command(f"EXCHANGE TABLES {old} AND {new}")
+        services.schemas.set_rows(table, schema.rows, MERGE_TREE)
