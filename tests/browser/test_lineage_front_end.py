@@ -371,6 +371,18 @@ def test_a_fold_tells_its_steps_and_asks_to_be_opened(draw: Draw):
     assert page.evaluate("() => window.sent.at(-1).mode.fold") is False
 
 
+def test_a_large_graph_begins_with_its_nearest_steps(draw: Draw):
+    page = draw(lineage_graphs.chain(1000))
+    assert page.locator("g.node[role=button]").count() == 250
+    said = page.locator(".said")
+    assert said.inner_text().startswith("750 steps farther away are not shown.")
+    page.locator(".search").fill("step_3")
+    assert "not drawn" in page.locator(".count").inner_text()
+    keep(page, "lineage-large")
+    said.get_by_role("button", name="Draw all steps").click()
+    assert page.evaluate("() => window.sent.at(-1).mode.near") is False
+
+
 def test_a_new_drawing_takes_the_old_one_s_place(draw: Draw):
     page = draw(lineage_graphs.shop())
     page.locator("g.node.root").click()
