@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import OplogError, UnknownTableError
 from aaiclick_ext.lifecycle.keep_plan import ExpiredJob
+from aaiclick_ext.oplog.closure import parts_of
 from aaiclick_ext.oplog.log_table import LOG_TABLE, is_ours
-from aaiclick_ext.oplog.queries import parts_of
 
 if TYPE_CHECKING:
     import datetime as dt
