@@ -151,6 +151,7 @@ function render({ model, el }) {
     picture.mark(ids);
     found = picture.groups.filter((group) => ids.has(group.id));
     const hidden = hits.filter((id) => !picture.byId.has(id)).length;
+    if (found.length) picture.camera.reveal(found[0]);
     const aside = hidden ? `, ${hidden} not drawn` : "";
     count.textContent = hits.length ? `${hits.length} found${aside}` : "none found";
   }
