@@ -37,6 +37,8 @@ CELLS = [
     "print(answer.data() == before)",
     "bad = flights.mutate(x=flights.carrier.cast('int64'))",
     "%lineage bad",
+    "endless = aai.sql('SELECT sum(number % 7) AS n FROM numbers(1000000000000)')",
+    "%lineage endless",
     "%lineage flights",
     "%lineage worst --cells",
     "wide = aai.concat(*[flights.filter(flights.delay > n) for n in range(14)])\n%lineage wide",
@@ -150,10 +152,26 @@ def test_an_error_of_the_rows_is_shown_in_the_panel(lab: LabPage):
     look(lab, 8, "error")
 
 
+def test_rows_that_take_too_long_block_no_cell_and_can_be_stopped(lab: LabPage):
+    lab.run_cell(9)
+    lab.run_cell(10)
+    panel = choose(shown(lab, 10), "sql")
+    panel.locator(".columns").wait_for()
+    panel.get_by_role("button", name="Show the first rows").click()
+    panel.get_by_role("button", name="Stop").wait_for()
+    lab.run_cell(6)
+    assert lab.text(6).strip() == "True"
+    # A press before the query has begun finds nothing to stop; the button stays.
+    while panel.locator(".preview .error").count() == 0:
+        panel.get_by_role("button", name="Stop").click()
+        lab.page.wait_for_timeout(300)
+    assert "cancelled" in panel.locator(".preview .error").inner_text()
+
+
 def test_other_graphs_look_right(lab: LabPage):
-    for cell, name in ((9, "source"), (10, "cells"), (11, "wide")):
+    for cell, name in ((11, "source"), (12, "cells"), (13, "wide")):
         lab.run_cell(cell)
         look(lab, cell, name)
-    assert shown(lab, 10).locator("g.cluster").count() == 2
+    assert shown(lab, 12).locator("g.cluster").count() == 2
     assert lab.outside == []
     assert lab.errors == []

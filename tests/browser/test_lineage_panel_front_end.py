@@ -38,8 +38,12 @@ def test_rows_are_asked_for_and_a_row_is_followed(draw: Draw):
     page.locator("g.node", has_text="frozen").click()
     panel = page.locator(".panel")
     panel.get_by_role("button", name="Show the first rows").click()
-    assert "answers when it is idle" in panel.inner_text()
+    panel.get_by_role("button", name="Stop").click()
+    asked, stopped = page.evaluate("() => window.sent.slice(-2)")
+    assert stopped == {"type": "stop", "request": asked["request"]}
+    page.evaluate("() => window.sent.pop()")
     asked = answer(page, rows=ROWS)
+    assert panel.get_by_role("button", name="Stop").count() == 0
     assert {k: asked[k] for k in ("about", "node", "row")} == {
         "about": "rows", "node": "n1", "row": None,
     }  # fmt: skip

@@ -1,5 +1,6 @@
 // A lineage picture to look around in: select, search, fold, zoom, pan; a panel tells the rest.
-// The only messages sent are {type: "select", node}, {type: "draw", mode} and {type: "ask", …}.
+// The only messages sent are {type: "select", node}, {type: "draw", mode},
+// {type: "ask", …} and {type: "stop", request}.
 
 const HINT = "Click a step, or press Tab and Enter, to see how it was made. Ctrl and wheel zoom, dragging pans.";
 const TOGGLES = [

@@ -57,6 +57,11 @@ class Questions {
     this.last += 1;
     this.waiting.set(this.last, act);
     this.model.send({ type: "ask", request: this.last, about, node, row });
+    return this.last;
+  }
+
+  stop(request) {
+    this.model.send({ type: "stop", request });
   }
 
   close() {
@@ -65,7 +70,7 @@ class Questions {
   }
 }
 
-const ASKED = "The kernel is asked. It answers when it is idle.";
+const ASKED = "The kernel is asked.";
 
 function note(text, kind = "hint") {
   return make("p", kind, text);
@@ -223,11 +228,11 @@ class Panel {
 
   /** Ask once, show that it was asked, then the answer. */
   ask(about, node, row, box, show) {
-    box.replaceChildren(note(ASKED));
-    this.questions.ask(about, node.id, row, (answer) => {
+    const request = this.questions.ask(about, node.id, row, (answer) => {
       this.told.set(`${about} ${node.id}`, answer);
       box.replaceChildren(show(answer));
     });
+    box.replaceChildren(note(ASKED), button("Stop", "Stop", () => this.questions.stop(request)));
   }
 
   columns(node) {
