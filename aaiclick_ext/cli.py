@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sessions", help="list the kernels: alive, dead, and what they hold")
     reap = commands.add_parser(
-        "reap", help="remove what dead kernels left: tables, scratch directories, registry rows"
+        "reap",
+        help="remove what dead kernels left: tables, scratch directories, registry rows; and the "
+        "events of expired jobs",
     )
     reap.add_argument(
         "--dry-run", action="store_true", help="only say what would be removed, what is kept, why"

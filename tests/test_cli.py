@@ -85,6 +85,7 @@ def test_reaping_a_kept_database(shell, leave, kept):
         assert lines[0].startswith(f"would be removed from {kept}: 3 tables, ")
         assert any(line.startswith(f"  {table}  ") for line in lines[1:4])
         assert "kept there: 0 tables, 0 B" in lines
+        assert "events of expired jobs that would be removed: 0" in lines
         assert "dead kernels in the registry: 1" in lines
         assert f"process {process.pid} of user " in lines[-1]
     code, out, err = shell("reap", url=kept)

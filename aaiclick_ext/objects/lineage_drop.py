@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.engine import Role, quote_identifier
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.lifecycle.kernels import judged_kernels
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity, Verdict
@@ -174,19 +173,7 @@ def _drop(services: Services, step: DropStep) -> DropStep:
     if services.worker.is_live(table):
         return replace(step, is_dropped=False, reason=f"this kernel holds it: %why {table}")
     try:
-        known = services.schemas.get(table)
+        services.drop_unheld(table, "lineage_aware_drop: nothing that was there was made of it")
     except UnknownTableError:
         return replace(step, is_dropped=False, reason="it is gone already")
-    statement = f"DROP TABLE IF EXISTS {quote_identifier(table)} SYNC"
-    services.engine.command(statement, role=Role.WORKER)
-    services.schemas.forget([table])
-    services.freshness.forget([table])
-    services.oplog.record(
-        "drop",
-        result_table=table,
-        params={"reason": "lineage_aware_drop: nothing that was there was made of it"},
-        rows=known.rows,
-        result_schema=known.types,
-    )
-    services.registry.forget_tables(services.engine.identity, [table])
     return step

@@ -173,6 +173,26 @@ class Services:
         done = [table for table in tables if table not in later]
         self.sessions.tables.dropped(done, self.worker.is_live)
 
+    def drop_unheld(self, table: str, reason: str) -> None:
+        """Drop a table that nothing here holds, and tell the log and the registry of its end.
+
+        Raises
+        ------
+        UnknownTableError
+            If it is not there.
+        """
+        from aaiclick_ext.engine import quote_identifier
+
+        self.schemas.get(table)
+        end = {**self._end_of(table), "params": {"reason": reason}}
+        contents = content_hashes(self.engine, self._to_be_hashed([table]), Role.WORKER)
+        statement = f"DROP TABLE IF EXISTS {quote_identifier(table)} SYNC"
+        self.engine.command(statement, role=Role.WORKER)
+        self.schemas.forget([table])
+        self.freshness.forget([table])
+        self.oplog.record(DROP_TABLE, **end, content=contents.get(table))
+        self.registry.forget_tables(self.engine.identity, [table])
+
     def _staying(self, tables: Sequence[str]) -> set[str]:
         """Return which tables stay in the database though nothing here refers to them."""
         if self.closed and self.engine.creds.is_scratch:

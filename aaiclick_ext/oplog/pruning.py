@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import OplogError, UnknownTableError
 from aaiclick_ext.lifecycle.keep_plan import ExpiredJob
-from aaiclick_ext.oplog.closure import parts_of
 from aaiclick_ext.oplog.log_table import LOG_TABLE, is_ours
 
 if TYPE_CHECKING:
     import datetime as dt
     import threading
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from aaiclick_ext.engine import Engine
 
 _JOBS = f"""
-SELECT job_id, max(created_at) AS last_event_at, count() FROM {LOG_TABLE}
+SELECT job_id, max(created_at) AS last_event_at, uniqExact(id) FROM {LOG_TABLE}
 GROUP BY job_id HAVING last_event_at < {{before:DateTime64(6, 'UTC')}} ORDER BY last_event_at
 """
 _OF_EXPIRED = "job_id IN {jobs:Array(UInt64)}"
@@ -31,7 +29,7 @@ WITH other AS (
     SELECT result_table, mapValues(kwargs) AS inputs FROM {LOG_TABLE}
     WHERE job_id NOT IN {{jobs:Array(UInt64)}}
 )
-SELECT DISTINCT result_table FROM {LOG_TABLE}
+SELECT DISTINCT cityHash64(result_table) AS name FROM {LOG_TABLE}
 WHERE {_OF_EXPIRED} AND (
     result_table IN (SELECT name FROM system.tables WHERE database = currentDatabase())
     OR result_table IN (SELECT concat(database, '.', name) FROM system.tables)
@@ -39,31 +37,31 @@ WHERE {_OF_EXPIRED} AND (
     OR result_table IN (SELECT arrayJoin(inputs) FROM other)
 )
 """
-_INPUTS = f"""
-SELECT DISTINCT arrayJoin(mapValues(kwargs)) FROM {LOG_TABLE}
-WHERE result_table IN {{names:Array(String)}} AND {_OF_EXPIRED}
+# Names as numbers: 32 bytes for each input of an event. Two names with one number would keep too
+# much, and nothing more.
+_LINKS = f"""
+SELECT id, job_id, cityHash64(result_table) AS result,
+    cityHash64(arrayJoin(if(empty(kwargs), [result_table], mapValues(kwargs)))) AS source
+FROM {LOG_TABLE} WHERE {_OF_EXPIRED} ORDER BY result
 """
-_KEPT = f"""
-SELECT job_id, id FROM {LOG_TABLE}
-WHERE result_table IN {{names:Array(String)}} AND {_OF_EXPIRED}
-"""
-_IDS = f"SELECT id FROM {LOG_TABLE} WHERE job_id = {{job:UInt64}}"
 _UNDONE = f"""
 SELECT mutation_id, latest_fail_reason FROM system.mutations
 WHERE database = currentDatabase() AND table = '{LOG_TABLE}' AND NOT is_done
 """
 _AT_ONCE = 5000
-"""Ids in one statement: 100 KB of text, of the 256 KB that a query may have."""
+"""Numbers in one statement: 100 KB of text, of the 256 KB that a query may have."""
 _POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class _Doomed:
-    """What goes: all events of some jobs, and some events of others."""
+    """What goes of an expired job: its events, or some of them."""
 
-    jobs: list[ExpiredJob]
-    whole: list[int]
-    kept: dict[int, set[int]]
+    job: ExpiredJob
+    goes: list[int]
+    """Their ids, where more stay than one statement can name."""
+    stays: list[int]
+    """Else the ids of the others."""
 
 
 class LogPruner:
@@ -94,7 +92,7 @@ class LogPruner:
         spared
             Jobs that have not, whatever the log says.
         """
-        return self._doomed(before, spared).jobs
+        return [each.job for each in self._doomed(before, spared)]
 
     def prune(
         self, before: dt.datetime, spared: Collection[int], stop: threading.Event
@@ -114,25 +112,16 @@ class LogPruner:
             If ClickHouse could not do it; it is not tried again until the next time.
         """
         doomed = self._doomed(before, spared)
-        for condition in self._conditions(doomed):
+        for condition in conditions(doomed):
             if stop.is_set():
                 return []
             self._engine.command(
                 f"DELETE FROM {LOG_TABLE} WHERE {condition} SETTINGS lightweight_deletes_sync = 0",
                 role=Role.WORKER,
             )
-        if doomed.jobs and not self._finish(stop):
+        if doomed and not self._finish(stop):
             return []
-        return doomed.jobs
-
-    def _conditions(self, doomed: _Doomed) -> Iterator[str]:
-        """Yield what is true of the rows that go, in parts that a statement can hold."""
-        for part in _slices(doomed.whole):
-            yield f"job_id IN ({part})"
-        for job, kept in doomed.kept.items():
-            ids = [number for (number,) in self._rows(_IDS, {"job": job}) if number not in kept]
-            for part in _slices(ids):
-                yield f"id IN ({part})"
+        return [each.job for each in doomed]
 
     def _finish(self, stop: threading.Event) -> bool:
         """Wait for the deletes; say whether they were not stopped."""
@@ -154,49 +143,79 @@ class LogPruner:
                 return False
         return True
 
-    def _doomed(self, before: dt.datetime, spared: Collection[int]) -> _Doomed:
-        """Decide what goes. Reads the log; one query where nothing has expired."""
-        nothing = _Doomed([], [], {})
+    def _doomed(self, before: dt.datetime, spared: Collection[int]) -> list[_Doomed]:
+        """Decide what goes. One query where nothing has expired, else three."""
         try:
             if not is_ours(self._engine, role=Role.WORKER):
-                return nothing
+                return []
             found = self._rows(_JOBS, {"before": before})
         except UnknownTableError:
-            return nothing  # nothing was recorded in this database yet
+            return []  # nothing was recorded in this database yet
         expired = {job: (last, count) for job, last, count in found if job not in spared}
-        if not expired:
-            return nothing
-        kept: defaultdict[int, set[int]] = defaultdict(set)
-        for names in parts_of(sorted(self._explained(list(expired)))):
-            for job, number in self._rows(_KEPT, {"names": names, "jobs": list(expired)}):
-                kept[job].add(number)
-        count_kept = Counter({job: len(numbers) for job, numbers in kept.items()})
-        jobs = [
-            ExpiredJob(job, last, count - count_kept[job], count_kept[job])
-            for job, (last, count) in expired.items()
-            if count > count_kept[job]
-        ]
-        partly = {job.job_id: kept[job.job_id] for job in jobs if job.kept_events}
-        return _Doomed(jobs, [job.job_id for job in jobs if not job.kept_events], partly)
+        kept = self._kept(list(expired)) if expired else {}
+        doomed = []
+        for number, (last, count) in expired.items():
+            goes, stays = kept.get(number, ([], []))
+            if count > len(stays):
+                job = ExpiredJob(number, last, count - len(stays), len(stays))
+                is_short = len(stays) <= _AT_ONCE
+                doomed.append(_Doomed(job, [] if is_short else goes, stays if is_short else []))
+        return doomed
 
-    def _explained(self, jobs: Sequence[int]) -> set[str]:
-        """Return the names whose events of expired jobs explain something that is there."""
-        frontier = [name for (name,) in self._rows(_EXPLAINED, {"jobs": jobs})]
-        seen = set(frontier)
-        while frontier:
-            inputs = {
-                name
-                for names in parts_of(frontier)
-                for (name,) in self._rows(_INPUTS, {"names": names, "jobs": jobs})
-            }
-            frontier = sorted(inputs - seen)
-            seen |= inputs
-        return seen
+    def _kept(self, jobs: Sequence[int]) -> dict[int, tuple[list[int], list[int]]]:
+        """Return the ids of events that go and that stay, of the jobs of which some stay."""
+        explained = self._numbers(_EXPLAINED, jobs)[0]
+        if not len(explained):
+            return {}
+        import numpy as np
+
+        ids, job_ids, results, sources = self._numbers(_LINKS, jobs)
+        frontier = seen = np.unique(explained)
+        while len(frontier):
+            starts = np.searchsorted(results, frontier, "left")
+            ends = np.searchsorted(results, frontier, "right")
+            inputs = [sources[start:end] for start, end in zip(starts, ends, strict=True)]
+            frontier = np.setdiff1d(np.concatenate(inputs), seen)
+            seen = np.union1d(seen, frontier)
+        stays = np.isin(results, seen)
+        found = {}
+        for job in np.unique(job_ids[stays]):
+            of_job = job_ids == job
+            going, staying = (np.unique(ids[of_job & which]) for which in (~stays, stays))
+            found[int(job)] = (going.tolist(), staying.tolist())
+        return found
+
+    def _numbers(self, sql: str, jobs: Sequence[int]) -> list[Any]:
+        """Return the columns of a query as NumPy arrays."""
+        table = self._engine.query_arrow(sql, {"jobs": jobs}, role=Role.WORKER)
+        return [column.to_numpy() for column in table.columns]
 
     def _rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         return self._engine.query_rows(sql, parameters, role=Role.WORKER)
 
 
-def _slices(numbers: Sequence[int]) -> Iterator[str]:
-    for start in range(0, len(numbers), _AT_ONCE):
-        yield ", ".join(map(str, numbers[start : start + _AT_ONCE]))
+def conditions(doomed: Iterable[_Doomed]) -> Iterator[str]:
+    """Yield what is true of the rows that go, in parts that a statement can hold."""
+    jobs: list[int] = []
+    stays: list[int] = []
+    for each in doomed:
+        for start in range(0, len(each.goes), _AT_ONCE):
+            yield f"id IN ({_listed(each.goes[start : start + _AT_ONCE])})"
+        if each.goes:
+            continue
+        if jobs and len(jobs) + len(stays) + 1 + len(each.stays) > _AT_ONCE:
+            yield _of_jobs(jobs, stays)
+            jobs, stays = [], []
+        jobs.append(each.job.job_id)
+        stays += each.stays
+    if jobs:
+        yield _of_jobs(jobs, stays)
+
+
+def _of_jobs(jobs: Sequence[int], stays: Sequence[int]) -> str:
+    others = f" AND id NOT IN ({_listed(stays)})" if stays else ""
+    return f"job_id IN ({_listed(jobs)}){others}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -144,3 +144,29 @@ def test_unloading_takes_the_magics_back(start_kernel):
     kernel.check("x = aai.create_object_from_value([1])\n%tables\n%why x")
     kernel.check("%unload_ext aaiclick_ext")
     assert kernel.value("probe.registrations()") == before
+
+
+def test_a_pinned_table_is_shown_without_its_variable(kernel):
+    kernel.check("import warnings; warnings.simplefilter('ignore')")
+    kernel.check("best = aai.pin(aai.create_object_from_value([1]))\nname = best.table_name")
+    assert "best; pinned " in shown(kernel)["text/plain"]
+    kernel.check("del best")
+    text = shown(kernel)["text/plain"]
+    assert text.splitlines()[2].startswith("pinned ")
+    assert "blocked by pinned" in kernel.check("%tables --free").stdout
+    kernel.check("aai.unpin('best')")
+    kernel.check("aai.context().flush()")
+    assert kernel.tables() == []
+    kernel.check("warnings.resetwarnings()")
+
+
+def test_preserved_tables_are_shown_until_they_are_dropped(kernel):
+    kernel.check(
+        "with aai.session(preservation='FULL'):\n    x = aai.create_object_from_value([1])"
+    )
+    kernel.check("del x")
+    text = shown(kernel)["text/plain"].splitlines()
+    assert text[2].startswith("preserved until the end of kernel ")
+    said = kernel.check("print(aai.lineage_aware_drop(dry_run=False))").stdout
+    assert said.startswith("dropped: 1; kept: 0\n  drop  aai_t_")
+    assert kernel.tables() == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 
 import pytest
 
-from aaiclick_ext.ids import to_base36
+from aaiclick_ext.ids import time_of, to_base36
 from aaiclick_ext.lifecycle.liveness import Verdict
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.lifecycle.quarantine import QuarantineName
@@ -153,3 +154,19 @@ def test_the_name_in_quarantine_is_no_table_of_ours():
     assert TableName.parse(str(name)) is None
     assert QuarantineName.parse(str(name)) == name
     assert QuarantineName.parse(str(table)) is None
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_an_orphan_goes_when_jobs_of_its_time_have_expired(scope):
+    """Of a kernel that the registry does not know; such as know it are judged by it alone."""
+    name = None if scope is Scope.TEMP else "x"
+    tables = [named(job, scope, name) for job in (NOBODY, ALIVE, UNKNOWN, OWN)]
+    made = time_of(TableName.parse(tables[-1]).id)
+    for later_ms, goes in ((-1000, False), (1000, True)):
+        before = made + dt.timedelta(milliseconds=later_ms)
+        fates = plan(
+            [TableFound(table) for table in tables], OWNERS, {OWN},
+            is_exclusive=False, old_before=before,
+        )  # fmt: skip
+        removed = [fate.table.name for fate in fates if fate.is_removed]
+        assert removed == ([tables[0]] if goes and scope is not Scope.GLOBAL else [])

@@ -14,6 +14,7 @@ import pytest
 import aaiclick_ext as aai
 from aaiclick_ext.engine import ClickHouseCreds, Engine
 from aaiclick_ext.errors import ReleasedError, SettingsError, UnknownObjectError
+from aaiclick_ext.oplog.graph import DROP_TABLE
 
 PREAMBLE = """
 import os, sys
@@ -308,7 +309,7 @@ def test_dropping_by_lineage(opened):
             "SELECT operation, rows, params['reason'] FROM operation_log "
             "WHERE result_table = {name:String} ORDER BY id DESC LIMIT 1", {"name": names[2]}
         )  # fmt: skip
-        assert end == ("drop", 1, "lineage_aware_drop: nothing that was there was made of it")
+        assert end == (DROP_TABLE, 1, "lineage_aware_drop: nothing that was there was made of it")
         gone = context.lineage_aware_drop(names[0], dry_run=False)
         assert gone.steps[0].reason == "there is no such table"
         context.create_object_from_value({"a": [1]}, name="named")

@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from aaiclick_ext.errors import OplogError
+from aaiclick_ext.oplog import pruning
 from aaiclick_ext.oplog.event import OperationEvent
 from aaiclick_ext.oplog.log_table import LOG_TABLE, ensure_log, insert_events
 from aaiclick_ext.oplog.pruning import LogPruner
@@ -124,15 +125,16 @@ def test_told_to_stop_it_leaves_the_rest(engine, log):
 
 def test_more_events_than_one_statement_can_name(engine, log, table):
     alive = table("alive_one")
-    log.write(log.made(alive, "source"), *(log.made(f"t{n}", "source") for n in range(12_000)))
-    log.write(log.made("source"))
-    (job,) = prune(engine)
-    assert (job.events, job.kept_events) == (12_000, 2)
-    assert log.left() == [alive, "source"]
+    log.write(*(log.made(alive, operation="insert") for _ in range(6000)))
+    log.write(*(log.made(f"t{n}", "source") for n in range(6000)))
+    log.write(log.made(alive, "source", job=2), log.made("t", job=2), log.made("u", job=3))
+    jobs = sorted((job.job_id, job.events, job.kept_events) for job in prune(engine))
+    assert jobs == [(1, 6000, 6000), (2, 1, 1), (3, 1, 0)]
+    assert log.left() == [alive] * 6001
 
 
 def test_a_delete_that_fails_is_told_and_not_tried_for_ever(engine, log, monkeypatch):
-    monkeypatch.setattr(LogPruner, "_conditions", lambda *_: iter(["throwIf(id > 0) = 1"]))
+    monkeypatch.setattr(pruning, "conditions", lambda _: iter(["throwIf(id > 0) = 1"]))
     log.write(log.made("a", job=1))
     with pytest.raises(OplogError, match="events of expired jobs could not be removed"):
         prune(engine)
