@@ -16,6 +16,7 @@ from aaiclick_ext.notebook.line_magic import LineMagic
 from aaiclick_ext.notebook.lineage_answers import column_lines, history_lines, stale_lines
 from aaiclick_ext.notebook.lineage_formats import PICTURES, SCRIPTS, graph_as
 from aaiclick_ext.notebook.lineage_options import check_options
+from aaiclick_ext.notebook.restoring import Restorer
 from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.oplog.columns import USES
 
@@ -185,13 +186,15 @@ class LineageMagic(LineMagic):
         if not hasattr(self._ip, "kernel"):  # a terminal
             from aaiclick_ext.widgets import lineage_tree
 
-            print(lineage_tree(graph))  # noqa: T201
+            print(lineage_tree(graph, columns=mode.columns))  # noqa: T201
             return
         from IPython.display import display
 
         from aaiclick_ext.widgets import KernelAnswers, lineage_bundle
 
-        data, metadata = lineage_bundle(graph, KernelAnswers(self._context, graph), mode)
+        restore = Restorer(self._ip, self._context)
+        answers = KernelAnswers(self._context, graph, restore)
+        data, metadata = lineage_bundle(graph, answers, mode)
         display(data, metadata=metadata, raw=True)
 
 
