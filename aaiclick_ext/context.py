@@ -20,7 +20,7 @@ from aaiclick_ext.seeing import Seeing
 from aaiclick_ext.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     import ibis.expr.types as ir
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from aaiclick_ext.ids import Snowflake
     from aaiclick_ext.lifecycle.lease import Lease
     from aaiclick_ext.lifecycle.roots import Namer
-    from aaiclick_ext.lifecycle.session import Session
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Backend, Object, ObjectInfo, View
     from aaiclick_ext.oplog import OplogCollector, Task
@@ -255,60 +254,6 @@ class DataContext(ObjectMaking, Seeing, Keeping, Lineage, RowLineage):
 
     def _get_sessions(self) -> SessionManager:
         return self.sessions
-
-    def session(
-        self,
-        *,
-        tags: Mapping[str, Any] | Iterable[str] = (),
-        max_refs: int = 10_000,
-        max_bytes: int | None = None,
-        ttl_seconds: float = 3600,
-        preservation: PreservationMode | str | None = None,
-    ) -> Session:
-        """Return a session, to be entered by ``with``: temp objects made inside go at its end.
-
-        Their tables are dropped also where variables still reach them, except what ``keep(x)`` was
-        called with; using such an object raises `ReleasedError`. Sessions nest. In place of
-        ``with``, one cell may call ``open()`` and a later one ``close()``. Objects with a name are
-        not the session's: ``scope="session"`` means the kernel's session, as it does outside.
-
-        Parameters
-        ----------
-        tags
-            Names, or names with values that JSON can hold, by which
-            ``aai.context().sessions.list(tags)`` finds it.
-        max_refs
-            How many tables it may hold at a time; one more is refused before it is made.
-        max_bytes
-            How many bytes of data, before compression, it may hold. What is known to be too large
-            is not begun, a statement that writes too much is killed, and nothing of it stays.
-        ttl_seconds
-            How long it is kept while it is not entered and owns no table.
-        preservation
-            ``"FULL"`` keeps what is made inside until the job expires; ``"NONE"`` drops it. By
-            default as in the session around it.
-
-        Raises
-        ------
-        SettingsError
-            If a value cannot be used.
-
-        Examples
-        --------
-        >>> with DataContext() as ctx:
-        ...     with ctx.session(tags=["scratch"]) as s:
-        ...         big = ctx.create_object_from_value(range(1000))
-        ...         top = s.keep(big.filter(big.value > 996).copy())
-        ...     top.data()
-        [997, 998, 999]
-        """
-        return self.sessions.session(
-            tags=tags,
-            max_refs=max_refs,
-            max_bytes=max_bytes,
-            ttl_seconds=ttl_seconds,
-            preservation=preservation,
-        )
 
     # Reaching what is there.
 

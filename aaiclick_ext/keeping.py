@@ -1,15 +1,19 @@
-"""The methods of a `DataContext` that say which tables stay, and which may go."""
+"""The methods of a `DataContext` that say how long tables live: sessions, pins, drops."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aaiclick_ext.errors import UnknownObjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import ibis.expr.types as ir
 
+    from aaiclick_ext.lifecycle import PreservationMode
+    from aaiclick_ext.lifecycle.session import Session
     from aaiclick_ext.objects import DropPlan
     from aaiclick_ext.opening import Opened
 
@@ -27,6 +31,61 @@ class Keeping(ABC):
     @abstractmethod
     def tables_below(self, what: ir.Expr | str) -> tuple[str, ...]:
         """Return the tables of ours below an expression, or of an object's or a table's name."""
+
+    def session(
+        self,
+        *,
+        tags: Mapping[str, Any] | Iterable[str] = (),
+        max_refs: int = 10_000,
+        max_bytes: int | None = None,
+        ttl_seconds: float = 3600,
+        preservation: PreservationMode | str | None = None,
+    ) -> Session:
+        """Return a session, to be entered by ``with``: temp objects made inside go at its end.
+
+        Their tables are dropped also where variables still reach them, except what ``keep(x)`` was
+        called with; using such an object raises `ReleasedError`. Sessions nest. In place of
+        ``with``, one cell may call ``open()`` and a later one ``close()``. Objects with a name are
+        not the session's: ``scope="session"`` means the kernel's session, as it does outside.
+
+        Parameters
+        ----------
+        tags
+            Names, or names with values that JSON can hold, by which
+            ``aai.context().sessions.list(tags)`` finds it.
+        max_refs
+            How many tables it may hold at a time; one more is refused before it is made.
+        max_bytes
+            How many bytes of data, before compression, it may hold. What is known to be too large
+            is not begun, a statement that writes too much is killed, and nothing of it stays.
+        ttl_seconds
+            How long it is kept while it is not entered and owns no table.
+        preservation
+            ``"FULL"`` keeps what is made inside until the job expires; ``"NONE"`` drops it. By
+            default as in the session around it.
+
+        Raises
+        ------
+        SettingsError
+            If a value cannot be used.
+
+        Examples
+        --------
+        >>> from aaiclick_ext import DataContext
+        >>> with DataContext() as ctx:
+        ...     with ctx.session(tags=["scratch"]) as s:
+        ...         big = ctx.create_object_from_value(range(1000))
+        ...         top = s.keep(big.filter(big.value > 996).copy())
+        ...     top.data()
+        [997, 998, 999]
+        """
+        return self._opened.services.sessions.session(
+            tags=tags,
+            max_refs=max_refs,
+            max_bytes=max_bytes,
+            ttl_seconds=ttl_seconds,
+            preservation=preservation,
+        )
 
     def pin(self, what: T) -> T:
         """Keep the tables below something, also when nothing refers to them, until `unpin`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from aaiclick_ext import cli
+from aaiclick_ext.lifecycle.keep_plan import ExpiredJob
+from aaiclick_ext.lifecycle.reaper import Reaped, Survey
 from tests.lifecycle.processes import Process
 
 ROOT = Path(__file__).parents[1]
@@ -137,6 +140,19 @@ def test_help_says_what_the_exit_codes_mean(capsys):
         cli.main(["--help"])
     assert ended.value.code == 0
     assert "Exit codes: 0 it was done" in capsys.readouterr().out
+
+
+def test_what_is_said_of_expired_jobs():
+    last = dt.datetime(2026, 8, 1, tzinfo=dt.UTC)
+    jobs = [ExpiredJob(7, last, 1200, 0), ExpiredJob(8, last, 3, 1)]
+    said = [
+        "events of expired jobs that would be removed: 1,203",
+        "  job 7  1,200 events, its last one is of 2026-08-01",
+        "  job 8  3 events, its last one is of 2026-08-01; 1 explain what is there and stay",
+    ]
+    assert list(cli._planned(Survey([], [], [], jobs), "db"))[4:7] == said
+    done = list(cli._removed(Reaped(jobs=jobs), "db"))
+    assert "events of expired jobs removed: 1,203" in done
 
 
 def test_the_program_is_installed_under_its_name():

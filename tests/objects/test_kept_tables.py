@@ -20,6 +20,7 @@ PREAMBLE = """
 import os, sys
 from pathlib import Path
 from aaiclick_ext.context import DataContext
+from aaiclick_ext.lifecycle import TableName
 from aaiclick_ext.settings import Settings
 folder, url = Path(sys.argv[1]), sys.argv[2]
 settings = Settings(state_dir=folder / "state", scratch_dir=folder / "scratch")
@@ -244,8 +245,18 @@ FINDS = """
     assert context.open_object(made).data() == [1, 2]
     assert len(context.tables()) == 4
     held = context.open_object(made)
+    made_by = TableName.parse(made).job_id
+    for job in (77, made_by, context.job_id):  # the last one lives, and the other has not expired
+        context.flush()
+        context.engine.command(
+            "INSERT INTO operation_log SELECT * REPLACE (toDateTime64('2024-06-01', 6, 'UTC') AS "
+            f"created_at, {{job}} AS job_id, 'old_{{job}}' AS result_table, map() AS kwargs) "
+            "FROM operation_log LIMIT 1"
+        )
     expire(context)
     reasons = reaped(context)
+    jobs = context._opened.reaping.done.jobs
+    assert [(job.job_id, job.events, job.kept_events) for job in jobs] == [(77, 1, 0)], jobs
     assert tables(context) == {{made, pinned}}, reasons
     assert held.data() == [1, 2]
     del held
