@@ -99,9 +99,9 @@ MISTAKES = [
     ("%lineage worst --forward --both", ["--forward or --both"]),
     ("%lineage flights.nosuch()", ["flights.nosuch"]),
     ("%lineage worst --as pdf", ["pdf", "svg, dot, mermaid, text, openlineage, sql, python"]),
-    ("%lineage worst --columns --cells", ["--columns or --cells"]),
     ("%lineage worst --sql --as dot", ["--sql or --as"]),
     ("%lineage worst --python --forward", ["--forward"]),
+    ("%lineage worst --columns --cells", ["--columns or --cells"]),
     ("%lineage wurst --sql", ["'wurst'", "worst, "]),
     ("%lineage worst --as sql --depth 2", ["--sql or --depth"]),
     ("%lineage worst.mean --columns --as text", ["worst.mean is a column", "--as"]),
@@ -148,6 +148,30 @@ def test_it_is_printed_for_other_tools(flights):
     assert flights.check("%lineage worst --python").stdout == said["python"]
 
 
+def test_columns_and_cells_are_drawn(flights):
+    plain = bundle(flights, "%lineage worst")
+    columns = bundle(flights, "%lineage worst --columns")
+    assert "column delay of flights, Int64" in columns["image/svg+xml"]
+    assert "mean ← flights.delay" in columns["text/plain"]
+    assert "mean ← flights.delay" in flights.check("%lineage worst --columns --as text").stdout
+    cells = bundle(flights, "%lineage worst --cells")
+    assert cells["image/svg+xml"].count('class="cluster"') == 3
+    assert bundle(flights, "%lineage worst --all") != columns
+    assert bundle(flights, "%lineage worst --all")["image/svg+xml"] == plain["image/svg+xml"]
+
+
+def test_the_button_s_table_gets_a_variable_of_its_own(flights):
+    flights.check("answer = worst.copy(); name = answer.table_name; before = answer.data()")
+    flights.check("answer = 5")
+    assert len(flights.tables()) == 1  # once it is dropped
+    flights.check("from aaiclick_ext.notebook.restoring import Restorer")
+    flights.check("found = Restorer(get_ipython(), aai.context())(name)")
+    assert flights.value("(found.status, found.variable)") == ("exact", "answer_restored")
+    assert flights.value("answer_restored.data() == before")
+    flights.check("again = Restorer(get_ipython(), aai.context())(name)")
+    assert flights.value("again.variable") == "answer_restored_2"
+
+
 def test_questions_that_have_no_picture(flights):
     """One kernel: what its columns come from, what a variable stood for, what a file fed."""
     columns = flights.check("%lineage worst.mean --columns").stdout
@@ -179,30 +203,6 @@ def test_questions_that_have_no_picture(flights):
     assert "-again = flights.filter(flights.delay > 1)" in said
 
 
-def test_columns_and_cells_are_drawn(flights):
-    plain = bundle(flights, "%lineage worst")
-    columns = bundle(flights, "%lineage worst --columns")
-    assert "column delay of flights, Int64" in columns["image/svg+xml"]
-    assert "mean ← flights.delay" in columns["text/plain"]
-    assert "mean ← flights.delay" in flights.check("%lineage worst --columns --as text").stdout
-    cells = bundle(flights, "%lineage worst --cells")
-    assert cells["image/svg+xml"].count('class="cluster"') == 3
-    assert bundle(flights, "%lineage worst --all") != columns
-    assert bundle(flights, "%lineage worst --all")["image/svg+xml"] == plain["image/svg+xml"]
-
-
-def test_the_button_s_table_gets_a_variable_of_its_own(flights):
-    flights.check("answer = worst.copy(); name = answer.table_name; before = answer.data()")
-    flights.check("answer = 5")
-    assert len(flights.tables()) == 1  # once it is dropped
-    flights.check("from aaiclick_ext.notebook.restoring import Restorer")
-    flights.check("found = Restorer(get_ipython(), aai.context())(name)")
-    assert flights.value("(found.status, found.variable)") == ("exact", "answer_restored")
-    assert flights.value("answer_restored.data() == before")
-    flights.check("again = Restorer(get_ipython(), aai.context())(name)")
-    assert flights.value("again.variable") == "answer_restored_2"
-
-
 def test_it_holds_no_table(flights):
     bundle(flights, "%lineage worst")
     flights.check("del flights, late, worst")
@@ -223,6 +223,7 @@ def test_help(flights):
         "--as",
         "openlineage",
         "--from",
+        "--columns",
         "--history",
         "--changes",
     ):
