@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.errors import UnknownObjectError
 from aaiclick_ext.oplog.columns import VALUES
 
 if TYPE_CHECKING:
@@ -77,11 +79,42 @@ class Lineage(ABC):
 
         return oplog_path(self._opened.services.engine, start, end)
 
+    def fed_by(self, source: ir.Table | str | PathLike[str]) -> OplogGraph:
+        """Return all that was made of a table, a file or a URL, however far, by all kernels.
+
+        Two queries, and one for each step. What was exported to a file and read again counts, too.
+
+        Parameters
+        ----------
+        source
+            A view or object; the name of one, or of a table; else a path, a glob or a URL that
+            was read. A relative path is one of this process.
+
+        Returns
+        -------
+        OplogGraph
+            Its root is the source, and its other nodes are what that has fed.
+
+        Raises
+        ------
+        UnknownObjectError
+            If the log knows no such table and no such file; lists files that were read.
+        """
+        name = self._flushed_name(fspath(source) if isinstance(source, PathLike) else source)
+        from aaiclick_ext.oplog.feeding import fed_by
+
+        return fed_by(self._opened.services.engine, name)
+
     def lineage_sql(self, table: ir.Table | str) -> str:
         """Return one SQL script that rebuilds a result from its sources, as `OplogGraph.to_sql`.
 
         All of the way back, whatever the distance. The SQL of a view that is given itself, not its
         name, is compiled where the log has none. Runs a few queries.
+
+        Raises
+        ------
+        UnknownObjectError
+            If the log knows no table of the name.
         """
         graph = self._whole_graph(table)
         return graph.to_sql({} if isinstance(table, str) else self._select_of(graph.root, table))
@@ -89,7 +122,7 @@ class Lineage(ABC):
     def lineage_python(self, table: ir.Table | str) -> str:
         """Return the cells that made a result as one script, as `OplogGraph.to_python`.
 
-        All of the way back, whatever the distance. Runs a few queries.
+        All of the way back, whatever the distance. Runs a few queries. Raises as `lineage_sql`.
         """
         return self._whole_graph(table).to_python()
 
@@ -98,7 +131,10 @@ class Lineage(ABC):
         from aaiclick_ext.oplog import oplog_subgraph
         from aaiclick_ext.oplog.queries import MOST_STEPS
 
-        return oplog_subgraph(self._opened.services.engine, name, max_depth=MOST_STEPS)
+        graph = oplog_subgraph(self._opened.services.engine, name, max_depth=MOST_STEPS)
+        if isinstance(table, str) and not graph.is_known:
+            raise UnknownObjectError(f"the log knows no table {table!r}")
+        return graph
 
     def _select_of(self, name: str, view: ir.Table) -> dict[str, str]:
         """Return the masked SQL of a view by its name."""

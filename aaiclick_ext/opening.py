@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.engine import ClickHouseCreds, Engine
     from aaiclick_ext.lifecycle.background_reaper import BackgroundReaper
+    from aaiclick_ext.lifecycle.leftovers import Farewell
     from aaiclick_ext.lifecycle.reaper import Reaped
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.registry import Registry
@@ -78,6 +79,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.objects import Backend, Catalog, Services
+    from aaiclick_ext.objects.ends import ends_of_leftovers
     from aaiclick_ext.objects.making import leaf_from_memtable
     from aaiclick_ext.objects.session_limits import tables_of
     from aaiclick_ext.oplog import OplogCollector
@@ -103,7 +105,13 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         check_registry(engine, registry)
         claims = ClaimStore(registry, engine.identity, context.job_id)
     _copy_old_registry(context, engine, registry)
-    reaping = _begin_reaping(context, engine, registry, lambda: worker.live_tables())
+    reaping = _begin_reaping(
+        context,
+        engine,
+        registry,
+        lambda: worker.live_tables(),
+        lambda doomed: ends_of_leftovers(services, doomed),
+    )
     refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
     worker = TableWorker(
         lambda tables: services.drop(tables),
@@ -169,6 +177,7 @@ def _begin_reaping(
     engine: Engine,
     registry: Registry,
     in_use: Callable[[], Collection[str]],
+    farewell: Farewell,
 ) -> BackgroundReaper:
     """Say that this kernel may leave tables in the database; return who removes those of others."""
     from aaiclick_ext.lifecycle.background_reaper import BackgroundReaper
@@ -187,6 +196,7 @@ def _begin_reaping(
             settings=context.settings,
             log=None if engine.creds.is_scratch else LogPruner(engine),
             in_use=in_use,
+            farewell=None if engine.creds.is_scratch else farewell,
         )
         return reaper.reap(stop)
 

@@ -20,7 +20,7 @@ class RowLineage(ABC):
     def _opened(self) -> Opened:
         """The parts of the context; waits until it is open."""
 
-    def trace(self, result: ir.Table, where: Any = None) -> RowTrace:
+    def trace(self, result: ir.Table, where: Any = None, *, depth: int | None = 1) -> RowTrace:
         """Return the rows of every source that chosen rows of a result are made of.
 
         Runs nothing: the answer holds a lazy View for each source, which runs one query when it is
@@ -30,11 +30,16 @@ class RowLineage(ABC):
         ----------
         result
             A View, or any Ibis table over tables of ours. Its sources are the tables that it
-            reads, and SQL text, which cannot be looked into. An object that `copy` made is a table
-            of its own.
+            reads, and SQL text, which cannot be looked into.
         where
             Which rows of the result: a condition as `filter` takes it, or a mapping of column to
             value, in which None means null and NaN means NaN. None for all rows.
+        depth
+            How many tables to go through on each way. With 1 an object that `copy` made is a
+            source; with 2 its rows are traced to what it was copied from, and so on; with None as
+            far as it goes. So are objects of `concat`, and rows that `insert` took from views. The
+            way ends at values and files, at tables of other kernels, and where what a table was
+            made of is gone; ``notes`` say so.
 
         Returns
         -------
@@ -51,8 +56,15 @@ class RowLineage(ABC):
         without an order, a sample, ``now()``), ``exact`` is False, ``notes`` say why, and the rows
         are all those that can have contributed.
 
+        A limit is exact where its order decides: by the position of an array, or by columns that
+        are all of the rows', so that rows which tie are equal. By other columns two rows may tie
+        at its edge, the answer is not exact, and has both. What a table was copied from may have
+        got rows since: they are among those given, and it is not exact either.
+
         Raises
         ------
+        SettingsError
+            If `depth` is less than 1.
         SchemaError
             If `where` names an unknown column, or is no condition.
         UnsupportedTypeError
@@ -72,7 +84,7 @@ class RowLineage(ABC):
         opened = self._opened  # waits for what is imported below
         from aaiclick_ext.objects.row_trace import trace
 
-        return trace(opened.backend, result, where)
+        return trace(opened.backend, result, where, depth=depth)
 
     def why_not(self, result: ir.Table, source: ir.Table | str, where: Any = None) -> WhyNot:
         """Return why chosen rows of a source are not in a result: the step that lost them.

@@ -12,11 +12,12 @@ import tempfile
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.cases import CASES, Case
 from benchmarks.contestants.aaiclick_process import ROOT, Aaiclick, UnavailableError
 from benchmarks.interleave import Result, run_case
+from benchmarks.lineage_cases import CASES as LINEAGE
 from benchmarks.ownership import run_ownership
 from benchmarks.startup import run_startup
 from benchmarks.table import OURS, aims, table
@@ -37,7 +38,11 @@ def main() -> None:
     """Run everything, print the table and write it to out/bench.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the large table")
-    parser.add_argument("--quick", action="store_true", help="three repeats of everything")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="three repeats of everything, and a tenth of the history",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="aaiclick-bench-") as directory:
         results, notes = _measure(options.rows, Path(directory), quick=options.quick)
@@ -85,6 +90,9 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
             "aaiclick creates from, and fetches to, Python lists: it has no Arrow. Its tables are "
             "in memory; ours and the raw engine's, of this size, on disk."
         )
+    lineage, note = _lineage(directory, quick=quick)
+    results += lineage
+    notes.append(note)
     results += _cells(directory, 5 if quick else 51)
     results += run_startup(directory, peer=peer is not None)
     return results, notes
@@ -98,22 +106,37 @@ def _disagreements(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _cells(directory: Path, repeats: int) -> list[Result]:
+def _lineage(directory: Path, *, quick: bool) -> tuple[list[Result], str]:
+    measured = _run("lineage", directory, str(directory), *(["--quick"] if quick else []))
+    results = [Result(LINEAGE[key], times) for key, times in measured["times_s"].items()]
+    note = (
+        f"A log of {measured['events']:,} events, of {measured['notebooks']:,} notebooks of ten "
+        f"cells each on columns of its own, takes {measured['bytes_on_disk'] / 1e6:.0f} MB on disk."
+    )
+    return results, note
+
+
+def _run(module: str, directory: Path, *arguments: str) -> Any:
+    """Return what a module of ours measures in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.cells", str(repeats)],
+        [sys.executable, "-m", f"benchmarks.{module}", *arguments],
         cwd=ROOT,
         env={
             **os.environ,
-            "AAICLICK_STATE_DIR": str(directory / "cells"),
+            "AAICLICK_STATE_DIR": str(directory / module),
             "IPYTHONDIR": str(directory / "ipython"),
         },
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"the cells failed:\n{done.stderr}")
-    medians = json.loads(done.stdout.splitlines()[-1])
+        raise RuntimeError(f"benchmarks.{module} failed")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _cells(directory: Path, repeats: int) -> list[Result]:
+    medians = _run("cells", directory, str(repeats))
     titles = {
         "cell_empty": "hooks of an empty cell",
         "cell_ten": "hooks of a cell with ten operations",

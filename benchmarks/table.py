@@ -73,6 +73,11 @@ AIMS = (
     Aim("drops", "dropping 1,000 tables: ours / raw", lambda o, r: o / r, 1.1),
     Aim("cell_empty", "hooks of an empty cell", lambda o, _: o, 0.001),
     Aim("cell_ten", "hooks of a cell with ten operations", lambda o, _: o, 0.006),
+    Aim("record", "recording an operation", lambda o, _: o, 50e-6),
+    Aim("record_filter", "recording a filter with its columns", lambda o, _: o, 50e-6),
+    Aim("back_small", "50 steps back in 10,000 events", lambda o, _: o, 0.05),
+    Aim("back_large", "50 steps back in 1,000,000 events", lambda o, _: o, 0.05),
+    Aim("picture_200", "a picture of 200 steps", lambda o, _: o, 0.05),
     Aim("import", "import", lambda o, _: o, 0.2),
 )
 

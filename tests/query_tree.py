@@ -1,4 +1,4 @@
-"""What ClickHouse itself says a query reads: the columns in ``EXPLAIN QUERY TREE``."""
+"""What ClickHouse itself says a query reads: what is in ``EXPLAIN QUERY TREE``."""
 
 from __future__ import annotations
 
@@ -41,20 +41,31 @@ def columns_read(engine, sql: str) -> set[tuple[str, str]]:
     leaves them out itself, but for one of a subquery of which none is named (it must have one), and
     in a scalar subquery, of which it keeps the tree as it was before that pass.
     """
-    lines = [line for (line,) in engine.query_rows(f"EXPLAIN QUERY TREE {sql}")]
-    root = _tree("\n".join(lines).splitlines())
-    while _drop_unnamed(root):
-        pass
+    return tables_and_columns_read(engine, sql)[1]
+
+
+def tables_and_columns_read(engine, sql: str) -> tuple[set[str], set[tuple[str, str]]]:
+    """Return every table that a query reads, and what `columns_read` gives."""
+    root = _tree_of(engine, sql)
     tables = {
         node.attribute("id"): node.attribute("table_name").split(".", 1)[-1]
         for node in root.walk()
         if node.kind == "TABLE" and node.attribute("table_name")
     }
-    return {
+    while _drop_unnamed(root):
+        pass
+    columns = {
         (tables[node.attribute("source_id")], node.attribute("column_name"))
         for node in root.walk()
         if node.kind == "COLUMN" and node.attribute("source_id") in tables
     }
+    return set(tables.values()), columns
+
+
+def _tree_of(engine, sql: str) -> Node:
+    # Inside a SELECT: the driver takes a statement that ends in LIMIT 0 for one without rows.
+    lines = [line for (line,) in engine.query_rows(f"SELECT * FROM (EXPLAIN QUERY TREE {sql})")]
+    return _tree("\n".join(lines).splitlines())
 
 
 def _tree(lines: list[str]) -> Node:

@@ -41,6 +41,7 @@ EXPORTS = {
     "create_object",
     "create_object_from_value",
     "delete_object",
+    "fed_by",
     "list_objects",
     "open_object",
     "open_ref",

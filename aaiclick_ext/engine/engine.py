@@ -250,16 +250,21 @@ class Engine(LimitedWriting):
         """
         return column_infos(self.query_rows(f"DESCRIBE TABLE {_qualified(table, database)}"))
 
-    def cancel(self) -> None:
+    def cancel(self, thread: int | None = None) -> None:
         """Kill what users run on this engine now; drops and log inserts go on.
 
         Streams that nobody is reading are ended: a query that waits to be read hears no KILL, and
         the drop of a table waits for it.
+
+        Parameters
+        ----------
+        thread
+            Identifier of a thread: kills what that one runs alone, and ends no stream.
         """
         if os.getpid() == self._pid and self._opened.done() and not self._opened.exception():
-            for stream in list(self._streams):
+            for stream in list(self._streams) if thread is None else ():
                 stream.cut_if_idle()
-            for handle in self._opened.result().of_users():
+            for handle in self._opened.result().of_users(thread):
                 with handle.cancelling() as running:
                     self._kill(running)
 

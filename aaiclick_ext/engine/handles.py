@@ -53,7 +53,7 @@ class Handles:
         self._tag = tag
         self._closed = False
         self._idle: deque[Handle] = deque()
-        self._lent: dict[Handle, Role] = {}
+        self._lent: dict[Handle, tuple[Role, int]] = {}
         self._own = {
             role: kind(
                 connect_killer if role is Role.KILLER else connect, f"{tag}-{role.name.lower()}"
@@ -96,9 +96,20 @@ class Handles:
         else:
             self._idle.append(handle)
 
-    def of_users(self) -> list[Handle]:
-        """Return the handles on which users run something: not the worker's, not the log's."""
-        return [handle for handle, role in self._lent.copy().items() if role is Role.USER]
+    def of_users(self, thread: int | None = None) -> list[Handle]:
+        """Return the handles on which users run something: not the worker's, not the log's.
+
+        Parameters
+        ----------
+        thread
+            Identifier of the only thread that is asked about.
+        """
+        lent = self._lent.copy().items()
+        return [
+            handle
+            for handle, (role, borrower) in lent
+            if role is Role.USER and thread in (None, borrower)
+        ]
 
     def user_conditions(self) -> list[str]:
         """Return SQL conditions for what users run now."""
@@ -129,7 +140,7 @@ class Handles:
         self._idle.clear()
 
     def _lend(self, handle: Handle, role: Role) -> Handle:
-        self._lent[handle] = role
+        self._lent[handle] = role, threading.get_ident()
         if self._closed:
             self.give_back(handle)
             raise ContextError(CLOSED)

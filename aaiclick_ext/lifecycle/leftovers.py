@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import Role, quote_identifier, quote_literal
-from aaiclick_ext.errors import EngineError, UnknownTableError
+from aaiclick_ext.errors import AaiclickError, EngineError, UnknownTableError
 from aaiclick_ext.ids import to_base36
 from aaiclick_ext.lifecycle.deletion import deleted_by
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.lifecycle.quarantine import QuarantineName
 from aaiclick_ext.lifecycle.reap_plan import Fate, TableFound, maker_of
+from aaiclick_ext.logs import logger_of
 
 if TYPE_CHECKING:
     import datetime as dt
     import threading
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.lifecycle.kernels import JudgedKernel
     from aaiclick_ext.registry.reap_store import KernelRecord, ReapStore
+
+logger = logger_of("lifecycle")
+
+Farewell = Callable[[Mapping[str, Fate]], Callable[[Collection[str]], object]]
+"""Looks at tables that are about to go, by their names in quarantine; returns what is to be called
+with those that went."""
 
 _AT_ONCE = 20
 """Tables in one DROP: this kernel's own drops wait for it."""
@@ -47,9 +55,10 @@ def tables_of(engine: Engine) -> list[TableFound]:
 class Leftovers:
     """The tables of ours in the database of an engine. Statements run as `Role.WORKER`."""
 
-    def __init__(self, engine: Engine, store: ReapStore) -> None:
+    def __init__(self, engine: Engine, store: ReapStore, farewell: Farewell | None = None) -> None:
         self._engine = engine
         self._store = store
+        self._farewell = farewell
 
     def tables(self) -> list[TableFound]:
         """Return the tables that may be ours. Runs one query."""
@@ -112,7 +121,9 @@ class Leftovers:
         names = list(doomed)
         for start in range(0, len(names), _AT_ONCE):
             part = names[start : start + _AT_ONCE]
+            told = self._looked_at({name: doomed[name] for name in part})
             problems = dict.fromkeys(part, "stopped") if stop.is_set() else self._drop(part)
+            told([name for name in part if name not in problems])
             for name in part:
                 fate, problem = doomed[name], problems.get(name)
                 done.append(fate if problem is None else _failed(fate, problem))
@@ -190,6 +201,14 @@ class Leftovers:
         except EngineError as error:
             return None, f"it cannot be renamed: {error}"
         return target, None
+
+    def _looked_at(self, part: Mapping[str, Fate]) -> Callable[[Collection[str]], object]:
+        """Return what tells the log which of these went; what cannot be told of goes as well."""
+        try:
+            return (lambda _: None) if self._farewell is None else self._farewell(part)
+        except AaiclickError as error:
+            logger.debug("the end of %d tables is not told: %s", len(part), error)
+            return lambda _: None
 
     def _drop(self, names: Sequence[str]) -> dict[str, str]:
         """Drop tables with their files; return what went wrong with which."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.engine.scratch import ScratchDirectory
     from aaiclick_ext.lifecycle.kernels import JudgedKernel
+    from aaiclick_ext.lifecycle.leftovers import Farewell
     from aaiclick_ext.lifecycle.reap_plan import TableFound
     from aaiclick_ext.registry import Registry
     from aaiclick_ext.settings import Settings
@@ -123,6 +124,8 @@ class Reaper:
         The events that expire with their jobs; None leaves them alone.
     in_use
         Gives the tables that this process uses, whoever made them.
+    farewell
+        Tells the log the end of tables.
     """
 
     def __init__(
@@ -134,6 +137,7 @@ class Reaper:
         settings: Settings,
         log: EventLog | None = None,
         in_use: Callable[[], Collection[str]] = tuple,
+        farewell: Farewell | None = None,
     ) -> None:
         self._engine = engine
         self._log = log
@@ -141,7 +145,7 @@ class Reaper:
         self._ttl_days = settings.job_ttl_days
         self._store = ReapStore(registry)
         self._kept = KeepStore(registry, engine.identity)
-        self._leftovers = Leftovers(engine, self._store)
+        self._leftovers = Leftovers(engine, self._store, farewell)
         self._job_id = job_id
         self._grace_s = settings.lease_grace_s
         self._scratch_path = settings.scratch_path

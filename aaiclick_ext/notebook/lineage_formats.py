@@ -22,7 +22,7 @@ def graph_as(graph: OplogGraph, format_name: str, mode: Mode | None = None) -> s
     Parameters
     ----------
     mode
-        How ``svg`` and ``dot`` draw it; by default every step.
+        How ``svg``, ``dot`` and ``text`` tell it; by default every step and no column.
 
     Raises
     ------
@@ -35,4 +35,6 @@ def graph_as(graph: OplogGraph, format_name: str, mode: Mode | None = None) -> s
 
     if format_name in ("svg", "dot"):
         return (lineage_svg if format_name == "svg" else lineage_dot)(graph, mode)
-    return (lineage_mermaid if format_name == "mermaid" else lineage_tree)(graph)
+    if format_name == "mermaid":
+        return lineage_mermaid(graph)
+    return lineage_tree(graph, columns=mode is not None and mode.columns)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.errors import UnsupportedTypeError, ValueRangeError
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.object_columns import has_objects
 from aaiclick_ext.objects.ordering import (
     POS,
@@ -22,7 +24,11 @@ from aaiclick_ext.objects.pairing import check_lengths, length_of
 from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
 from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.objects.view import View, make_view
+from aaiclick_ext.oplog.columns import NONE, ColumnEdge
 from aaiclick_ext.schema import Shape
+
+if TYPE_CHECKING:
+    from aaiclick_ext.objects.provenance import Provenance
 
 VALUE = "value"
 RIGHT = "_right"
@@ -54,10 +60,7 @@ def elementwise(
         If an operand has neither one value nor a row order.
     """
     operand = _operand(left, right)
-    with recorded_as_one():
-        result = _combine(function, left, operand, reflected=reflected)
-    backend = left._backend  # noqa: SLF001
-    provenance = backend.provenance
+    provenance = left._backend.provenance  # noqa: SLF001
     roles, params = {"left": provenance.name_of(left.op())}, {}
     if isinstance(operand, View):
         roles["right"] = provenance.name_of(operand.op())
@@ -68,8 +71,41 @@ def elementwise(
         other = {"left": "right", "right": "left"}
         roles = {other[role]: table for role, table in roles.items()}
         params = {other[role]: text for role, text in params.items()}
-    provenance.record_view(name, result.op(), roles, params)
+    with attempted(left._backend, name, kwargs=roles, params=params), recorded_as_one():  # noqa: SLF001
+        result = _combine(function, left, operand, reflected=reflected)
+    _record(provenance, name, result, roles, params, operands=(left, operand))
     return result
+
+
+def _record(
+    provenance: Provenance,
+    name: str,
+    result: View,
+    roles: Mapping[str, str],
+    params: Mapping[str, str] = MappingProxyType({}),
+    *,
+    operands: Sequence[Any],
+) -> None:
+    """Record an elementwise operation as one of its operands, which the expression takes apart."""
+    views = [operand for operand in operands if isinstance(operand, View)]
+    scalars = [operand.op() for operand in operands if isinstance(operand, ir.Scalar)]
+    edges = _edges(provenance, views)
+    read = [table for scalar in scalars for table in provenance.names_below(scalar)]
+    of_scalars = {"right" if n == 0 else f"source_{n}": table for n, table in enumerate(read)}
+    for scalar in scalars:
+        found = provenance.columns_of(scalar.to_expr().as_table().op())
+        edges += [ColumnEdge(VALUE, e.source, e.column, e.use) for e in found or ()]
+    provenance.record_view(name, result.op(), {**roles, **of_scalars}, params, columns=edges)
+
+
+def _edges(provenance: Provenance, views: Sequence[View]) -> list[ColumnEdge]:
+    """Return what the value and the rows of an elementwise operation come from."""
+    sources = {provenance.name_of(view.op()): view for view in views}
+    edges = [ColumnEdge(VALUE, name, view.columns[0], "value") for name, view in sources.items()]
+    arrays = [name for name, view in sources.items() if shape_of(view.op()) is Shape.ARRAY]
+    first, *others = arrays or list(sources)[:1]
+    edges.append(ColumnEdge(NONE, first, NONE, "value"))
+    return edges + [ColumnEdge(NONE, other, NONE, "join") for other in others]  # by position
 
 
 def _operand(left: View, right: Any) -> Any:
@@ -286,8 +322,12 @@ class ArrayView(ElementwiseView):
             first = table.group_by(table[name].name(VALUE)).aggregate(**{POS: table[POS].min()})
             result = make_view(hide_position(first.op()))
         provenance = self._backend.provenance
-        source = {"source": provenance.name_of(self.op())}
-        provenance.record_view("unique", result.op(), source)
+        source, value = provenance.name_of(self.op()), self.columns[0]
+        edges = (
+            ColumnEdge(VALUE, source, value, "value"),
+            ColumnEdge(NONE, source, value, "group"),
+        )
+        provenance.record_view("unique", result.op(), {"source": source}, columns=edges)
         return result
 
 
@@ -326,7 +366,7 @@ def _unary(name: str, function: Callable[[Any], Any]) -> Callable[..., View]:
             result = _with_scalar(lambda x, _: function(x), self, None)
         provenance = self._backend.provenance
         source = {"source": provenance.name_of(self.op())}
-        provenance.record_view(name, result.op(), source)
+        _record(provenance, name, result, source, operands=(self,))
         return result
 
     method.__name__ = f"__{name}__"

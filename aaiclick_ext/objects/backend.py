@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import weakref
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
@@ -20,7 +21,7 @@ from ibis.backends.sql import SQLBackend
 from ibis.expr.types.joins import Join
 
 from aaiclick_ext.engine.types import restore
-from aaiclick_ext.errors import AaiclickError, ContextError, UnsupportedTypeError
+from aaiclick_ext.errors import ContextError
 from aaiclick_ext.objects.compiler import Compiler
 from aaiclick_ext.objects.file_methods import FileMethods
 from aaiclick_ext.objects.frame_columns import polars_ready
@@ -31,6 +32,7 @@ from aaiclick_ext.objects.pandas_frames import to_pandas_frame
 from aaiclick_ext.objects.planning import Plan, Planner
 from aaiclick_ext.objects.provenance import Provenance, recorded_as_one
 from aaiclick_ext.objects.python_values import to_python
+from aaiclick_ext.objects.refused_methods import RefusedMethods
 from aaiclick_ext.objects.results import refuse_objects, restored_batches, row_limit, unpack
 from aaiclick_ext.objects.sql_methods import SQLMethods
 from aaiclick_ext.objects.sql_text import check_select
@@ -52,7 +54,7 @@ _open_backends: weakref.WeakValueDictionary[tuple[int, int], Backend] = (
 """Backends of this process by job and run: how a pickled leaf finds its own again."""
 
 
-class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
+class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
     """Runs Ibis expressions over our tables."""
 
     name = "clickhouse"
@@ -114,7 +116,7 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
             raw, stats = self.services.engine.fetch(plan.fetch_sql)
             stats = replace(stats, written_bytes=raw.nbytes)
             data = restore(raw, plan.types, binary=plan.binary, booleans=plan.booleans)
-        except AaiclickError as error:
+        except BaseException as error:  # Ctrl-C, too
             self.record_fetch(operation, op, plan, started, error=error)
             raise
         self.record_fetch(operation, op, plan, started, rows=data.num_rows, stats=stats)
@@ -210,11 +212,12 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         The expression, and with it every table it reads, is held until the reader is exhausted
         or gone: pyarrow's ``close`` lets go of nothing.
         """
-        started = time.perf_counter()
+        started, op = time.perf_counter(), self.relation_of(expr)
+        record = partial(self.record_fetch, "to_pyarrow_batches", op, started=started)
         schema, batches, plan = self.stream(
-            expr, params=params, limit=row_limit(limit), chunk_size=chunk_size
+            expr, params=params, limit=row_limit(limit), chunk_size=chunk_size, failed=record
         )
-        self.record_fetch("to_pyarrow_batches", self.relation_of(expr), plan, started)
+        record(plan)
         reader = pa.RecordBatchReader.from_batches(schema, batches)
         self.readers[reader] = weakref.ref(batches)
         return reader
@@ -226,18 +229,27 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         params: Mapping[Any, Any] | None = None,
         limit: int | None = None,
         chunk_size: int = 1_000_000,
+        failed: Callable[..., None] | None = None,
     ) -> tuple[pa.Schema, Generator[pa.RecordBatch, None, None], Plan]:
         """Run an expression as `to_pyarrow_batches` does; the caller records it.
 
-        Closing the generator ends the query.
+        Closing the generator ends the query. Where it fails, `failed` is called with the plan and
+        the `error`.
         """
         self.services.check_open()
         op = self.relation_of(expr)
         runnable = self.without_memtables(op if limit is None else ops.Limit(op, n=limit, offset=0))
-        plan = self.planner.plan(runnable, params)
-        refuse_objects(plan, "export")
-        reader = self.services.engine.stream_arrow(plan.fetch_sql)
-        return (*restored_batches(reader, plan, chunk_size, holds=(expr, runnable)), plan)
+        plan: Plan | None = None
+        try:
+            plan = self.planner.plan(runnable, params)
+            refuse_objects(plan, "export")
+            reader = self.services.engine.stream_arrow(plan.fetch_sql)
+        except BaseException as error:
+            if failed is not None:
+                failed(plan, error=error)
+            raise
+        holds = (expr, runnable)
+        return (*restored_batches(reader, plan, chunk_size, holds=holds, failed=failed), plan)
 
     def execute(
         self,
@@ -361,26 +373,6 @@ class Backend(FileMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
         """Do nothing: memtables become tables of ours before compilation."""
 
 
-def _refusing(method: str, instead: str) -> Callable[..., Any]:
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise UnsupportedTypeError(f"{method} would make a table that nobody owns; use {instead}")
-
-    refuse.__name__ = method
-    refuse.__doc__ = f"Refuse: use {instead}."
-    return refuse
-
-
-for _method, _instead in {
-    "create_table": "create_object_from_value or View.copy",
-    "drop_table": "delete_object or del",
-    "create_view": "a variable: a View is a view",
-    "drop_view": "del",
-    "insert": "Object.insert",
-    "raw_sql": "context().sql",
-    "create_database": "the engine's own client (get_ch_client)",
-    "drop_database": "the engine's own client (get_ch_client)",
-}.items():
-    setattr(Backend, _method, _refusing(_method, _instead))
 Backend.__abstractmethods__ = frozenset()
 
 

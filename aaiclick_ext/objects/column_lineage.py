@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.operations as ops
 
 from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView
-from aaiclick_ext.oplog.columns import Use, used_as
+from aaiclick_ext.oplog.columns import NONE, Use, used_as
 from aaiclick_ext.oplog.derivation import Derivation, Origin, as_used, edges_of, named, through
 from aaiclick_ext.oplog.sql_columns import sql_column_edges
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     NameOf = Callable[[ops.Relation], str | None]
 
 
-def column_edges(op: ops.Relation, name_of: NameOf) -> tuple[ColumnEdge, ...] | None:
+def column_edges(
+    op: ops.Relation, name_of: NameOf, inputs: Iterable[ops.Relation] = ()
+) -> tuple[ColumnEdge, ...] | None:
     """Return the edges from the nearest named relations below a relation to its columns.
 
     Runs no query. Takes time linear in the size of the expression down to those relations; SQL
@@ -36,6 +38,9 @@ def column_edges(op: ops.Relation, name_of: NameOf) -> tuple[ColumnEdge, ...] | 
     name_of
         Gives the name of a relation in the log, or None to look through the relation. A table
         without one keeps the name that it has in ClickHouse.
+    inputs
+        What the operation was called on. Ibis makes one join of a join and what is joined to it or
+        selected of it; a named join among these still counts as one relation.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def column_edges(op: ops.Relation, name_of: NameOf) -> tuple[ColumnEdge, ...] | 
         or a relation of a kind that this Ibis does not compile for ClickHouse.
     """
     try:
-        return edges_of(_Lineage(op, name_of).run())
+        return edges_of(_Lineage(op, name_of, inputs).run())
     except _UnknownError:
         return None
 
@@ -66,13 +71,18 @@ _UNRESOLVED = Derivation((), _Unresolved(), frozenset())
 class _Lineage:
     """The derivations of the relations below one relation, by their identity."""
 
-    def __init__(self, root: ops.Relation, name_of: NameOf) -> None:
+    def __init__(
+        self, root: ops.Relation, name_of: NameOf, inputs: Iterable[ops.Relation] = ()
+    ) -> None:
         self._root = root
         self._name_of = name_of
+        self._inputs = inputs
         self._known: dict[int, Derivation] = {}
         self._missing: list[ops.Relation] = []
         self.unnested: list[ops.Value] = []
         """The lists that `origins` has seen turned into rows, which decides how many there are."""
+        self.continued: dict[ops.Field, Origin] = {}
+        """Columns of the joins that the root continues, by what they are there."""
 
     def run(self) -> Derivation:
         if isinstance(self._root, ops.PhysicalTable) and not hasattr(self._root, "parent"):
@@ -127,7 +137,7 @@ class _Lineage:
             if kind is ops.Literal:
                 continue
             if kind is ops.Field:
-                found |= as_used(self.at(node.rel).of(node.name), use)
+                found |= as_used(self._of_field(node), use)
                 continue
             key = (id(node), use)
             if key in seen:
@@ -143,6 +153,30 @@ class _Lineage:
                 if not isinstance(part, ops.Relation)
             )
         return frozenset(found)
+
+    def _of_field(self, field: ops.Field) -> frozenset[Origin]:
+        origin = self.continued.get(field) if self.continued else None
+        return self.at(field.rel).of(field.name) if origin is None else frozenset([origin])
+
+    def continue_join(self, op: ops.JoinChain) -> tuple[str, int] | None:
+        """Return the name of the join that the root goes on from, and how many links it has.
+
+        From here on its columns stand for those of what it joins.
+        """
+        if op is not self._root:
+            return None
+        for relation in self._inputs:
+            is_start = isinstance(relation, ops.JoinChain) and (
+                relation.first == op.first and relation.rest == op.rest[: len(relation.rest)]
+            )
+            if is_start and relation is not op and (name := self._name_of(relation)) is not None:
+                self.continued = {
+                    value: (name, column, "value")
+                    for column, value in relation.values.items()
+                    if type(value) is ops.Field
+                }
+                return name, len(relation.rest)
+        return None
 
     def _of_relation(self, node: Any, use: Use) -> frozenset[Origin]:
         """Return what a value that reads a whole relation depends on, apart from other values."""
@@ -266,9 +300,15 @@ def _explicit(derivation: Derivation) -> Mapping[str, frozenset[Origin]]:
 
 
 def _join(lineage: _Lineage, op: ops.JoinChain) -> Derivation:
-    derivation = _projected(lineage, op.first, op.values)
+    continued = lineage.continue_join(op)
+    if continued is None:
+        derivation, known = _projected(lineage, op.first, op.values), 0
+    else:
+        name, known = continued
+        columns = {column: lineage.origins([value]) for column, value in op.values.items()}
+        derivation = Derivation(tuple(columns), columns, frozenset([(name, NONE, "value")]))
     rows = set(derivation.rows)
-    for link in op.rest:
+    for link in op.rest[known:]:
         only_decides = link.how in {"semi", "anti"}
         rows |= as_used(lineage.at(link.table).rows, "join" if only_decides else "value")
         rows |= lineage.origins(link.predicates, "join")

@@ -13,7 +13,7 @@ from aaiclick_ext.lifecycle.names import Scope
 from aaiclick_ext.lifecycle.preservation import PreservationMode
 from aaiclick_ext.objects.session_limits import admitted, limited_size
 from aaiclick_ext.registry import TableRow
-from aaiclick_ext.schema import POSITION, SCALAR_COMMENT, Shape, TableSchema
+from aaiclick_ext.schema import MEMORY, MERGE_TREE, POSITION, SCALAR_COMMENT, Shape, TableSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from aaiclick_ext.oplog import OperationEvent
 
 _COMMENT = "comment."
-MEMORY = "Memory"
-MERGE_TREE = "MergeTree"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from aaiclick_ext.errors import AaiclickError, FileError, MissingFileError, SettingsError
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.export_formats import (
     Writer,
     csv_writer,
@@ -21,6 +22,7 @@ from aaiclick_ext.objects.export_formats import (
     write_json_lines,
     write_parquet,
 )
+from aaiclick_ext.oplog.paths import recorded_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -50,8 +52,12 @@ _COMPRESSIONS = (".gz", ".zst")
 
 def export(view: View, path: str | os.PathLike[str]) -> None:
     """Write a view to a file whose format follows from its extension; see `View.export`."""
-    suffix, compression = _format(Path(os.fsdecode(path)))
-    write_file(view._backend, view, path, suffix, compression)  # noqa: SLF001
+    backend = view._backend  # noqa: SLF001
+    source = backend.provenance.name_of(view.op())
+    params = {"path": os.fsdecode(path)}
+    with attempted(backend, "export", kwargs={"source": source}, params=params):
+        suffix, compression = _format(Path(os.fsdecode(path)))
+    write_file(backend, view, path, suffix, compression)
 
 
 def write_file(
@@ -76,7 +82,7 @@ def write_file(
     """
     backend.services.check_open()
     target = Path(os.path.expanduser(os.fsdecode(path)))  # noqa: PTH111 -- of bytes, too
-    logged = {"path": str(target), "format": f"{suffix}{compression}".removeprefix(".")}
+    logged = {**recorded_path(target), "format": f"{suffix}{compression}".removeprefix(".")}
     op, plan = backend.relation_of(expr), None
     started = time.perf_counter()
 

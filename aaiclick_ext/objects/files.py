@@ -10,16 +10,15 @@ import dataclasses
 import datetime as dt
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from aaiclick_ext.errors import AaiclickError
 from aaiclick_ext.lifecycle.names import Scope
-from aaiclick_ext.masking import mask_text
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.csv_files import Dialect, object_from_csv
 from aaiclick_ext.objects.file_sources import SourceFile, is_url, source_files
 from aaiclick_ext.objects.staging import Reading
 from aaiclick_ext.objects.text_casts import canonical_types
+from aaiclick_ext.oplog.paths import recorded_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,18 +66,15 @@ def object_from_file(
         If a value does not fit its type, or a type has no place in ClickHouse.
     """
     operation = f"read_{kind}"
-    params = {"path": mask_text(os.fsdecode(path)), "format": kind}
-    try:
+    params = {**recorded_path(path), "format": kind}
+    with attempted(backend, operation, params=params):
         types = canonical_types(backend.services.engine, schema or {})
         with source_files(path, SUFFIXES[kind]) as files:
             reading = Reading(backend, operation, files, types, scope, name, params)
-            params |= _place(os.fsdecode(path)) | _facts(os.fsdecode(path), files)
+            params |= _facts(os.fsdecode(path), files)
             params |= {f"schema.{column}": type_ for column, type_ in types.items()}
             params |= _noted(options)
             return _read(reading, kind, options)
-    except AaiclickError as error:
-        _record_failure(backend, operation, params, error)
-        raise
 
 
 def _noted(options: Mapping[str, Any]) -> dict[str, str]:
@@ -104,24 +100,6 @@ def _facts(path: str, files: Sequence[SourceFile]) -> dict[str, str]:
         return facts
     changed = dt.datetime.fromtimestamp(max(stat.st_mtime for stat in found), dt.UTC)
     return facts | {"modified": changed.isoformat(" ", "microseconds")}
-
-
-def _place(path: str) -> dict[str, str]:
-    """Return the directory where a relative path begins."""
-    is_absolute = is_url(path) or os.path.isabs(os.path.expanduser(path))  # noqa: PTH111, PTH117
-    return {} if is_absolute else {"directory": str(Path.cwd())}
-
-
-def _record_failure(
-    backend: Backend, operation: str, params: Mapping[str, str], error: AaiclickError
-) -> None:
-    backend.services.oplog.record(
-        operation,
-        result_table=backend.provenance.sink_name(),
-        params=params,
-        status="error",
-        error=str(error),
-    )
 
 
 def _read(reading: Reading, kind: Kind, options: dict[str, Any]) -> Object:

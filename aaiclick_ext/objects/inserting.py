@@ -15,9 +15,9 @@ import ibis.expr.types as ir
 
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import AaiclickError, SchemaError
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.casting import lossless_cast
 from aaiclick_ext.objects.creation import (
-    MERGE_TREE,
     TableSpec,
     check_rows,
     count_rows,
@@ -29,9 +29,10 @@ from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.session_limits import note_growth
+from aaiclick_ext.objects.unbinding import without_leaves
 from aaiclick_ext.objects.values import Columnar, conform, to_columnar
 from aaiclick_ext.oplog.columns import unchanged_columns
-from aaiclick_ext.schema import POSITION, Shape, TableSchema
+from aaiclick_ext.schema import MERGE_TREE, POSITION, Shape, TableSchema
 from aaiclick_ext.schema.python_objects import PythonObject, object_columns, objects_in
 
 if TYPE_CHECKING:
@@ -48,8 +49,14 @@ if TYPE_CHECKING:
 def insert(target: Object, sources: Sequence[Any]) -> None:
     """Append the rows of every source to the target's table, all or none."""
     backend = target._backend  # noqa: SLF001
-    services = backend.services
     table = target.table_name
+    known = {"result_table": table, "kwargs": {"target": table}}
+    with attempted(backend, "insert", **known) as event:
+        _insert(backend, table, sources, event)
+
+
+def _insert(backend: Backend, table: str, sources: Sequence[Any], event: dict[str, Any]) -> None:
+    services = backend.services
     services.sessions.tables.check([table])
     schema = services.schemas.get(table)
     if schema.shape is Shape.SCALAR:
@@ -68,8 +75,7 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
         for number, source in enumerate(given)
         if not isinstance(source, ir.Table)
     }
-    event: dict[str, Any] = {
-        "result_table": table,
+    event |= {
         "kwargs": {**numbered_roles(names), "target": table} if names else {"target": table},
         "params": params,
         "result_schema": schema.types,
@@ -77,14 +83,13 @@ def insert(target: Object, sources: Sequence[Any]) -> None:
     }
     services.notes.used([table])
     services.notes.appended(table)
-    try:
-        with services.inserting.lock(table):  # positions and engine are read, then written
-            added, statements, values = _append(backend, table, schema, given)
-    except AaiclickError as error:
-        services.oplog.record("insert", **event, status="error", error=str(error))
-        raise
-    reads = {t for s in given if isinstance(s, ir.Table) for t in owned_tables(s.op())}
-    services.freshness.made(table, reads)
+    with services.inserting.lock(table):  # positions and engine are read, then written
+        added, statements, values = _append(backend, table, schema, given)
+    views = [backend.relation_of(s) for s in given if isinstance(s, ir.Table)]
+    views = [backend.without_memtables(view) for view in views]
+    services.freshness.made(table, {name for view in views for name in owned_tables(view)})
+    parts = map(without_leaves, views)
+    services.makings.grown(table, parts, has_values=len(views) < len(given))
     services.freshness.changed(table, _when(services))
     sql = ";\n".join(statements) or None
     services.oplog.record("insert", **event, rows=added, sql_template=sql, values=values)

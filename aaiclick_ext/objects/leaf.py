@@ -37,7 +37,7 @@ class DatabaseTable(ops.DatabaseTable):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Leaves:
-    """The leaves that a SQL text names.
+    """The leaves that a SQL text names, ours and those of tables that others made.
 
     Not a tuple, so that Ibis takes it as one opaque argument and neither compiles nor rewrites
     what is in it.
@@ -47,13 +47,13 @@ class Leaves:
 
 
 class SQLQueryResult(ops.SQLQueryResult):  # type: ignore[misc]
-    """The result of a SELECT given as text, with a leaf for each of our tables that it names."""
+    """The result of a SELECT given as text, with a leaf for each table that it names."""
 
     leaves: Any = Leaves()
 
 
 class SQLStringView(ops.SQLStringView):  # type: ignore[misc]
-    """A SELECT over a relation, with a leaf for each other table of ours that its text names."""
+    """A SELECT over a relation, with a leaf for each other table that its text names."""
 
     leaves: Any = Leaves()
 
@@ -103,7 +103,11 @@ def relations_below(op: ops.Node) -> Iterator[ops.Relation]:
 
 def owned_tables(op: ops.Node) -> list[str]:
     """Return the tables of ours below an operation, those that SQL text names included."""
-    found: dict[str, None] = {}
+    return list(dict.fromkeys(leaf.name for leaf in tables_below(op) if is_owned(leaf)))
+
+
+def tables_below(op: ops.Node) -> Iterator[DatabaseTable]:
+    """Yield every leaf below an operation, those that SQL text names included."""
     seen: set[int] = set()
     todo = [op]
     while todo:
@@ -111,10 +115,9 @@ def owned_tables(op: ops.Node) -> list[str]:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, DatabaseTable) and is_owned(node):
-            found[node.name] = None
+        if isinstance(node, DatabaseTable):
+            yield node
         todo.extend(inputs_of(node))
-    return list(found)
 
 
 def inputs_of(op: ops.Node) -> tuple[ops.Node, ...]:

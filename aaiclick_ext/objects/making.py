@@ -11,26 +11,27 @@ import ibis.expr.types as ir
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
 from aaiclick_ext.lifecycle.names import Scope
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.creation import (
-    MEMORY,
     TableSpec,
     create_table,
     create_table_as,
     new_table,
 )
-from aaiclick_ext.objects.leaf import DatabaseTable
+from aaiclick_ext.objects.leaf import DatabaseTable, owned_tables
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.ordering import POS, positional, shape_of
+from aaiclick_ext.objects.unbinding import without_leaves
 from aaiclick_ext.objects.values import Columnar, to_columnar, types_from_schema
 from aaiclick_ext.oplog.columns import unchanged_columns
-from aaiclick_ext.schema import Shape
+from aaiclick_ext.schema import MEMORY, Shape
 from aaiclick_ext.schema.ibis_types import binary_comment
 from aaiclick_ext.schema.python_objects import object_comments, objects_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import ibis.expr.datatypes as dt
 
@@ -60,14 +61,16 @@ def object_from_value(
             "an expression is not a value: x.copy() makes a table of a View, aai.view(expr) "
             "adopts an Ibis table"
         )
-    columnar = to_columnar(value, Keeping.of(objects))
-    spec = TableSpec(columnar.types, columnar.comments, columnar.shape, scope, name)
-    params = {
-        "type": columnar.source,
-        "rows": str(columnar.data.num_rows),
-        "bytes": str(columnar.data.nbytes),
-    }
-    return make_from_columnar(backend, columnar, spec, "create_from_value", params)
+    params = {"type": type(value).__name__}
+    with attempted(backend, "create_from_value", params=params):
+        columnar = to_columnar(value, Keeping.of(objects))
+        spec = TableSpec(columnar.types, columnar.comments, columnar.shape, scope, name)
+        params |= {
+            "type": columnar.source,
+            "rows": str(columnar.data.num_rows),
+            "bytes": str(columnar.data.nbytes),
+        }
+        return make_from_columnar(backend, columnar, spec, "create_from_value", params)
 
 
 def make_from_columnar(
@@ -99,6 +102,11 @@ def object_from_schema(
     backend: Backend, schema: Any, *, scope: Scope = Scope.TEMP, name: str | None = None
 ) -> Object:
     """Make an empty Object. Runs one statement."""
+    with attempted(backend, "create_object"):
+        return _empty_object(backend, schema, scope, name)
+
+
+def _empty_object(backend: Backend, schema: Any, scope: Scope, name: str | None) -> Object:
     types, comments = types_from_schema(schema)
     spec = TableSpec(types, comments, Shape.TABLE, scope, name)
     with new_table(backend, spec) as table:
@@ -123,18 +131,16 @@ def leaf_from_memtable(backend: Backend, data: Any) -> DatabaseTable:
 def copy_view(view: View) -> Object:
     """Freeze a view as a table. Runs one statement."""
     backend = view._backend  # noqa: SLF001
-    op = backend.without_memtables(backend.relation_of(view))
-    plan = backend.planner.plan(op)
-    spec = spec_of_plan(plan, shape_of(op))
-    return make_from_select(
-        backend,
-        plan.sql,
-        spec,
-        "copy",
-        {"source": backend.provenance.name_of(view.op())},
-        reads=plan.tables,
-        size_bytes=_bound_on_bytes(backend, op),
-    )
+    kwargs = {"source": backend.provenance.name_of(view.op())}
+    with attempted(backend, "copy", kwargs=kwargs) as event:
+        op = backend.without_memtables(backend.relation_of(view))
+        plan = backend.planner.plan(op)
+        event["sql_template"] = plan.sql
+        spec = spec_of_plan(plan, shape_of(op))
+        size_bytes = _bound_on_bytes(backend, op)
+        return make_from_select(
+            backend, plan.sql, spec, "copy", kwargs, made_of=[op], size_bytes=size_bytes
+        )
 
 
 def spec_of_plan(plan: Plan, shape: Shape) -> TableSpec:
@@ -176,32 +182,22 @@ def make_from_select(
     kwargs: Mapping[str, str],
     params: Mapping[str, str] | None = None,
     *,
-    reads: Iterable[str],
+    made_of: Sequence[ops.Relation],
     size_bytes: int | None = None,
 ) -> Object:
     """Make a table of a SELECT's result and record the operation. Runs one statement.
 
     Parameters
     ----------
-    reads
-        The tables of ours that the SELECT reads.
+    made_of
+        The relations that give the SELECT's rows.
     """
     with new_table(backend, spec) as table:
-        try:
-            leaf, stats = create_table_as(backend, spec, sql, table=table, size_bytes=size_bytes)
-            backend.python_objects.hold_found(table, leaf.schema)
-        except Exception as error:
-            backend.services.oplog.record(
-                operation,
-                result_table=table,
-                kwargs=kwargs,
-                params=params or {},
-                sql_template=sql,
-                status="error",
-                error=str(error),
-            )
-            raise
+        leaf, stats = create_table_as(backend, spec, sql, table=table, size_bytes=size_bytes)
+        backend.python_objects.hold_found(table, leaf.schema)
+        reads = {name for relation in made_of for name in owned_tables(relation)}
         backend.services.freshness.made(table, reads)
+        backend.services.makings.made(table, map(without_leaves, made_of))
         backend.services.oplog.record(
             operation,
             result_table=table,
@@ -233,9 +229,16 @@ def concat(backend: Backend, sources: Sequence[Any]) -> Object:
     Arrays stay in order, one after another. Tables need the same columns, in any order; types
     must have a common type without loss.
     """
+    with attempted(backend, "concat") as event:
+        return _concat(backend, sources, event)
+
+
+def _concat(backend: Backend, sources: Sequence[Any], event: dict[str, Any]) -> Object:
     if not sources:
         raise SchemaError("concat needs at least one source")
     views = [s if isinstance(s, ir.Table) else object_from_value(backend, s) for s in sources]
+    inputs = [backend.provenance.name_of(view.op()) for view in views]
+    kwargs = event["kwargs"] = {f"source_{number}": name for number, name in enumerate(inputs)}
     operations = [backend.without_memtables(backend.relation_of(view)) for view in views]
     shapes = {shape_of(op) for op in operations}
     array = shapes <= {Shape.ARRAY, Shape.SCALAR} and all(len(op.schema) == 1 for op in operations)
@@ -251,15 +254,13 @@ def concat(backend: Backend, sources: Sequence[Any]) -> Object:
         sql = f"SELECT value FROM ({union}) ORDER BY source, {POS}"
     else:
         sql = " UNION ALL ".join(f"SELECT {selected} FROM ({part.sql})" for part in parts)
+    event["sql_template"] = sql
     types = backend.services.engine.columns_of(sql)
     binary = frozenset().union(*(part.binary for part in parts))
     booleans = frozenset.intersection(*(part.booleans for part in parts))
     objects = _common_objects(names, [part.objects for part in parts])
     spec = _spec(types, Shape.ARRAY if array else Shape.TABLE, binary, booleans, objects)
-    inputs = [backend.provenance.name_of(view.op()) for view in views]
-    kwargs = {f"source_{number}": name for number, name in enumerate(inputs)}
-    reads = {table for part in parts for table in part.tables}
-    return make_from_select(backend, sql, spec, "concat", kwargs, reads=reads)
+    return make_from_select(backend, sql, spec, "concat", kwargs, made_of=operations)
 
 
 def _common_objects(

@@ -10,10 +10,10 @@ from aaiclick_ext.errors import UnknownObjectError
 from aaiclick_ext.ids import time_of
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.lifecycle.own_jobs import own_jobs
-from aaiclick_ext.objects.creation import MEMORY, MERGE_TREE, TableSpec, new_table
+from aaiclick_ext.objects.creation import TableSpec, new_table
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.registry import TableRow
-from aaiclick_ext.schema import POSITION, Shape
+from aaiclick_ext.schema import MEMORY, MERGE_TREE, POSITION, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

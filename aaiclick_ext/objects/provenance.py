@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 import weakref
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -15,15 +16,15 @@ import ibis.expr.types as ir
 from aaiclick_ext.ids import to_base36
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.objects.column_lineage import column_edges
-from aaiclick_ext.objects.leaf import SQLQueryResult, is_owned, relations_below
+from aaiclick_ext.objects.leaf import is_owned, relations_below
 from aaiclick_ext.oplog.columns import unchanged_columns
-from aaiclick_ext.oplog.sql_columns import sql_column_edges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from aaiclick_ext.objects.services import Services
     from aaiclick_ext.oplog.collector import Columns
+    from aaiclick_ext.oplog.columns import ColumnEdge
 
 MAX_PARAMETER = 500
 """Characters of one parameter kept in the log; longer text ends in an ellipsis."""
@@ -84,38 +85,88 @@ class Provenance:
         kwargs: Mapping[str, str],
         params: Mapping[str, str] | None = None,
         sql_template: str | None = None,
+        *,
+        inputs: Sequence[ops.Relation] = (),
+        columns: Columns = None,
     ) -> str:
-        """Record the making of a lazy view; return its name."""
+        """Record the making of a lazy view; return its name.
+
+        Parameters
+        ----------
+        kwargs
+            The names of its inputs by role.
+        inputs
+            What it was called on and with. What the view reads besides, in a condition or a value,
+            is recorded as an input, too.
+        columns
+            What its columns depend on; by default that is found in the expression.
+        """
         known = self.known_name(op)
         if known is not None:
             return known
+        besides = self._read_besides(op, inputs, kwargs) if inputs else []
         name = self._assign_name(op)
         self._services.oplog.record(
             operation,
             result_table=name,
-            kwargs=kwargs,
+            kwargs={**kwargs, **_further_roles(kwargs, besides)},
             params=params or {},
             sql_template=sql_template,
-            columns=self._columns_of(op),
+            columns=self.columns_of(op, inputs) if columns is None else columns,
         )
         return name
 
-    def _columns_of(self, op: ops.Relation) -> Columns:
-        """Return what the columns of a view depend on; of SQL text, what finds it out later."""
-        if not isinstance(op, SQLQueryResult):
-            try:
-                return column_edges(op, self._name_below)
-            except Exception:  # what cannot be explained must still run
-                logger.debug(
-                    "the columns of a %s could not be traced", type(op).__name__, exc_info=True
-                )
-                return None
-        text, names = op.query, tuple(op.schema.names)
-        schemas = {
-            self.name_of(leaf): {name: str(kind) for name, kind in leaf.schema.items()}
-            for leaf in op.leaves.tables
-        }  # not the leaves, which would keep their tables until the event is written
-        return lambda: sql_column_edges(text, schemas, names=names)
+    def _read_besides(
+        self, op: ops.Relation, inputs: Sequence[ops.Relation], kwargs: Mapping[str, str]
+    ) -> list[str]:
+        """Return the names of the nearest relations that a view reads besides its inputs.
+
+        Ibis takes some inputs apart: a join that is joined further, an array that is computed
+        with. What those read is no input of its own.
+        """
+        known = set(kwargs.values())
+        found = self.names_below(op)
+        if known.issuperset(found):
+            return []
+        joins = isinstance(op, ops.JoinChain)
+        for relation in inputs:
+            if (joins and isinstance(relation, ops.JoinChain)) or (
+                self._name_below(relation) not in found
+            ):
+                known.update(self.names_below(relation))
+        return [name for name in found if name not in known]
+
+    def names_below(self, op: ops.Node) -> list[str]:
+        """Return the names of the nearest relations below a node that have one."""
+        found: dict[str, None] = {}
+        seen: set[int] = set()
+        todo = [op]
+        while todo:
+            for relation in relations_below(todo.pop()):
+                if id(relation) in seen:
+                    continue
+                seen.add(id(relation))
+                is_memory = isinstance(relation, ops.InMemoryTable)
+                name = self.name_of(relation) if is_memory else self._name_below(relation)
+                if name is None:
+                    todo.append(relation)
+                else:
+                    found[name] = None
+        return list(found)
+
+    def columns_of(
+        self, op: ops.Relation, inputs: Sequence[ops.Relation] = ()
+    ) -> Sequence[ColumnEdge] | None:
+        """Return what the columns of an expression depend on, or None where it is not known.
+
+        Takes milliseconds where the expression is SQL text.
+        """
+        try:
+            return column_edges(op, self._name_below, inputs)
+        except Exception:  # what cannot be explained must still run
+            kind = type(op).__name__
+            logger.debug("the columns of a %s could not be traced", kind, exc_info=True)
+            return None
 
     def _name_below(self, op: ops.Relation) -> str | None:
         return self.name_of(op) if isinstance(op, ops.DatabaseTable) else self.known_name(op)
@@ -173,6 +224,12 @@ def numbered_roles(names: Iterable[str]) -> dict[str, str]:
     if len(listed) == 1:
         return {"source": listed[0]}
     return {f"source_{number}": name for number, name in enumerate(listed)}
+
+
+def _further_roles(kwargs: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Return roles for more inputs that none of the others has."""
+    free = (role for number in count(1) if (role := f"source_{number}") not in kwargs)
+    return {role: name for name, role in zip(names, free, strict=False)}
 
 
 def describe_argument(value: Any) -> str:

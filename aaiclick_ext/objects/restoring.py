@@ -13,7 +13,6 @@ from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.masking import MASK
 from aaiclick_ext.objects.content_hash import content_hashes
 from aaiclick_ext.objects.creation import (
-    MERGE_TREE,
     TableSpec,
     count_rows,
     create_table,
@@ -30,7 +29,7 @@ from aaiclick_ext.oplog.graph import is_table_name
 from aaiclick_ext.oplog.kept_values import values_of
 from aaiclick_ext.oplog.renaming import renamed, statements_of
 from aaiclick_ext.oplog.states import RESTORE, State, Version, states_before
-from aaiclick_ext.schema import TableSchema
+from aaiclick_ext.schema import MERGE_TREE, TableSchema
 from aaiclick_ext.schema.python_objects import object_columns
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ class _Restorer:
     @property
     def _expected_rows(self) -> int | None:
         """Return how many rows it had: by its end, or by the sum of what was put in."""
-        if self._root.end is not None:
+        if self._root.end is not None and self._root.end.rows is not None:
             return self._root.end.rows
         rows = [event.rows for event in self._events]
         return None if None in rows else sum(filter(None, rows))

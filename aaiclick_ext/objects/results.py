@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -9,11 +10,16 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from aaiclick_ext.engine.types import restore, restored_schema
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.object_columns import refuse_operation
+from aaiclick_ext.oplog.columns import NONE, ColumnEdge
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
+    import ibis.expr.operations as ops
+
+    from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.planning import Plan
 
 
@@ -60,7 +66,11 @@ def refuse_objects(plan: Plan, operation: str | None) -> None:
 
 
 def restored_batches(
-    reader: pa.RecordBatchReader, plan: Plan, chunk_size: int, holds: tuple[Any, ...]
+    reader: pa.RecordBatchReader,
+    plan: Plan,
+    chunk_size: int,
+    holds: tuple[Any, ...],
+    failed: Callable[..., None] | None = None,
 ) -> tuple[pa.Schema, Generator[pa.RecordBatch, None, None]]:
     """Return a stream's batches with ClickHouse's types; it holds what it reads until its end."""
 
@@ -69,12 +79,39 @@ def restored_batches(
 
     schema = restored_schema(reader.schema, plan.types, binary=plan.binary, booleans=plan.booleans)
 
-    def batches(holds: tuple[Any, ...] = holds) -> Generator[pa.RecordBatch, None, None]:
+    def batches(
+        holds: tuple[Any, ...] = holds, failed: Callable[..., None] | None = failed
+    ) -> Generator[pa.RecordBatch, None, None]:
         try:
             for batch in reader:
                 yield from restored(pa.Table.from_batches([batch])).to_batches(chunk_size)
+        except GeneratorExit:  # it was closed early
+            raise
+        except BaseException as error:
+            if failed is not None:
+                failed(plan, error=error)
+            raise
         finally:
             reader.close()
-            del holds
+            del holds, failed
 
     return schema, batches()
+
+
+def count_rows(backend: Backend, op: ops.Relation) -> int:
+    """Count the rows of a relation, which reads out one number. Runs one query."""
+    source, started = backend.provenance.name_of(op), time.perf_counter()
+    rows_alone = ColumnEdge(NONE, source, NONE, "value")
+    known: dict[str, Any] = {"kwargs": {"source": source}, "columns": [rows_alone]}
+    with attempted(backend, "len", **known):
+        data, plan = backend.fetch(ir.Table(op).count(), None)
+        count = int(data.column(0)[0].as_py())
+    backend.services.oplog.record(
+        "len",
+        result_table=backend.provenance.sink_name(),
+        sql_template=plan.sql,
+        rows=1,
+        elapsed_s=time.perf_counter() - started,
+        **known,
+    )
+    return count

@@ -16,7 +16,6 @@ from typing import Any
 import ibis.expr.operations as ops
 
 from aaiclick_ext.objects.join_steps import join_branches
-from aaiclick_ext.objects.ordering import POS
 from aaiclick_ext.objects.row_keys import hidden_names, is_among, is_row_of, moved
 from aaiclick_ext.objects.selection import (
     NOTHING,
@@ -27,6 +26,7 @@ from aaiclick_ext.objects.selection import (
     cuts,
     function_name,
     is_unstable,
+    may_tie,
     sort_keys,
 )
 from aaiclick_ext.objects.subquery_steps import subquery_branches
@@ -133,6 +133,8 @@ def _fields(value: ops.Value) -> list[ops.Field]:
 
 
 def _union(op: ops.Union, selection: Selection, _descent: bool) -> list[Branch]:
+    if op.left == op.right:  # as equal rows have contributed alike, and x.union(x) may be nested
+        return [Branch(op.left, selection.moved(op, op.left), "both parts of the union")]
     sides = (op.left, op.right)
     return [
         Branch(side, selection.moved(op, side), f"part {number} of the union")
@@ -177,7 +179,7 @@ def _limit(op: ops.Limit, selection: Selection, descent: bool) -> list[Branch]:
         lambda _: is_among(keys, op, (moved(key, op.parent, op) for key in keys)),
     )
     below = below.also([in_limit.predicate]).because(*in_limit.reasons)
-    if not any(isinstance(key, ops.Field) and key.name == POS for key in keys):  # no two tie
+    if may_tie(op):
         below = below.because(
             f"{limit_text(op)}: rows that tie at its edge cannot be told apart; all are given"
         )

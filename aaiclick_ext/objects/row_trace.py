@@ -12,8 +12,8 @@ rows that are equal in all columns have contributed alike. Those operations that
 What contributed is the lineage of Cui and Widom ("Tracing the lineage of view data in a warehousing
 environment", 2000): of a group all its rows, of distinct rows all that are equal, of a join the
 partners. A row that matters by its absence (right of an anti join or of a difference) contributes
-nothing. What an operation's input was made of before a `copy` is not in the expression; `sources`
-is where a walk of the operation log would go on.
+nothing. What an operation's input was made of before a `copy` is not in the expression:
+`further_trace` goes on from there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from aaiclick_ext.errors import UnknownObjectError
+from aaiclick_ext.errors import SettingsError, UnknownObjectError
 from aaiclick_ext.objects.adoption import adopt_expression
 from aaiclick_ext.objects.display import escape_control
 from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView, owned_tables
@@ -59,6 +59,8 @@ class SourceRows:
         Whether these are exactly the rows that contributed. Otherwise those are among them.
     notes
         Why they are not exact, and what else to know.
+    names
+        The variables that hold the source, as of the last cell; empty outside a notebook.
     """
 
     source: str
@@ -66,11 +68,17 @@ class SourceRows:
     rows: View
     exact: bool
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
+        return self._told(self.source)
+
+    def _told(self, key: str) -> str:
+        """Return what it is, by its names and by the key of a trace, and how sure."""
+        called = f"{', '.join(self.names)} ({key})" if self.names else key
         role = f", {self.role}" if self.role else ""
         sureness = "exactly these rows" if self.exact else "these rows or fewer"
-        lines = [f"{escape_control(self.source)}{role}: {sureness}"]
+        lines = [f"{escape_control(called)}{role}: {sureness}"]
         return "\n".join([*lines, *(f"    {escape_control(note)}" for note in self.notes)])
 
 
@@ -78,7 +86,8 @@ class SourceRows:
 class RowTrace(Mapping[str, SourceRows]):
     """The rows of every source that chosen rows of a result are made of: the answer of `trace`.
 
-    A mapping; ``trace[flights]`` finds a source by its object as well as by its name.
+    A mapping; ``trace[flights]`` finds a source by its object as well as by its name, and
+    ``trace["flights"]`` by that of a variable.
 
     Attributes
     ----------
@@ -114,7 +123,11 @@ class RowTrace(Mapping[str, SourceRows]):
                 if is_same_source(operation, source.op())
             }
         else:
-            found = {key: rows for key, rows in self.sources.items() if rows.source == source}
+            found = {
+                key: rows
+                for key, rows in self.sources.items()
+                if rows.source == source or source in rows.names
+            }
         if len(found) == 1:
             return next(iter(found.values()))
         if found:
@@ -134,10 +147,7 @@ class RowTrace(Mapping[str, SourceRows]):
     def __repr__(self) -> str:
         if not self.sources:
             return "no source: the result is made of values only"
-        return "\n".join(
-            repr(rows) if key == rows.source else repr(rows).replace(rows.source, key, 1)
-            for key, rows in self.sources.items()
-        )
+        return "\n".join(rows._told(key) for key, rows in self.sources.items())  # noqa: SLF001
 
 
 def is_same_source(operation: ops.Relation, other: ops.Relation) -> bool:
@@ -173,10 +183,14 @@ class Found:
         return ", ".join(reversed(self.roles))
 
 
-def trace(backend: Backend, result: Any, where: Any = None) -> RowTrace:
+def trace(backend: Backend, result: Any, where: Any = None, *, depth: int | None = 1) -> RowTrace:
     """Return the rows of each source that chosen rows of a result are made of."""
+    from aaiclick_ext.objects.further_trace import further
+
+    if depth is not None and (not isinstance(depth, int) or depth < 1):
+        raise SettingsError(f"depth is {depth!r}; it is 1 or more, or None for all of the way")
     op, selection = traced(backend, result, where)
-    found = list(sources(op, selection))
+    found = list(further(backend, sources(op, selection), depth))
     keys = source_keys(backend, found)
     rows = {
         key: SourceRows(
@@ -185,6 +199,7 @@ def trace(backend: Backend, result: Any, where: Any = None) -> RowTrace:
             make_view(source_rows(each)),
             not each.selection.reasons,
             (*each.selection.reasons, *each.selection.remarks),
+            backend.services.oplog.names_of(backend.provenance.name_of(each.source)),
         )
         for key, each in zip(keys, found, strict=True)
     }

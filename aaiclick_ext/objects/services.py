@@ -11,8 +11,9 @@ from weakref import WeakValueDictionary
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
-from aaiclick_ext.objects.content_hash import content_hashes
+from aaiclick_ext.objects.ends import hashes_of_small
 from aaiclick_ext.objects.freshness import Freshness
+from aaiclick_ext.objects.making_of import Makings
 from aaiclick_ext.objects.table_notes import TableNotes
 from aaiclick_ext.oplog.graph import DROP_TABLE
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
-    from aaiclick_ext.schema import SchemaRegistry, TableSchema
+    from aaiclick_ext.schema import SchemaRegistry
     from aaiclick_ext.settings import Settings
 
 
@@ -67,6 +68,8 @@ class Services:
         Which cell made a table, and when it was last used.
     freshness
         Which tables were made of tables that changed since.
+    makings
+        The expressions that tables were made of.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -90,6 +93,7 @@ class Services:
     holds: dict[str, Hold] = field(default_factory=dict)
     notes: TableNotes = field(default_factory=TableNotes)
     freshness: Freshness = field(default_factory=Freshness)
+    makings: Makings = field(default_factory=Makings)
     inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
     _dropped: deque[str] = field(default_factory=deque)
@@ -148,7 +152,11 @@ class Services:
         is_told = not (self.closed and self.engine.creds.is_scratch)  # whose log ends as well
         told = [t for t in tables if is_told and t not in stay and self.notes.has_history(t)]
         ends = {table: self._end_of(table) for table in told}
-        hashed = self._to_be_hashed(told)
+        hashed = {
+            table: schema
+            for table in told
+            if not self.notes.is_kept(table) and (schema := self.schemas.known(table)) is not None
+        }
         self.schemas.forget(tables)
         self.notes.forget(tables)
         held = self.sharing.give_up(tables)
@@ -162,11 +170,12 @@ class Services:
         gone = [table for table in tables if table not in held and table not in stay]
         if gone:
             there = {table: hashed[table] for table in gone if table in hashed}
-            contents = content_hashes(self.engine, there, Role.WORKER)
+            contents = hashes_of_small(self, there)
             names = ", ".join(quote_identifier(table) for table in gone)
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
             self._dropped.extend(gone)
             self.freshness.forget(gone)
+            self.makings.forget(gone)
             for table in gone:
                 if table in ends:
                     self.oplog.record(DROP_TABLE, **ends[table], content=contents.get(table))
@@ -183,9 +192,9 @@ class Services:
         """
         from aaiclick_ext.engine import quote_identifier
 
-        self.schemas.get(table)
+        schema = self.schemas.get(table)
         end = {**self._end_of(table), "params": {"reason": reason}}
-        contents = content_hashes(self.engine, self._to_be_hashed([table]), Role.WORKER)
+        contents = hashes_of_small(self, {table: schema})
         statement = f"DROP TABLE IF EXISTS {quote_identifier(table)} SYNC"
         self.engine.command(statement, role=Role.WORKER)
         self.schemas.forget([table])
@@ -214,19 +223,6 @@ class Services:
             "params": {"reason": self._reason_of_end(table)},
             "rows": None if known is None else known.rows,
             "result_schema": None if known is None else known.types,
-        }
-
-    def _to_be_hashed(self, tables: Sequence[str]) -> dict[str, TableSchema]:
-        """Return the tables that are small enough to be hashed before they go."""
-        known = {table: self.schemas.known(table) for table in tables}
-        most = self.settings.content_hash_cells
-        return {
-            table: schema
-            for table, schema in known.items()
-            if schema is not None
-            and schema.rows is not None
-            and not self.notes.is_kept(table)
-            and schema.rows * len(schema.types) <= most
         }
 
     def _reason_of_end(self, table: str) -> str:

@@ -27,11 +27,13 @@ class SQLMethods:
     ) -> ir.Table:
         """Return a View of one SELECT, as `DataContext.sql` does: it keeps what it names."""
         from aaiclick_ext.objects.adoption import sql_view
+        from aaiclick_ext.objects.attempts import attempted
         from aaiclick_ext.objects.catalog import Catalog
 
         query = query if dialect is None else self._transpile_sql(query, dialect=dialect)
         given = None if schema is None else ibis.schema(schema)
-        return sql_view(self, Catalog(self), query, given)
+        with attempted(self, "sql", sql_template=query):
+            return sql_view(self, Catalog(self), query, given)
 
     def _get_sql_string_view_schema(
         self: Any, *, name: str, table: ir.Table, query: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import DroppedTableError
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.foreign import foreign_reads
 from aaiclick_ext.objects.leaf import Leaves
 from aaiclick_ext.objects.owners import tables_in_reach
 from aaiclick_ext.objects.sql_text import check_select, names_in, without_semicolon
@@ -30,21 +31,21 @@ class OwningText:
     ----------
     text
         With named objects as common table expressions.
+    leaves
+        Those of foreign tables, too.
+    paths
+        Of files and URLs that it reads.
     """
 
     text: str
     leaves: Leaves
-
-    @property
-    def tables(self) -> list[str]:
-        """The names of the tables."""
-        return [leaf.name for leaf in self.leaves.tables]
+    paths: tuple[str, ...] = ()
 
 
 def owning_text(
     backend: Backend, catalog: Catalog, query: str, *, meant: Collection[str] = ()
 ) -> OwningText:
-    """Claim what a text names. Runs one query, for the names of objects.
+    """Claim what a text names. Runs one query, for the names of objects, and two for each other.
 
     Parameters
     ----------
@@ -71,7 +72,8 @@ def owning_text(
     for table in names_in(tokens, tables_in_reach(services)):
         if table not in claimed and TableName.parse(table) is not None:
             claimed[table] = backend.leaf(table)
-    return OwningText(text, Leaves(tuple(claimed.values())))
+    foreign = foreign_reads(backend, text, meant={*meant, *named})
+    return OwningText(text, Leaves((*claimed.values(), *foreign.leaves)), foreign.paths)
 
 
 def _check_living(services: Services, tokens: Sequence[Token]) -> None:

@@ -10,7 +10,8 @@ from sqlglot.tokens import TokenType
 
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SQLError
-from aaiclick_ext.objects.adoption import adopt_expression, sql_view
+from aaiclick_ext.objects.adoption import Reference, adopt_expression, sql_view
+from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.making import object_from_value
 from aaiclick_ext.objects.sql_text import tokens_of
 
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
 
 def sql_of(backend: Backend, catalog: Catalog, query: str, tables: Mapping[str, Any]) -> View:
     """Return a lazy View of a SELECT in which ``{name}`` stands for the tables given."""
-    text, given = with_references(backend, query, tables)
-    return sql_view(backend, catalog, text, given=given)
+    with attempted(backend, "sql", sql_template=query):
+        text, references = with_references(backend, query, tables)
+        return sql_view(backend, catalog, text, given=references)
 
 
 def with_references(
     backend: Backend, query: str, given: Mapping[str, Any]
-) -> tuple[str, dict[str, ops.Relation]]:
+) -> tuple[str, dict[str, Reference]]:
     """Return a text with tables in place of their ``{name}``, and what each name stands for.
 
     A table is put there by its quoted name, any other view as a subquery. ``{name:Type}``, which is
@@ -60,13 +62,12 @@ def with_references(
     missing = [name for name in given if name not in places.values()]
     if missing:
         raise SQLError(f"{{{missing[0]}}} is not in the SQL, but {missing[0]} was given for it")
-    relations = {name: _relation(backend, value) for name, value in given.items()}
-    texts = {name: _text(backend, relation) for name, relation in relations.items()}
+    references = {name: _reference(backend, value) for name, value in given.items()}
     parts, end = [], 0
     for (start, stop), name in places.items():
-        parts += [query[end:start], texts[name]]
+        parts += [query[end:start], references[name].text]
         end = stop
-    return "".join([*parts, query[end:]]), relations
+    return "".join([*parts, query[end:]]), references
 
 
 def _places(tokens: Sequence[Token]) -> dict[tuple[int, int], str]:
@@ -81,11 +82,12 @@ def _places(tokens: Sequence[Token]) -> dict[tuple[int, int], str]:
     }
 
 
-def _relation(backend: Backend, value: Any) -> ops.Relation:
+def _reference(backend: Backend, value: Any) -> Reference:
     """Return what a value is in SQL; a frame or another value becomes a table first."""
     if not isinstance(value, ir.Expr):
         value = object_from_value(backend, value)
-    return backend.without_memtables(backend.relation_of(adopt_expression(backend, value)))
+    relation = backend.without_memtables(backend.relation_of(adopt_expression(backend, value)))
+    return Reference(relation, _text(backend, relation))
 
 
 def _text(backend: Backend, relation: ops.Relation) -> str:

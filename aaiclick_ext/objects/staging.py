@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SchemaError
 from aaiclick_ext.objects.creation import (
-    MEMORY,
-    MERGE_TREE,
     TableSpec,
     create_table_as,
     new_table,
@@ -18,6 +16,7 @@ from aaiclick_ext.objects.creation import (
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.text_casts import check_values, checked_cast
 from aaiclick_ext.objects.text_types import EVERY_KIND, TextType, text_types
+from aaiclick_ext.schema import MEMORY, MERGE_TREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

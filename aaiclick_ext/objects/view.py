@@ -164,7 +164,9 @@ class View(ir.Table):  # type: ignore[misc]
 
     def __len__(self) -> int:
         """Count the rows. Runs one query."""
-        return int(self._backend.fetch(ir.Table(self.op()).count(), None)[0].column(0)[0].as_py())
+        from aaiclick_ext.objects.results import count_rows
+
+        return count_rows(self._backend, self.op())
 
     def __contains__(self, name: object) -> bool:
         return name in self.op().schema

@@ -87,13 +87,13 @@ def _record(
         return
     provenance = backend.provenance
     source = self.table if isinstance(self, GroupedTable) else self.op()
-    inputs = [provenance.name_of(source)]
-    inputs += [provenance.name_of(other) for other in _other_sources((*args, *kwargs.values()))]
+    inputs = [source, *_other_sources((*args, *kwargs.values()))]
+    names = [provenance.name_of(given) for given in inputs]
     params = dict(_named_arguments(parameters, args, kwargs))
     if isinstance(self, GroupedTable):
         keys = ", ".join(describe_argument(key.to_expr()) for key in self.groupings)
         params = {"keys": f"[{keys}]", **params}
-    provenance.record_view(name, op, _roles(name, inputs), params)
+    provenance.record_view(name, op, _roles(name, names), params, inputs=inputs)
 
 
 def _other_sources(values: tuple[Any, ...]) -> Iterator[ops.Relation]:

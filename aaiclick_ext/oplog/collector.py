@@ -104,6 +104,7 @@ class OplogCollector:
         self._outside = self._new_cell(None)
         self._cell = self._outside
         self._of_thread = _OfThread()
+        self._names: Mapping[str, Sequence[str]] = {}
         self._cells: OrderedDict[int | None, CellRecord] = OrderedDict()
         self._writer: int | None = None
         self._writer_left = threading.Condition()
@@ -225,6 +226,15 @@ class OplogCollector:
         else:
             self._cell = cell
 
+    @contextmanager
+    def outside_cells(self) -> Iterator[None]:
+        """Let events of this thread belong to no cell: they are not what a cell asked for."""
+        before, self._of_thread.cell = self._of_thread.cell, self._outside
+        try:
+            yield
+        finally:
+            self._of_thread.cell = before
+
     def end_task(self, names: Mapping[str, Sequence[str]]) -> None:
         """Fill variable names into the task's events, and let events belong to no task.
 
@@ -233,6 +243,8 @@ class OplogCollector:
         names
             By result table, the variables that hold it now.
         """
+        if names:
+            self._names = names
         cell = self._of_thread.cell
         if cell is None:
             cell, self._cell = self._cell, self._outside
@@ -243,6 +255,10 @@ class OplogCollector:
             given = names.get(entry.event.result_table)
             if given and entry.cell is cell:
                 entry.event = dataclasses.replace(entry.event, variable_names=tuple(given))
+
+    def names_of(self, result_table: str) -> tuple[str, ...]:
+        """Return the variables that held a result when a cell last told of them; runs nothing."""
+        return tuple(self._names.get(result_table, ()))
 
     def flush(self) -> int:
         """Write all events and return how many; none where this thread is writing already.

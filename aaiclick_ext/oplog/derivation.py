@@ -31,6 +31,8 @@ class Derivation:
         """Return the origins of a column."""
         if not self.passes:
             return self.columns[name]
+        if len(self.passes) == 1:
+            return frozenset(((self.passes[0], name, "value"),))
         return frozenset([(source, name, "value") for source in self.passes])
 
     def all_columns(self, use: Use) -> frozenset[Origin]:

@@ -24,7 +24,7 @@ DROP_TABLE = "drop_table"
 
 @dataclass(frozen=True, slots=True)
 class OplogNode:
-    """A table, lazy view or sink, with what was done to make it."""
+    """A table, lazy view, sink or file, with what was done to make it."""
 
     table: str
     operation: str | None
@@ -34,7 +34,7 @@ class OplogNode:
     events: tuple[OperationEvent, ...] = field(default=())
     """All that made or changed it, by id: an insert adds one."""
     alive: bool | None = None
-    """Whether the table exists now; None for views and sinks, which are no tables."""
+    """Whether the table exists now; None for views, sinks and files, which are no tables."""
     end: OperationEvent | None = None
     """When and why it was dropped, and what it was by then; None where it was not, or unseen."""
 
@@ -61,6 +61,11 @@ class OplogGraph:
     """What names the database, as `Engine.identity`; None for a graph of events alone."""
     stale: Mapping[str, StaleResult] = field(default_factory=dict, compare=False)
     """Of the tables that exist, those made of something that has changed since, and of what."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the log has an event of anything in it, or a table in it exists."""
+        return any(node.event is not None or node.alive for node in self.nodes)
 
     def node(self, table: str) -> OplogNode:
         """Return the node of a table; KeyError where there is none."""
@@ -130,8 +135,8 @@ class OplogGraph:
 
 
 def is_table_name(name: str) -> bool:
-    """Say whether a name in the log is a table's, and no lazy view's or sink's."""
-    return not name.startswith((VIEW_PREFIX, SINK_PREFIX))
+    """Say whether a name in the log is a table's, and no lazy view's, sink's or file's."""
+    return not name.startswith((VIEW_PREFIX, SINK_PREFIX)) and "/" not in name
 
 
 def effective(events: Iterable[OperationEvent]) -> dict[str, list[OperationEvent]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.oplog.closure import BACK, FORWARD, closure, parts_of, rows_of_each
 from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent, from_arrow
@@ -32,6 +33,9 @@ _FIELDS = ", ".join(READ_FIELDS)
 _ONCE = "ORDER BY id LIMIT 1 BY id"
 
 _MAKERS = f"SELECT {_FIELDS} FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}} {_ONCE}"
+_RECORDED = (
+    f"SELECT DISTINCT result_table FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}}"
+)
 _LIVING = """
 SELECT database, name FROM system.tables
 WHERE (database = currentDatabase() AND name IN {names:Array(String)})
@@ -77,7 +81,7 @@ def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Opera
     """
     if max_depth < 1:
         return []
-    events = descendants(engine, table, max_depth)
+    events = descendants(engine, [table], max_depth)
     tables = reached(table, edges_of(events), "forward", max_depth)
     return [
         event
@@ -109,7 +113,7 @@ def oplog_subgraph(
     if direction != "forward":
         events |= {event.id: event for event in ancestors(engine, [table], max_depth)}
     if direction != "backward":
-        events |= {event.id: event for event in descendants(engine, table, max_depth)}
+        events |= {event.id: event for event in descendants(engine, [table], max_depth)}
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
     living = living_tables(engine, tables)
@@ -146,9 +150,9 @@ def ancestors(
     return _events_of_all(engine, closure(engine, tables, BACK, min(max_depth, MOST_STEPS)))
 
 
-def descendants(engine: Engine, table: str, max_depth: int) -> list[OperationEvent]:
+def descendants(engine: Engine, tables: Sequence[str], max_depth: int) -> list[OperationEvent]:
     """Return all events of the tables within so many steps, by id; queries as in `ancestors`."""
-    return _events_of_all(engine, closure(engine, [table], FORWARD, max_depth))
+    return _events_of_all(engine, closure(engine, tables, FORWARD, max_depth))
 
 
 def _events_of_all(engine: Engine, names: Sequence[str]) -> list[OperationEvent]:
@@ -175,6 +179,15 @@ def recorded_tables(engine: Engine) -> list[str]:
         return [name for (name,) in engine.query_rows(sql)]
     except UnknownTableError:
         return []
+
+
+def recorded_among(engine: Engine, tables: Sequence[str]) -> set[str]:
+    """Return which of these tables the log has events of. One query, as `Role.WORKER`."""
+    try:
+        rows = engine.query_rows(_RECORDED, {"names": list(tables)}, role=Role.WORKER)
+    except UnknownTableError:
+        return set()
+    return {name for (name,) in rows}
 
 
 def living_tables(engine: Engine, tables: Collection[str]) -> set[str]:

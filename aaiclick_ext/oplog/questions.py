@@ -128,7 +128,7 @@ def column_results(
     engine: Engine, table: str, column: str, uses: Collection[Use] = VALUES
 ) -> list[ColumnUse]:
     """Return the columns that a column went into, near and far, by name. A few queries."""
-    edges = edges_by_result(descendants(engine, table, MOST_STEPS))
+    edges = edges_by_result(descendants(engine, [table], MOST_STEPS))
     return _in_order(forward_columns(edges, table, column, uses=uses))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.oplog.graph import is_table_name, without_ends
+from aaiclick_ext.oplog.paths import locations
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -110,7 +111,7 @@ def _changes_since(
     found: Mapping[str, StaleResult],
     file_time: Callable[[str], dt.datetime | None],
 ) -> Iterator[Change]:
-    path = event.params.get("path")
+    path = next(iter(locations(event.params)), None)
     written = None if path is None or event.kwargs else file_time(path)
     if path is not None and written is not None and written > event.created_at:
         yield Change(path, None, written)

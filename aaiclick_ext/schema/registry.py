@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.engine import Engine
 
+MEMORY = "Memory"
+MERGE_TREE = "MergeTree"
+
 
 @dataclass(frozen=True, slots=True)
 class TableSchema:

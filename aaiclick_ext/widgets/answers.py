@@ -36,7 +36,7 @@ class RestoreOutcome(Protocol):
     Attributes
     ----------
     status
-        ``exact``, ``equal``, ``differs`` or ``impossible``.
+        A `RestoreStatus`, or its text.
     reason
         Why it is no better, or None.
     variable
@@ -104,13 +104,15 @@ class KernelAnswers:
             if about == "trace":
                 return {"trace": self._trace(table, 0 if row is None else row)}
             return {"restored": self._restored(table)}
-        except KeyboardInterrupt:
-            return {"error": "interrupted"}
         except AaiclickError as error:
             return {"error": visible(f"{type(error).__name__}: {error}", lines=True)}
         except Exception as error:  # noqa: BLE001  the panel says so, and the kernel lives on
             _log.debug("lineage widget: a question failed", exc_info=True)
             return {"error": f"{type(error).__name__} in the kernel"}
+
+    def stop(self, thread: int) -> None:
+        """Kill what a thread runs for an answer."""
+        self._context.engine.cancel(thread)
 
     def _columns(self, table: str) -> list[list[str]]:
         view = self._view(table)

@@ -79,7 +79,8 @@ def column_scene_dot(drawn: ColumnScene) -> str:
             add_node(dot, card)
             continue
         with dot.subgraph(name=f"cluster_{card.id}") as box:
-            add_box_style(box, f"b{card.id[1:]}", "")
+            title = shortened(card.headline or card.operation, LABEL_COLUMNS)
+            add_box_style(box, f"b{card.id[1:]}", title)
             with box.subgraph() as rank:
                 rank.attr(rank="same")
                 add_node(rank, card)

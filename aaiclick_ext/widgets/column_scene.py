@@ -79,7 +79,7 @@ def column_scene(
     drawn = scene(graph, mode or Mode(columns=True), told)
     shown = {card.table for card in drawn.cards}
     known = edges_by_result(event for node in graph.nodes for event in node.events)
-    columns = _columns(told, known)
+    columns = columns_of(told, known)
     steps = [
         step
         for table in columns
@@ -100,7 +100,7 @@ def column_scene(
             item = ColumnItem(f"{card.id}c{number}", card.id, visible(name), names[name])
             kept[card.table, name] = item
     if unused:
-        said.append(f"{_counted(unused)} that it does not depend on are left out")
+        said.append(f"{_counted(unused)} that the result does not depend on are left out")
     if cut:
         said.append(f"{_counted(cut)} more are not shown (at most {MAX_COLUMNS} of a table)")
     ids = {(card.table, NONE): card.id for card in drawn.cards}
@@ -136,7 +136,7 @@ def _with_tables(
     return tuple(found)
 
 
-def _columns(
+def columns_of(
     told: Iterable[Card], known: Mapping[str, Iterable[ColumnEdge]]
 ) -> dict[str, dict[str, str]]:
     """Return the columns of each table with their types, "" where the log does not tell.

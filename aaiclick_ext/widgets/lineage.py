@@ -11,10 +11,11 @@ import traitlets
 
 from aaiclick_ext.errors import PictureError
 from aaiclick_ext.logs import logger_of
+from aaiclick_ext.widgets.asking import Asking
 from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.column_picture import column_scene_svg
 from aaiclick_ext.widgets.column_scene import column_scene
-from aaiclick_ext.widgets.messages import Question, Selection, understood
+from aaiclick_ext.widgets.messages import Question, Selection, Stop, understood
 from aaiclick_ext.widgets.mode import Mode
 from aaiclick_ext.widgets.picture import describe, scene_svg
 from aaiclick_ext.widgets.scene import scene
@@ -88,10 +89,10 @@ class LineageWidget(anywidget.AnyWidget):
         self, graph: OplogGraph, answers: KernelAnswers | None = None, mode: Mode | None = None
     ) -> None:
         told = cards(graph)
-        self._graph, self._told, self._answers = graph, told, answers
+        self._graph, self._told = graph, told
+        self.asking = None if answers is None else Asking(answers, self.send)
         self._ids = {card.table: card.id for card in told}
         self._tables = {card.id: card.table for card in told}
-        self._tree = lineage_tree(graph)
         mode = mode or Mode.of_size(len(told))
         drawing = _drawn(graph, told, mode)
         self._mode, self._drawn_tables = mode, self._tables_of(drawing)
@@ -122,8 +123,8 @@ class LineageWidget(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **_: Any) -> Bundle:
         data, metadata = super()._repr_mimebundle_() or ({}, {})
-        shown = {**data, "image/svg+xml": self._drawing["svg"], "text/plain": self._tree}
-        return shown, dict(metadata)
+        tree = lineage_tree(self._graph, columns=self._mode.columns)
+        return {**data, "image/svg+xml": self._drawing["svg"], "text/plain": tree}, dict(metadata)
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
         message = None if buffers else understood(content, self._drawn_tables, self._tables)
@@ -135,8 +136,12 @@ class LineageWidget(anywidget.AnyWidget):
                 self.selected = self._drawn_tables.get(message.node)
         elif isinstance(message, Mode):
             self._try_mode(message)
-        elif isinstance(message, Question) and message.about in self._can:
-            self._answer(message)
+        elif isinstance(message, Stop) and self.asking is not None:
+            self.asking.stop(message.request)
+        elif (
+            isinstance(message, Question) and self.asking is not None and message.about in self._can
+        ):
+            self.asking.ask(message, self._tables[message.node])
         else:
             said = shortened(repr(content), _LOGGED_COLUMNS)
             _log.warning("lineage widget: ignored a message from the front end: %s", said)
@@ -146,11 +151,6 @@ class LineageWidget(anywidget.AnyWidget):
             self.mode = mode
         except PictureError as error:
             self.send({"type": "refused", "error": str(error)})
-
-    def _answer(self, question: Question) -> None:
-        assert self._answers is not None
-        answer = self._answers.answer(question.about, self._tables[question.node], question.row)
-        self.send({"type": "answer", "request": question.request, **answer})
 
     def _tables_of(self, drawing: Mapping[str, Any]) -> dict[str, str]:
         """Return the table of each id in a drawing: of a column its own, of a fold its last."""
@@ -194,6 +194,8 @@ def close_all() -> None:
     """Close every lineage widget of this process; the pictures in the page go."""
     for widget in list(_live):
         layout = widget.layout  # a widget of its own, which outlives the one that it lays out
+        if widget.asking is not None:
+            widget.asking.stop_all()
         widget.close()
         layout.close()
         _live.discard(widget)

@@ -30,9 +30,16 @@ class Question:
     row: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """``{"type": "stop", "request": number}``: that question need not be answered."""
+
+    request: int
+
+
 def understood(
     content: Any, drawn: Collection[str], known: Collection[str]
-) -> Selection | Question | Mode | None:
+) -> Selection | Question | Stop | Mode | None:
     """Return what a message of the front end says, or None: this is the whole vocabulary.
 
     A mode comes as ``{"type": "draw", "mode": …}``.
@@ -47,6 +54,9 @@ def understood(
         return Selection(node) if isinstance(node, str) and node in drawn else None
     if kind == "draw" and keys == {"type", "mode"}:
         return Mode.from_message(content["mode"], known)
+    if kind == "stop" and keys == {"type", "request"}:
+        request = content["request"]
+        return Stop(request) if type(request) is int else None
     if kind == "ask" and keys == {"type", "request", "about", "node", "row"}:
         request, about, node, row = (content[k] for k in ("request", "about", "node", "row"))
         numbers = (request,) if row is None else (request, row)

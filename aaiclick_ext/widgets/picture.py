@@ -145,7 +145,7 @@ def add_box_style(box: graphviz.Digraph, id_: str, title: str) -> None:
     """Make a cluster a box with a title at its upper left."""
     box.attr(
         id=id_, label=quoted([title]), labeljust="l", style="rounded", color=_BOX, fontname=_FONT,
-        fontsize="11", fontcolor=_ROLE, margin="10",
+        fontsize="11", fontcolor=_ROLE, margin="10", labelloc="t",
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ ATTRIBUTES = frozenset({
 """Attributes that they may have. None takes an address, a style or code."""
 
 _VALUE = re.compile(r"[^:]*")  # no scheme; and no url(…), below
+_PLAIN = re.compile(r"[0-9A-Za-z ,.#-]*")  # no address, and nothing to escape: nearly all values
 _NAMESPACE = "http://www.w3.org/2000/svg"
 
 
@@ -76,9 +77,7 @@ def _write(element: ET.Element, lines: list[str]) -> None:
     tag = element.tag.removeprefix(f"{{{_NAMESPACE}}}") if isinstance(element.tag, str) else ""
     if tag not in ELEMENTS:
         return
-    given = "".join(
-        f" {name}={quoteattr(value)}" for name, value in element.items() if _is_allowed(name, value)
-    )
+    given = "".join(_attribute(name, value) for name, value in element.items())
     namespace = f' xmlns="{_NAMESPACE}"' if tag == "svg" else ""
     if tag in {"text", "title"}:
         lines.append(f"<{tag}{given}>{escape(element.text or '')}</{tag}>")
@@ -91,9 +90,12 @@ def _write(element: ET.Element, lines: list[str]) -> None:
         lines.append(f"</{tag}>")
 
 
-def _is_allowed(name: str, value: str) -> bool:
+def _attribute(name: str, value: str) -> str:
+    """Return an attribute with a space before it; nothing of one that is not allowed."""
     if name not in ATTRIBUTES:
-        return False
-    if name == "aria-label":
-        return True
-    return _VALUE.fullmatch(value) is not None and "url(" not in value.lower()
+        return ""
+    if _PLAIN.fullmatch(value):
+        return f' {name}="{value}"'
+    if name == "aria-label" or (_VALUE.fullmatch(value) and "url(" not in value.lower()):
+        return f" {name}={quoteattr(value)}"
+    return ""

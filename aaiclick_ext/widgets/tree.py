@@ -34,7 +34,7 @@ Links = Mapping[str, list[tuple[str, str]]]
 """Table → (role, table) of what it leads to."""
 
 
-def lineage_tree(graph: OplogGraph, *, width: int | None = None) -> str:
+def lineage_tree(graph: OplogGraph, *, width: int | None = None, columns: bool = False) -> str:
     """Return a graph as a tree of text, the asked for result at its top. Runs no query.
 
     Its inputs stand under it; what was made from it stands in a second tree, if the graph has any.
@@ -44,6 +44,8 @@ def lineage_tree(graph: OplogGraph, *, width: int | None = None) -> str:
     width
         Columns that a line may take, wide characters counted as two; longer ones end in an
         ellipsis. None is no limit.
+    columns
+        Whether lines for the columns follow.
     """
     told = {card.table: card for card in cards(graph)}
     count = len(told)
@@ -57,6 +59,10 @@ def lineage_tree(graph: OplogGraph, *, width: int | None = None) -> str:
         if uses[graph.root]:
             lines += ["Made from it:"] if inputs[graph.root] else []
             lines += _Tree(told, uses).lines(graph.root)
+    if columns:
+        from aaiclick_ext.widgets.column_tree import column_tree
+
+        lines += column_tree(graph).split("\n")
     return "\n".join(lines if width is None else (shortened(line, width) for line in lines))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ ELLIPSIS = "…"
 # Control, format, surrogate, unassigned; line and paragraph separators. Bidirectional overrides
 # are format characters (Unicode TR36, "Trojan Source", CVE-2021-42574).
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
+_PLAIN = re.compile(r"[ -~]*")
+_PLAIN_LINES = re.compile(r"[ -~\n\t]*")
 _JOINERS = frozenset("\u200c\u200d")  # Persian and emoji are written with them
 _COMBINING = frozenset({"Mn", "Me"})
 _WIDE = frozenset("WF")
@@ -32,7 +35,7 @@ def visible(text: str, *, lines: bool = False) -> str:
     >>> visible("SELECT 1\nFROM t", lines=True)
     'SELECT 1\nFROM t'
     """
-    if text.isascii() and text.isprintable():
+    if (_PLAIN_LINES if lines else _PLAIN).fullmatch(text):
         return text
     if lines:
         text = text.replace("\r\n", "\n")

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 HERE = Path(__file__).parent
-for directory in (HERE, HERE.parent / "widgets"):  # lab.py, lineage_graphs.py
+for directory in (HERE, HERE.parent / "widgets"):  # lab.py, front_end.py, lineage_graphs.py
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from front_end import Draw
     from lab import LabPage, LabServer
     from playwright.sync_api import Browser
 
@@ -82,3 +83,13 @@ def lab(browser: Browser, lab_server: LabServer) -> Iterator[LabPage]:
 
     with lab_page(browser, lab_server) as page:
         yield page
+
+
+@pytest.fixture
+def draw(browser: Browser) -> Iterator[Draw]:
+    """Draws lineage graphs in pages without Jupyter."""
+    from front_end import Draw
+
+    drawing = Draw(browser)
+    yield drawing
+    drawing.close()

@@ -12,73 +12,10 @@ from lab import SCREENSHOTS
 from aaiclick_ext.widgets import LineageWidget, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser, Page
+    from front_end import Draw
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-
-MODEL = """(state) => {
-  window.sent = [];
-  const listeners = new Map(), of = (event) => listeners.get(event.split(':')[1]) ?? [];
-  window.model = {
-    get: (key) => state[key],
-    set(key, value) {
-      state[key] = value;
-      of(`change:${key}`).forEach((act) => act());
-    },
-    on: (event, act) => listeners.set(event.split(':')[1], [...of(event), act]),
-    off: (event, act) => listeners.set(event.split(':')[1], of(event).filter((a) => a !== act)),
-    send: (content) => window.sent.push(content),
-    tell: (message) => of('msg:custom').forEach((act) => act(message)),
-    listening: () => [...listeners.values()].flat().length,
-  };
-  const started = performance.now(), el = document.querySelector('#el');
-  window.cleanup = window.lineage.render({ model: window.model, el });
-  return performance.now() - started;
-}"""
-
-Draw = "Callable[..., Page]"
-_STATE = ("_drawing", "_nodes", "_description", "_can", "_chosen")
-
-
-@pytest.fixture
-def draw(browser: Browser) -> Iterator[Draw]:
-    """Draw a graph, with changes to the widget's state; returns the page."""
-    contexts = []
-
-    def draw(
-        graph: Any,
-        *,
-        width: int = 1000,
-        page: dict[str, Any] | None = None,
-        mode: Mode | None = None,
-        **state: Any,
-    ):
-        widget = LineageWidget(graph, mode=mode)
-        given = {name: getattr(widget, name) for name in _STATE}
-        code = widget._esm.replace("export default { render }", "window.lineage = { render }")
-        style = widget._css
-        widget.close()
-        context = browser.new_context(
-            **(
-                {"viewport": {"width": width, "height": 900}, "reduced_motion": "reduce"}
-                | (page or {})
-            )
-        )
-        contexts.append(context)
-        opened = context.new_page()
-        opened.set_default_timeout(20_000)
-        opened.on("pageerror", lambda error: pytest.fail(str(error)))
-        opened.set_content(f"<style>{style}</style><body><div id=el></div></body>")
-        opened.add_script_tag(content=code, type="module")
-        opened.wait_for_function("() => window.lineage")
-        opened.took_ms = opened.evaluate(MODEL, given | state)
-        return opened
-
-    yield draw
-    for context in contexts:
-        context.close()
 
 
 def keep(page: Page, name: str) -> None:
@@ -90,16 +27,6 @@ def keep(page: Page, name: str) -> None:
 def drawing(svg: str) -> dict[str, Any]:
     """Return a drawing that is not ours."""
     return {"svg": svg, "items": [], "edges": [], "said": "", "mode": Mode().told()}
-
-
-def answer(page: Page, **told: Any) -> dict[str, Any]:
-    """Answer the question that was asked last, as the kernel would; return the question."""
-    asked: dict[str, Any] = page.evaluate("() => window.sent.at(-1)")
-    page.evaluate(
-        "message => window.model.tell(message)",
-        {"type": "answer", "request": asked["request"], **told},
-    )
-    return asked
 
 
 EVIL = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"
@@ -212,8 +139,10 @@ def test_a_thousand_nodes_answer_to_a_click(draw: Draw):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_outside_jupyterlab_the_browser_says_light_or_dark(draw: Draw, scheme: str):
-    page = draw(lineage_graphs.arrays(), page={"color_scheme": scheme})
+    page = draw(lineage_graphs.aged(), page={"color_scheme": scheme})
     page.locator("g.node").nth(1).click()
+    legend = page.locator(".legend li").all_inner_texts()
+    assert legend == ["source", "table", "stale", "dropped"]
     keep(page, f"lineage-plain-{scheme}")
     paper = page.locator(".aai-lineage").evaluate("e => getComputedStyle(e).backgroundColor")
     assert (sum(json.loads(f"[{paper[4:-1]}]")) > 384) == (scheme == "light")
@@ -233,105 +162,6 @@ def test_motion_only_where_it_is_wanted(draw: Draw):
     assert draw(lineage_graphs.arrays()).evaluate(duration) == "0s"
     moving = draw(lineage_graphs.arrays(), page={"reduced_motion": "no-preference"})
     assert moving.evaluate(duration) == "0.15s"
-
-
-ASKS = {"_can": ["columns", "rows", "trace", "restore"]}
-ROWS = {
-    "columns": [["item", "String", False], ["n", "Int64", True]],
-    "rows": [["<b>a</b>", "1"], [None, "2"]],
-    "summary": "2 rows, 2 columns",
-    "stale": "",
-}
-
-
-def test_rows_are_asked_for_and_a_row_is_followed(draw: Draw):
-    page = draw(lineage_graphs.aged(), **ASKS)
-    page.locator("g.node", has_text="frozen").click()
-    panel = page.locator(".panel")
-    panel.get_by_role("button", name="Show the first rows").click()
-    assert "answers when it is idle" in panel.inner_text()
-    asked = answer(page, rows=ROWS)
-    assert {k: asked[k] for k in ("about", "node", "row")} == {
-        "about": "rows", "node": "n1", "row": None,
-    }  # fmt: skip
-    assert panel.locator(".grid tbody td.number").all_inner_texts() == ["1", "2"]
-    assert panel.locator(".grid .null").inner_text() == "NULL"
-    assert "<b>a</b>" in panel.locator(".grid").inner_text()
-    panel.get_by_role("button", name="Where row 2 comes from").focus()
-    page.keyboard.press("Enter")
-    source = {"name": "orders", "role": "left", "exact": False, "notes": ["a tie"], "rows": ROWS}
-    asked = answer(page, trace={"sources": [source], "notes": ["as they are now"]})
-    assert (asked["about"], asked["row"]) == ("trace", 1)
-    traced = panel.locator(".trace").inner_text()
-    for word in ("row 2 is made of", "orders", "left", "these rows or fewer", "a tie", "are now"):
-        assert word in traced
-    panel.locator(".grid tbody tr").first.click()
-    answer(page, error="UnknownObjectError: frozen is a source")
-    assert panel.locator(".trace .error").inner_text() == "UnknownObjectError: frozen is a source"
-
-
-def test_an_error_of_the_rows_is_shown_and_they_can_be_asked_for_again(draw: Draw):
-    page = draw(lineage_graphs.aged(), **ASKS)
-    page.locator("g.node", has_text="frozen").click()
-    show = page.get_by_role("button", name="Show the first rows")
-    show.click()
-    answer(page, error="EngineError: Code 241: <i>Memory</i>")
-    assert page.locator(".panel .error").inner_text() == "EngineError: Code 241: <i>Memory</i>"
-    show.click()
-    answer(page, rows=ROWS)
-    assert page.locator(".panel .error").count() == 0
-
-
-def test_restore_is_offered_for_what_was_dropped(draw: Draw):
-    page = draw(lineage_graphs.aged(), **ASKS)
-    page.locator("g.node", has_text="again").click()
-    panel = page.locator(".panel")
-    assert panel.get_by_role("button", name="Show the first rows").count() == 0
-    panel.get_by_role("button", name="Restore this table").click()
-    asked = answer(page, restored={"status": "differs", "reason": "3 rows more.", "variable": "t"})
-    assert (asked["about"], asked["node"]) == ("restore", "n2")
-    said = panel.locator(".outcome").inner_text()
-    assert said == "Restored, but it is not as it was. 3 rows more. It is in the variable t."
-    page.locator("g.node", has_text="frozen").click()
-    assert panel.get_by_role("button", name="Restore this table").count() == 0
-
-
-def test_without_a_kernel_nothing_is_offered(draw: Draw):
-    page = draw(lineage_graphs.aged())
-    for name in ("again", "frozen"):
-        page.locator("g.node", has_text=name).click()
-        assert page.locator(".panel button").count() == 1  # closes it
-    assert "orders got 2 rows in cell [4]" in page.locator(".panel .warning").inner_text()
-
-
-def test_code_has_colours_and_can_be_copied(draw: Draw):
-    page = draw(lineage_graphs.flights(), page={"permissions": []})
-    page.locator("g.node", has_text="late").click()
-    words = page.locator("pre.sql .token-word").all_inner_texts()
-    assert words == ["SELECT", "FROM", "AS", "WHERE"]
-    assert page.locator("pre.sql .token-name").inner_text() == "`aai_t_7_k1_a1`"
-    assert page.locator("pre.sql .token-number").inner_text() == "15"
-    copy = page.get_by_role("button", name="Copy the SQL")
-    copy.click()
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('button')].some(b => b.textContent === 'Copied')"
-    )
-    selected = page.evaluate("() => getSelection().toString()")
-    assert selected.startswith("SELECT *\nFROM")
-
-
-def test_the_panel_closes_and_gives_the_focus_back(draw: Draw):
-    page = draw(lineage_graphs.flights())
-    page.locator("g.node.root").focus()
-    page.keyboard.press("Enter")
-    panel = page.locator(".panel")
-    assert panel.is_visible()
-    assert "order_by, worst" in page.locator(".spoken").inner_text()
-    page.keyboard.press("Tab")
-    assert page.evaluate("() => document.activeElement.closest('.panel') !== null")
-    page.keyboard.press("Escape")
-    assert not panel.is_visible()
-    assert page.evaluate("() => document.activeElement.classList.contains('root')")
 
 
 def test_search_finds_by_name_table_operation_and_column(draw: Draw):
@@ -369,6 +199,18 @@ def test_a_fold_tells_its_steps_and_asks_to_be_opened(draw: Draw):
     assert page.evaluate("() => window.sent.at(-1).mode.fold") is False
 
 
+def test_a_large_graph_begins_with_its_nearest_steps(draw: Draw):
+    page = draw(lineage_graphs.chain(1000))
+    assert page.locator("g.node[role=button]").count() == 250
+    said = page.locator(".said")
+    assert said.inner_text().startswith("750 steps farther away are not shown.")
+    page.locator(".search").fill("step_3")
+    assert "not drawn" in page.locator(".count").inner_text()
+    keep(page, "lineage-large")
+    said.get_by_role("button", name="Draw all steps").click()
+    assert page.evaluate("() => window.sent.at(-1).mode.near") is False
+
+
 def test_a_new_drawing_takes_the_old_one_s_place(draw: Draw):
     page = draw(lineage_graphs.shop())
     page.locator("g.node.root").click()
@@ -385,7 +227,7 @@ def test_a_new_drawing_takes_the_old_one_s_place(draw: Draw):
     assert "column n of orders, Int64" in named
     assert not any(label.startswith("column name") for label in named)
     facts = page.locator(".panel dl").first.inner_text().split("\n")
-    assert facts == ["from", "total of named"]
+    assert facts == ["made of", "n of orders", "from", "total of named"]
     by_column.close()
 
 

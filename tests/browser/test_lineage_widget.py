@@ -103,7 +103,7 @@ def test_a_click_beside_clears(lab: LabPage, widget: Locator):
 
 def test_the_details_say_everything(widget: Locator):
     node(widget, "late").click()
-    details = widget.locator(".details")
+    details = widget.locator(".panel")
     assert details.locator(".head").inner_text().split("\n") == ["filter", "late", "[5]", "view"]
     assert "WHERE t0.arr_delay > 15" in details.locator("pre.sql").inner_text()
     assert "arr_delay > 15" in details.locator("dl").inner_text()

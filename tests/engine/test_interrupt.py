@@ -225,3 +225,24 @@ def test_a_sigint_from_outside(script):
         assert run.line() == "[(1,)]"
     assert run.line() == "['MainThread']"
     assert run.end() == (0, "", "")
+
+
+def test_one_thread_s_query_is_cancelled_alone(engine):
+    ended: list[str] = []
+
+    def run(name: str) -> None:
+        try:
+            engine.query_arrow(SLOW)
+        except EngineError as error:
+            assert "cancelled" in str(error)
+            ended.append(name)
+
+    threads = {name: threading.Thread(target=run, args=(name,)) for name in ("first", "second")}
+    for thread in threads.values():
+        thread.start()
+    for name, thread in threads.items():
+        while thread.is_alive():  # a KILL before the query has begun finds nothing
+            engine.cancel(thread.ident)
+            thread.join(0.1)
+        assert ended[-1] == name
+        assert len(ended) == list(threads).index(name) + 1

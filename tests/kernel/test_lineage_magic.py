@@ -88,32 +88,44 @@ def test_expressions(flights, expression):
     assert "flights" in bundle(flights, f"%lineage {expression}")["text/plain"]
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("%lineage", ["of what", "worst"]),
-        ("%lineage wurst", ["'wurst'", "worst, "]),
-        ("%lineage nosuch.thing", ["nosuch.thing", "flights"]),
-        ("%lineage number", ["number is a int", "flights"]),
-        ("%lineage worst --nonsense", ["nonsense"]),
-        ("%lineage worst --depth 0", ["--depth"]),
-        ("%lineage worst --depth many", ["--depth"]),
-        ("%lineage worst --forward --both", ["--forward or --both"]),
-        ("%lineage flights.nosuch()", ["flights.nosuch"]),
-        ("%lineage worst --as pdf", ["pdf", "svg, dot, mermaid, text, openlineage, sql, python"]),
-        ("%lineage worst --sql --as dot", ["one of sql, dot"]),
-        ("%lineage worst --python --forward", ["--forward"]),
-        ("%lineage wurst --sql", ["'wurst'", "worst, "]),
-    ],
-)
-def test_a_mistake_costs_one_line(flights, line, words):
+MISTAKES = [
+    ("%lineage", ["of what", "worst"]),
+    ("%lineage wurst", ["'wurst'", "worst, "]),
+    ("%lineage nosuch.thing", ["nosuch.thing", "flights"]),
+    ("%lineage number", ["number is a int", "flights"]),
+    ("%lineage worst --nonsense", ["nonsense"]),
+    ("%lineage worst --depth 0", ["--depth"]),
+    ("%lineage worst --depth many", ["--depth"]),
+    ("%lineage worst --forward --both", ["--forward or --both"]),
+    ("%lineage flights.nosuch()", ["flights.nosuch"]),
+    ("%lineage worst --as pdf", ["pdf", "svg, dot, mermaid, text, openlineage, sql, python"]),
+    ("%lineage worst --columns --cells", ["--columns or --cells"]),
+    ("%lineage worst --sql --as dot", ["--sql or --as"]),
+    ("%lineage worst --python --forward", ["--forward"]),
+    ("%lineage wurst --sql", ["'wurst'", "worst, "]),
+    ("%lineage worst --as sql --depth 2", ["--sql or --depth"]),
+    ("%lineage worst.mean --columns --as text", ["worst.mean is a column", "--as"]),
+    ("%lineage worst --columns --history", ["--columns or --history"]),
+    ("%lineage wurst --columns", ["'wurst'", "worst, "]),
+    ("%lineage worst.delay.nosuch --columns", ["nosuch"]),
+    ("%lineage worst --from flihgts", ["'flihgts'", "flights, "]),
+    ("%lineage flights --from worst", ["worst did not go into flights"]),
+    ("%lineage none.csv --forward", ["no file 'none.csv'", "flights"]),
+    ("%lineage 1+1 --history", ["--history of which variable"]),
+    ("%lineage worst --changes 3", ["--changes is of a cell"]),
+    ("%lineage --changes 999", ["cell [999]"]),
+]
+
+
+def test_a_mistake_costs_one_line(flights):
     flights.check("number = 5")
-    result = flights.run(line)
-    said = result.stderr + (result.error.text if result.error else "")
-    assert "UsageError" in said
-    for word in words:
-        assert word in said
-    assert len(said.strip().splitlines()) == 1
+    for line, words in MISTAKES:
+        result = flights.run(line)
+        said = result.stderr + (result.error.text if result.error else "")
+        assert "UsageError" in said, line
+        for word in words:
+            assert word in said, line
+        assert len(said.strip().splitlines()) == 1, said
 
 
 def test_it_is_printed_for_other_tools(flights):
@@ -136,6 +148,61 @@ def test_it_is_printed_for_other_tools(flights):
     assert flights.check("%lineage worst --python").stdout == said["python"]
 
 
+def test_questions_that_have_no_picture(flights):
+    """One kernel: what its columns come from, what a variable stood for, what a file fed."""
+    columns = flights.check("%lineage worst.mean --columns").stdout
+    assert columns == (
+        "worst.mean\n"
+        "    value   flights.delay\n    filter  flights.delay\n    group   flights.carrier\n"
+    )
+    forward = flights.check("%lineage flights.delay --columns --forward").stdout
+    assert "value   late.delay" in forward
+    assert "value   worst.mean" in forward
+    path = bundle(flights, "%lineage worst --from flights")["text/plain"]
+    assert "late" in path
+    printed = flights.check("%lineage worst --from late --as text").stdout
+    assert "flights" not in printed
+    assert "late" in printed
+    before = flights.check("%lineage late --history").stdout
+    flights.check("late = flights.filter(flights.delay > 0)")
+    history = flights.check("%lineage late --history").stdout
+    assert history.startswith(before)
+    assert history.count(": filter, view_") == before.count(": filter, view_") + 1
+    assert flights.check("%lineage nosuch --history").stdout.startswith("No cell set nosuch")
+    flights.check("open('few.csv', 'w').write('a,b\\n1,2\\n')")
+    flights.check("few = aai.read_csv('few.csv')")
+    assert "few" in bundle(flights, "%lineage few.csv --forward")["text/plain"]
+    first = flights.run("again = flights.filter(flights.delay > 1)", cell_id="one")
+    assert first.error is None
+    changed = flights.run("again = flights.filter(flights.delay > 2)", cell_id="one")
+    said = flights.check(f"%lineage --changes {changed.execution_count}").stdout
+    assert "-again = flights.filter(flights.delay > 1)" in said
+
+
+def test_columns_and_cells_are_drawn(flights):
+    plain = bundle(flights, "%lineage worst")
+    columns = bundle(flights, "%lineage worst --columns")
+    assert "column delay of flights, Int64" in columns["image/svg+xml"]
+    assert "mean ← flights.delay" in columns["text/plain"]
+    assert "mean ← flights.delay" in flights.check("%lineage worst --columns --as text").stdout
+    cells = bundle(flights, "%lineage worst --cells")
+    assert cells["image/svg+xml"].count('class="cluster"') == 3
+    assert bundle(flights, "%lineage worst --all") != columns
+    assert bundle(flights, "%lineage worst --all")["image/svg+xml"] == plain["image/svg+xml"]
+
+
+def test_the_button_s_table_gets_a_variable_of_its_own(flights):
+    flights.check("answer = worst.copy(); name = answer.table_name; before = answer.data()")
+    flights.check("answer = 5")
+    assert len(flights.tables()) == 1  # once it is dropped
+    flights.check("from aaiclick_ext.notebook.restoring import Restorer")
+    flights.check("found = Restorer(get_ipython(), aai.context())(name)")
+    assert flights.value("(found.status, found.variable)") == ("exact", "answer_restored")
+    assert flights.value("answer_restored.data() == before")
+    flights.check("again = Restorer(get_ipython(), aai.context())(name)")
+    assert flights.value("again.variable") == "answer_restored_2"
+
+
 def test_it_holds_no_table(flights):
     bundle(flights, "%lineage worst")
     flights.check("del flights, late, worst")
@@ -144,5 +211,19 @@ def test_it_holds_no_table(flights):
 
 def test_help(flights):
     help_text = flights.run("get_ipython().find_line_magic('lineage').__doc__").text
-    for word in ("--forward", "--both", "--depth", "--sql", "--python", "--as", "openlineage"):
+    for word in (
+        "--columns",
+        "--cells",
+        "--all",
+        "--forward",
+        "--both",
+        "--depth",
+        "--sql",
+        "--python",
+        "--as",
+        "openlineage",
+        "--from",
+        "--history",
+        "--changes",
+    ):
         assert word in help_text

@@ -65,6 +65,16 @@ PIPELINES = st.recursive(
 )
 
 
+def inputs_of(walk, node: Node):
+    """Return a node's inputs; both sides of a union with itself are one source."""
+    inputs, start = [], walk.numbered
+    for each in node.inputs:
+        if node.kind == "union" and inputs and each == node.inputs[0]:
+            walk.numbered = start
+        inputs.append(walk.of(each))
+    return inputs
+
+
 # What Ibis makes of a pipeline.
 
 
@@ -80,8 +90,7 @@ class Builder:
             table = self.tables(self.numbered, node.option)
             self.numbered += 1
             return table.select("k", "v") if node.kind == "table" else unnested(table)
-        inputs = [self.of(each) for each in node.inputs]
-        return getattr(self, node.kind)(node.option, *inputs)
+        return getattr(self, node.kind)(node.option, *inputs_of(self, node))
 
     def filter(self, which, x):
         return x.filter(
@@ -173,8 +182,7 @@ class Evaluator:
                 for at, k, v, elements in self.tables[node.option]
                 for value in ([v] if node.kind == "table" else elements)
             ]
-        inputs = [self.of(each) for each in node.inputs]
-        return getattr(self, node.kind)(node.option, *inputs)
+        return getattr(self, node.kind)(node.option, *inputs_of(self, node))
 
     def filter(self, which, x):
         keep = {

@@ -67,6 +67,12 @@ def test_a_trace_is_true(ctx, node, first, second, data):
         if source.exact:
             assert true_ids == set(ids), source
 
+    if data.draw(st.integers(0, 5)) == 0:  # a copy of it has the same sources, one table further
+        through = list(ctx.trace(result.copy(), where, depth=2).values())
+        for source, far in zip(found, through, strict=True):
+            assert far.exact == source.exact
+            assert set(far.rows.data()["id"]) == set(source.rows.data()["id"])
+
     if not has(node, "limit"):  # fewer rows are another limit's
         again = Builder(lambda n, which: enough(found[n], tables[which])).of(node)
         made_again = counted(again.data())

@@ -38,7 +38,7 @@ def test_edges_go_from_column_to_column():
         f"view_o3.total → {best}.total value",
         f"view_o3.name → {best}.name value",
     }
-    assert drawn.said == "3 columns that it does not depend on are left out."
+    assert drawn.said == "3 columns that the result does not depend on are left out."
     types = {item.name: item.type for item in drawn.columns["n2"]}
     assert types == {"n": "Int64", "region": "UInt8"}  # a filter keeps the types
 
@@ -50,7 +50,7 @@ def test_the_picture_has_a_node_for_each_column():
         for item in items:
             label = node(root, item.id).get("aria-label")
             assert label.startswith(f"column {item.name} of ")
-    assert "3 columns that it does not depend on are left out." in root.get("aria-label")
+    assert "3 columns that the result does not depend on are left out." in root.get("aria-label")
 
 
 def test_unknown_columns_leave_an_edge_between_the_tables():

@@ -84,6 +84,7 @@ def test_a_message_selects_and_observers_hear(widget: LineageWidget):
         {"type": "draw", "mode": {**Mode().told(), "more": True}},
         {"type": "draw", "mode": Mode().told(), "node": "n1"},
         {"type": "ask", "request": 1, "about": "rows", "node": "n1", "row": None},
+        {"type": "stop", "request": "1"},
         {"type": "ask", "request": True, "about": "rows", "node": "n1", "row": None},
     ],
 )
@@ -162,11 +163,12 @@ class Answering:
 
 
 def test_questions_reach_what_answers_them(monkeypatch, caplog):
-    made = LineageWidget(lineage_graphs.arrays(), Answering(can_restore=False))
     sent = []
-    monkeypatch.setattr(made, "send", sent.append)
+    monkeypatch.setattr(LineageWidget, "send", lambda _, message: sent.append(message))
+    made = LineageWidget(lineage_graphs.arrays(), Answering(can_restore=False))
     assert made._can == ["columns", "rows", "trace"]
     receive(made, {"type": "ask", "request": 7, "about": "trace", "node": "n1", "row": 3})
+    made.asking.wait()
     assert sent == [{"type": "answer", "request": 7, "asked": ["trace", "view_sum", 3]}]
     with caplog.at_level(logging.WARNING):
         receive(made, {"type": "ask", "request": 8, "about": "restore", "node": "n1", "row": None})

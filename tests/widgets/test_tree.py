@@ -61,3 +61,16 @@ def test_hostile_text_is_one_line_of_print(text: str):
 def test_lines_keep_to_the_width(text: str, width: int):
     for line in lineage_tree(hostile(f"t{text}"), width=width).splitlines():
         assert display_width(line) <= width
+
+
+def test_columns_follow_where_they_are_asked_for():
+    lines = lineage_tree(lineage_graphs.shop(), columns=True).splitlines()
+    assert lines[lines.index("Columns of best:") :] == [
+        "Columns of best:",
+        "total ← orders.n",
+        "name ← regions.name",
+        "(rows) ← orders.item (filter), orders.region (join, group), regions.region (join)",
+    ]
+    unknown = lineage_tree(lineage_graphs.arrays(), columns=True).splitlines()
+    assert unknown[-1] == "what they are made of is not known"
+    assert "\x1b" not in lineage_tree(hostile("a\x1b[31m"), columns=True)

@@ -20,7 +20,7 @@ const LEGEND = [
   ["failed", "failed", "M4.5 1h5l3.5 3.5v5l-3.5 3.5h-5l-3.5-3.5v-5z"],
   ["fold", "folded steps", "M1 12v-9h5l1.5-2h5.5v11z"],
 ];
-const MAX_ZOOM = 3, FIRST_ZOOM = 0.7, MARGIN = 14, MAX_HEIGHT = 640, MIN_HEIGHT = 120;
+const MAX_ZOOM = 3, FIRST_ZOOM = 0.7, READABLE = 0.55, MARGIN = 14, MAX_HEIGHT = 640, MIN_HEIGHT = 120;
 
 /** Make an element of text and children; never of markup. */
 function make(tag, className, ...content) {
@@ -143,7 +143,7 @@ class Camera {
   /** Begin: the whole where it can be read, else the asked for node in a readable size. */
   begin(root) {
     this.fit(false);
-    if (this.zoom >= FIRST_ZOOM || !root) return;
+    if (this.zoom >= READABLE || !root) return;
     const at = this.centre(root), { width, height } = this.room;
     const filled = (middle, length, room) => length + 2 * MARGIN <= room ? (room - length) / 2
       : Math.min(MARGIN, Math.max(room - length - MARGIN, room / 2 - middle));

@@ -1,5 +1,6 @@
 // A lineage picture to look around in: select, search, fold, zoom, pan; a panel tells the rest.
-// The only messages sent are {type: "select", node}, {type: "draw", mode} and {type: "ask", …}.
+// The only messages sent are {type: "select", node}, {type: "draw", mode},
+// {type: "ask", …} and {type: "stop", request}.
 
 const HINT = "Click a step, or press Tab and Enter, to see how it was made. Ctrl and wheel zoom, dragging pans.";
 const TOGGLES = [
@@ -35,7 +36,7 @@ function render({ model, el }) {
     const element = button(label, text, () => draw({ [key]: !mode()[key], opened: [] }));
     return [key, element];
   });
-  const search = make("input", "search"), count = make("span", "level count");
+  const search = make("input", "search"), count = make("span", "count");
   search.type = "search";
   search.placeholder = "Search";
   search.setAttribute("aria-label", "Search steps by variable, table, operation or column");
@@ -90,7 +91,7 @@ function render({ model, el }) {
     show();
   }
 
-  /** What a column comes from and goes into, as pairs of a label and texts. */
+  /** What a column is made of, comes from and goes into, as pairs of a label and texts. */
   function around(id) {
     const name = (end) => {
       const { column } = item(end) ?? {}, of = node(end) ?? {};
@@ -98,8 +99,13 @@ function render({ model, el }) {
       return column ? `${column} of ${table}` : table;
     };
     const told = (end, use) => (use && use !== "value" ? `${name(end)} (${use})` : name(end));
-    const { edges } = picture;
+    const { edges } = picture, values = new Map();
+    for (const [source, target, use] of edges) {
+      if (use === "value") values.set(target, [...(values.get(target) ?? []), source]);
+    }
+    const before = [...reach(values, id)].filter((end) => item(end)?.column && !values.has(end));
     return [
+      ["made of", before.map(name)],
       ["from", edges.filter(([, target]) => target === id).map(([end, , use]) => told(end, use))],
       ["into", edges.filter(([source]) => source === id).map(([, end, use]) => told(end, use))],
     ];
@@ -146,6 +152,7 @@ function render({ model, el }) {
     picture.mark(ids);
     found = picture.groups.filter((group) => ids.has(group.id));
     const hidden = hits.filter((id) => !picture.byId.has(id)).length;
+    if (found.length) picture.camera.reveal(found[0]);
     const aside = hidden ? `, ${hidden} not drawn` : "";
     count.textContent = hits.length ? `${hits.length} found${aside}` : "none found";
   }

@@ -57,6 +57,11 @@ class Questions {
     this.last += 1;
     this.waiting.set(this.last, act);
     this.model.send({ type: "ask", request: this.last, about, node, row });
+    return this.last;
+  }
+
+  stop(request) {
+    this.model.send({ type: "stop", request });
   }
 
   close() {
@@ -65,7 +70,7 @@ class Questions {
   }
 }
 
-const ASKED = "The kernel is asked. It answers when it is idle.";
+const ASKED = "The kernel is asked.";
 
 function note(text, kind = "hint") {
   return make("p", kind, text);
@@ -91,7 +96,10 @@ function grid({ columns, rows, summary, stale }, act) {
     if (act) {
       const ask = button(`Where row ${place + 1} comes from`, String(place + 1), () => {});
       row.append(make("td", "", ask));
-      row.addEventListener("click", () => act(place));
+      row.addEventListener("click", () => {
+        for (const other of body.children) other.classList.toggle("asked", other === row);
+        act(place);
+      });
     }
     cells.forEach((cell, column) => {
       const shown = cell === null ? make("span", "null", "NULL") : cell;
@@ -126,7 +134,8 @@ function traced(answer, place) {
 
 const OUTCOMES = {
   exact: "Restored, row for row as it was.",
-  equal: "Restored: the same rows, in another order.",
+  "equal but unordered": "Restored: the same rows, in another order.",
+  unchecked: "Restored in the same way, with as many rows; it was too large to compare.",
   differs: "Restored, but it is not as it was.",
   impossible: "It cannot be restored.",
 };
@@ -135,7 +144,7 @@ function restored(answer) {
   if (answer.error) return problem(answer.error);
   const { status, reason, variable } = answer.restored;
   const text = [OUTCOMES[status] ?? status, reason, variable && `It is in the variable ${variable}.`];
-  const box = note(text.filter(Boolean).join(" "), `outcome is-${status}`);
+  const box = note(text.filter(Boolean).join(" "), `outcome is-${status.split(" ")[0]}`);
   box.setAttribute("role", "status");
   return box;
 }
@@ -219,11 +228,11 @@ class Panel {
 
   /** Ask once, show that it was asked, then the answer. */
   ask(about, node, row, box, show) {
-    box.replaceChildren(note(ASKED));
-    this.questions.ask(about, node.id, row, (answer) => {
+    const request = this.questions.ask(about, node.id, row, (answer) => {
       this.told.set(`${about} ${node.id}`, answer);
       box.replaceChildren(show(answer));
     });
+    box.replaceChildren(note(ASKED), button("Stop", "Stop", () => this.questions.stop(request)));
   }
 
   columns(node) {

@@ -1,0 +1,60 @@
+"""The button that restores a table: what it makes goes into a variable, which then owns it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aaiclick_ext.context import DataContext
+
+_NAMELESS = "restored"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What came of a click on the button.
+
+    Attributes
+    ----------
+    status, reason
+        As of a `Restoration`.
+    variable
+        The variable that holds the table now; None where there is none.
+    """
+
+    status: str
+    reason: str | None
+    variable: str | None
+
+
+class Restorer:
+    """Restores a table by its name and binds it in the user's namespace.
+
+    Parameters
+    ----------
+    ip
+        The IPython shell.
+    """
+
+    def __init__(self, ip: Any, context: DataContext) -> None:
+        self._ip = ip
+        self._context = context
+
+    def __call__(self, table: str) -> Restored:
+        """Restore a table; it takes its variable's name where that is free, else one like it."""
+        found = self._context.restore(table)
+        if found.object is None:
+            return Restored(str(found.status), found.reason, None)
+        name = self._free_name(table)
+        self._ip.user_ns[name] = found.object
+        return Restored(str(found.status), found.reason, name)
+
+    def _free_name(self, table: str) -> str:
+        node = self._context.oplog_subgraph(table, max_depth=0).node(table)
+        names = [name for event in node.events for name in event.variable_names]
+        other = f"{names[0]}_{_NAMELESS}" if names else _NAMELESS
+        numbered = (f"{other}_{number}" for number in itertools.count(2))
+        tries = itertools.chain(names, [other], numbered)
+        return next(name for name in tries if name.isidentifier() and name not in self._ip.user_ns)

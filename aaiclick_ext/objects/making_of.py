@@ -1,0 +1,57 @@
+"""What tables of this kernel were made of: expressions in memory that keep no table.
+
+The log has the SQL of a copy, which cannot be looked into. To go on tracing from its rows takes the
+expression itself, which is kept without its leaves (`unbinding`), so that it owns nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import ibis.expr.operations as ops
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How rows came into a table.
+
+    Attributes
+    ----------
+    parts
+        The expressions that they are rows of, without leaves.
+    has_values
+        Whether other rows were given as values.
+    """
+
+    parts: tuple[ops.Relation, ...] = ()
+    has_values: bool = False
+
+
+class Makings:
+    """The making of each table that a statement of this kernel filled; forgotten with the table."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Making] = {}
+
+    def made(self, table: str, relations: Iterable[ops.Relation]) -> None:
+        """Note that a table was made of relations alone."""
+        self._of[table] = Making(tuple(relations))
+
+    def grown(self, table: str, relations: Iterable[ops.Relation], *, has_values: bool) -> None:
+        """Note that a table got more rows; one that was not made of relations had values before."""
+        known = self._of.get(table, Making(has_values=True))
+        parts = dict.fromkeys((*known.parts, *relations))
+        self._of[table] = Making(tuple(parts), known.has_values or has_values)
+
+    def of(self, table: str) -> Making | None:
+        """Return how a table's rows came into it, or None where they came from values or files."""
+        return self._of.get(table)
+
+    def forget(self, tables: Iterable[str]) -> None:
+        """Drop what is known of tables that are gone."""
+        for table in tables:
+            self._of.pop(table, None)

@@ -1,0 +1,73 @@
+"""What the log says was read, against what ClickHouse says it reads: generated operations."""
+
+from __future__ import annotations
+
+import random
+
+import ibis
+
+from aaiclick_ext.oplog.event import FIELD_NAMES
+from aaiclick_ext.oplog.queries import events_of
+from tests.lineage_truth import compare
+from tests.objects.pipelines import Pipeline, tables_of
+
+SEEDS = range(150)
+
+
+def run(ctx, view, folder, choose):
+    """Let a view be run in one of the ways in which data is made or leaves."""
+    how = choose.randrange(6)
+    if how == 0:
+        return view.copy()
+    if how == 1:
+        return view.limit(0).copy().insert(view)
+    if how == 2:
+        return ctx.concat(view, view.copy())
+    if how == 3:
+        view.export(folder / "x.parquet")
+    elif how == 4:
+        names = ", ".join(f"count({name}) AS {name}" for name in view.columns)
+        ctx.sql(f"SELECT {names} FROM {{x}}", x=view).copy()
+    else:
+        view.data()
+    return view
+
+
+def array(t, arrays, choose):
+    """Return an array that is computed of others, of scalars and of a table's number."""
+    pool = list(arrays)
+    for _ in range(choose.randint(1, 6)):
+        x, y = choose.choice(pool), choose.choice(pool)
+        makers = [
+            lambda x=x, y=y: x + y, lambda x=x, y=y: x * y, lambda x=x: 3 - x, lambda x=x: -x,
+            lambda x=x: x / x.sum(), lambda x=x, y=y: x - y.mean(), lambda x=x: abs(x),
+            lambda x=x: x * t.a.max(), lambda x=x: x - t.filter(t.b > 1).a.sum(),
+        ]  # fmt: skip
+        pool.append(choose.choice(makers)())
+    last = pool[-1]
+    return choose.choice([last, last.filter(last.value > 1), last.unique(), last.std(), last > 2])
+
+
+def events(ctx):
+    ctx.flush()
+    sql = f"SELECT {', '.join(FIELD_NAMES)} FROM operation_log ORDER BY id LIMIT 1 BY id"
+    return events_of(ctx.engine, sql, {})
+
+
+def test_the_log_tells_what_clickhouse_reads(ctx, tmp_path):
+    tables = tables_of(ctx)
+    arrays = [ctx.create_object_from_value([1, 2, 3]), ctx.create_object_from_value([4, 5, 6])]
+    memtable = ibis.memtable({"k": [1, 2], "w": [3, 4]})
+    kept = []  # what the SQL names must be there when ClickHouse is asked
+    for seed in SEEDS:
+        choose = random.Random(seed)
+        view = Pipeline(seed, tables).view
+        if seed % 10 == 0:
+            view = tables["t"].join(memtable, "k").filter(ibis._.a > 1)
+        kept.append(run(ctx, view, tmp_path, choose))
+        if seed % 3 == 0:
+            kept.append(array(tables["t"], arrays, choose).copy())
+    found = compare(ctx.engine, events(ctx))
+    print(found)  # noqa: T201
+    found.check()
+    assert found.statements > len(SEEDS)

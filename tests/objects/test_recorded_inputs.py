@@ -1,0 +1,101 @@
+"""Which inputs an event names: everything that is read, and nothing that only an input reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from aaiclick_ext.oplog.columns import ALL, NONE, ColumnEdge
+
+
+@pytest.fixture
+def t(ctx):
+    return ctx.create_object_from_value({"k": [1, 2, 3], "a": [5, 3, 8]})
+
+
+@pytest.fixture
+def u(ctx):
+    return ctx.create_object_from_value({"k": [1, 2], "y": [7, 9]})
+
+
+@pytest.fixture
+def foreign(ctx):
+    ctx.engine.command("CREATE TABLE of_others (k Int64, z String) ENGINE = Memory")
+    yield "of_others"
+    ctx.engine.command("DROP TABLE of_others")
+
+
+def event(ctx, view):
+    return ctx.backward_oplog(view)[-1]
+
+
+def inputs(ctx, view):
+    return set(event(ctx, view).kwargs.values())
+
+
+def test_what_a_condition_reads(ctx, t, u):
+    both = {t.table_name, u.table_name}
+    assert inputs(ctx, t.filter((t.k == u.k).any())) == both
+    assert inputs(ctx, t.filter(t.k.isin(u.filter(u.y > 7).k))) >= {t.table_name}
+    assert inputs(ctx, t.filter(lambda v: v.a > u.y.max())) == both
+    assert inputs(ctx, t.mutate(lambda v: (v.a + u.count().as_scalar()).name("m"))) == both
+
+
+def test_a_join_that_goes_on_reads_the_join(ctx, t, u):
+    joined = t.join(u, "k")
+    name = ctx.node_name(joined)
+    again = joined.join(t.view(), "k", rname="{name}_again")
+    assert inputs(ctx, again) == {name, t.table_name}
+    assert {edge.source for edge in event(ctx, again).columns} == {name, t.table_name}
+    chosen = event(ctx, joined.select("y"))
+    assert list(chosen.kwargs.values()) == [name]
+    assert set(chosen.columns) == {
+        ColumnEdge("y", name, "y", "value"), ColumnEdge(NONE, name, NONE, "value"),
+    }  # fmt: skip
+
+
+def test_arrays_are_read_as_they_are_named(ctx, t):
+    x = ctx.create_object_from_value([1, 2, 3])
+    double = x * 2
+    name = ctx.node_name(double)
+    made = event(ctx, double + x)
+    assert dict(made.kwargs) == {"left": name, "right": x.table_name}
+    assert {edge.source for edge in made.columns} == {name, x.table_name}
+    scaled = event(ctx, double * t.a.max())
+    assert dict(scaled.kwargs) == {"left": name, "right": t.table_name}
+    assert ColumnEdge("value", t.table_name, "a", "value") in scaled.columns
+    assert {edge.source for edge in event(ctx, double.unique()).columns} == {name}
+
+
+def test_tables_of_others_in_text(ctx, t, foreign):
+    assert dict(event(ctx, ctx.sql(f"SELECT * FROM {foreign}")).kwargs) == {"source": foreign}
+    joined = ctx.sql(f"SELECT x.a, z FROM {{x}} AS x JOIN {foreign} USING k", x=t)
+    assert dict(event(ctx, joined).kwargs) == {"x": t.table_name, "source": foreign}
+    aliased = t.alias("v")
+    starred = event(ctx, aliased.sql(f"SELECT * FROM v JOIN {foreign} USING k"))
+    assert set(starred.kwargs.values()) == {ctx.node_name(aliased), foreign}
+    assert ColumnEdge("z", foreign, "z", "value") in starred.columns
+    named = ctx.sql(f"WITH c AS (SELECT k FROM {foreign}) SELECT k FROM c")
+    assert inputs(ctx, named) == {foreign}
+    assert inputs(ctx, ctx.sql("SELECT name FROM system.tables")) == {"system.tables"}
+
+
+def test_columns_of_a_table_of_others_that_changed(ctx, foreign):
+    assert ctx.sql(f"SELECT * FROM {foreign}").columns == ("k", "z")
+    ctx.engine.command(f"ALTER TABLE {foreign} ADD COLUMN more Int64")
+    later = event(ctx, ctx.sql(f"SELECT * FROM {foreign}"))
+    assert set(later.columns) == {ColumnEdge(ALL, foreign, ALL, "value")}
+
+
+def test_a_view_in_text_is_the_input(ctx, t):
+    view = t.filter(t.a > 3)
+    made = event(ctx, ctx.sql("SELECT k + 1 AS more FROM {v} WHERE a > 4", v=view))
+    name = ctx.node_name(view)
+    assert dict(made.kwargs) == {"v": name}
+    assert {edge.source for edge in made.columns} == {name}
+
+
+def test_files_that_text_reads(ctx, tmp_path):
+    path = tmp_path / "few.csv"
+    path.write_text("a,b\n1,x\n")
+    made = event(ctx, ctx.sql(f"SELECT a FROM file('{path}', CSVWithNames)"))
+    assert dict(made.params) == {"path": str(path)}
