@@ -214,9 +214,10 @@ def close_parts(opened: Opened) -> None:
     services.engine.cancel()
     services.oplog.flush_within(services.settings.close_timeout_s)
     services.worker.close(services.settings.close_timeout_s)
+    staying = services.kept.noted if services.engine.creds.is_scratch else frozenset()
     left = [
         table
-        for table in services.worker.live_tables() | set(services.worker.undropped)
+        for table in services.worker.live_tables() | set(services.worker.undropped) | staying
         if (name := TableName.parse(table)) is not None
         and (name.scope is not Scope.GLOBAL or name in services.deleted)
     ]

@@ -39,6 +39,12 @@ class KeptTables:
         with self._lock:
             self._noted.update(tables)
 
+    @property
+    def noted(self) -> frozenset[str]:
+        """The tables that may be kept, of those that this kernel made or opened."""
+        with self._lock:
+            return frozenset(self._noted)
+
     def staying(self, tables: Collection[str]) -> set[str]:
         """Return which of these tables stay. Reads the registry where one was noted."""
         with self._lock:

@@ -176,14 +176,21 @@ def test_a_pin_in_a_scratch_database_warns_and_ends_with_it(settings):
         with pytest.warns(UserWarning, match="a pinned table in a scratch database ends with"):
             context.pin(made)
         name = made.table_name
-        del made
+        with context.session(preservation="FULL"):
+            full = context.create_object_from_value([2])
+        names = {name, full.table_name}
+        del made, full
         context.flush()
         assert context.open_object(name).data() == [1]
+        context.flush()
+        assert tables(context) == names
         registry = context.backend.services.registry
-        assert [row.table_name for row in registry.tables()] == [name]
+        assert {row.table_name for row in registry.tables()} == names
     from aaiclick_ext.registry import Registry
 
     assert Registry(None, settings.state_dir).tables() == []
+    with aai.DataContext(settings=settings) as context:  # on the same database, in this process
+        assert tables(context) == set()
 
 
 def test_a_pinned_table_keeps_its_python_objects(settings):
