@@ -104,6 +104,21 @@ def test_a_source_is_made_as_it_was_when_it_was_read(ctx, gone):
     assert source.data() == {"a": [1, 2, 3]}
 
 
+def test_a_source_read_twice_and_changed_between(ctx, gone):
+    source = ctx.create_object_from_value({"a": [1]})
+    made = ctx.create_object({"a": "Int64"})
+    made.insert(source)
+    source.insert({"a": [2]})
+    made.insert(source)
+    objects = [made, source]
+    del made, source
+    table, read = gone(objects)
+    found = ctx.restore(table)
+    assert found.status in (RestoreStatus.EXACT, RestoreStatus.UNORDERED)
+    assert sorted(found.object.data()["a"]) == [1, 1, 2]
+    assert set(found.rebuilt) == {read}
+
+
 def test_a_source_that_cannot_be_made_as_it_was_is_used_as_it_is(ctx, gone, monkeypatch):
     services = ctx._opened.services
     unkept = services.settings.replace(kept_value_bytes=0)

@@ -173,7 +173,7 @@ def test_params_are_masked_by_name_and_by_what_they_hold(collector, logged):
             "rows": "5",
         },
     )
-    assert S not in repr(collector._entries)  # masked before an event exists
+    assert S not in repr(collector._writer.waiting())  # masked before an event exists
     collector.flush()
     assert logged()[0].params == {
         "path": "https://u:***@h/x.csv?X-Amz-Signature=***",
@@ -198,9 +198,9 @@ def test_a_failed_write_keeps_events_in_order_and_is_tried_again(collector, engi
 
 def test_an_insert_that_succeeded_unseen_is_not_repeated(collector, engine, logged):
     collector.record("a", result_table="t1")
-    entries = list(collector._entries)
+    entries = collector._writer.waiting()
     collector.flush()
-    collector._put_back(entries)  # as after a connection lost between insert and answer
+    collector._writer._put_back(entries)  # as after a connection lost between insert and answer
     collector.record("b", result_table="t2")
     collector.flush()
     assert [event.operation for event in logged()] == ["a", "b"]

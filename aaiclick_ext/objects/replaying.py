@@ -1,0 +1,205 @@
+"""Replaying: a table is made again by what the log says was done to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from aaiclick_ext.engine import quote_identifier
+from aaiclick_ext.errors import AaiclickError
+from aaiclick_ext.lifecycle.names import Scope
+from aaiclick_ext.masking import MASK
+from aaiclick_ext.objects.creation import (
+    TableSpec,
+    count_rows,
+    create_table,
+    create_table_as,
+    new_table,
+    with_position,
+)
+from aaiclick_ext.objects.files import facts_of_files, object_from_file
+from aaiclick_ext.objects.object import Object, make_object
+from aaiclick_ext.oplog.kept_values import values_of
+from aaiclick_ext.oplog.renaming import renamed, statements_of
+from aaiclick_ext.oplog.states import RESTORE
+from aaiclick_ext.schema import MERGE_TREE, TableSchema
+from aaiclick_ext.schema.python_objects import object_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from aaiclick_ext.objects.backend import Backend
+    from aaiclick_ext.oplog import OperationEvent
+
+    Inputs = Mapping[int, Mapping[str, str]]
+
+_READ = "read_"
+
+
+class ImpossibleError(Exception):
+    """Why a table cannot be made again."""
+
+
+def replayed(backend: Backend, events: Sequence[OperationEvent], inputs: Inputs) -> Object:
+    """Make a table by its events, under a new name.
+
+    Parameters
+    ----------
+    events
+        Those that succeeded, by id: one that made it, then inserts.
+    inputs
+        By event, the tables that stand for those that it read, by the names of these.
+
+    Raises
+    ------
+    ImpossibleError
+        If the log does not have what is needed, or it cannot be done.
+    """
+    replay = _Replay(backend, inputs)
+    first, *inserts = events
+    try:
+        made = replay.first(first, is_whole=not inserts)
+        for event in inserts:
+            if event.operation != RESTORE:  # tells of the table as it was made
+                replay.insert(event, made)
+    except AaiclickError as error:
+        raise ImpossibleError(f"{first.operation}, which made {called(first)}: {error}") from error
+    return made
+
+
+def is_of_file(event: OperationEvent) -> bool:
+    """Say whether an event read a file."""
+    return event.operation.startswith(_READ)
+
+
+def called(event: OperationEvent) -> str:
+    """Return what a user knows a table by: variables and cell, then its name."""
+    cell = "" if event.execution_count is None else f" of cell [{event.execution_count}]"
+    names = ", ".join(event.variable_names)
+    return f"{names}{cell} ({event.result_table})" if names else f"{event.result_table}{cell}"
+
+
+def changed_files(event: OperationEvent) -> list[str]:
+    """Return the path of an event whose files are not what they were."""
+    if "modified" not in event.params:
+        return []
+    kind: Any = event.operation.removeprefix(_READ)
+    facts = facts_of_files(_full_path(event.params), kind)
+    same = all(event.params.get(name) == fact for name, fact in facts.items())
+    return [] if same else [event.params["path"]]
+
+
+def _full_path(params: Mapping[str, str]) -> str:
+    """Return a path as it was meant where the kernel then was."""
+    return os.path.join(params.get("directory", ""), params["path"])  # noqa: PTH118  or a URL
+
+
+class _Replay:
+    def __init__(self, backend: Backend, inputs: Inputs) -> None:
+        self._backend = backend
+        self._engine = backend.services.engine
+        self._inputs = inputs
+
+    def first(self, event: OperationEvent, *, is_whole: bool) -> Object:
+        """Make a table of its first event."""
+        if is_of_file(event):
+            return self._from_file(event)
+        spec = TableSpec.from_event(event)
+        if not spec.types:
+            raise ImpossibleError(f"the columns of {called(event)} are not in the log")
+        with new_table(self._backend, spec) as table:
+            if event.operation == RESTORE:
+                (source,) = self._inputs[event.id].values()
+                columns = ", ".join(quote_identifier(name) for name in spec.types)
+                sql = f"SELECT {columns} FROM {quote_identifier(source)}"
+                return make_object(create_table_as(self._backend, spec, sql, table=table)[0])
+            if event.operation == "create_object":
+                return make_object(create_table(self._backend, spec, table=table))
+            if event.sql_template is not None:
+                sql = self._sql(event, event.sql_template, table)
+                return make_object(create_table_as(self._backend, spec, sql, table=table)[0])
+            data = self._value(event, "value")
+            if is_whole:
+                return make_object(create_table(self._backend, spec, data, table=table))
+            self._engine.command(spec.ddl(table, MERGE_TREE))
+            self._engine.insert_arrow(table, with_position(data, spec.shape))
+            schema = TableSchema(spec.types, spec.comments, spec.shape, MERGE_TREE, data.num_rows)
+            self._backend.services.schemas.put(table, schema)
+            return make_object(self._backend.leaf(table))
+
+    def insert(self, event: OperationEvent, made: Object) -> None:
+        """Append what an insert appended, in its order."""
+        table = made.table_name
+        statements = iter(self._statements(event, table))
+        shape = self._backend.services.schemas.get(table).shape
+        for number in range(len(event.params) + len(event.kwargs)):
+            role = f"source_{number}"
+            if role in event.params:
+                start = count_rows(self._backend, table)
+                data = with_position(self._value(event, role), shape, start)
+                self._engine.insert_arrow(table, data)
+            elif (statement := next(statements, None)) is not None:
+                self._engine.command(statement)
+        self._backend.services.schemas.set_rows(table, count_rows(self._backend, table))
+
+    def _statements(self, event: OperationEvent, table: str) -> Iterator[str]:
+        if event.sql_template is not None:
+            beginning = f"INSERT INTO {quote_identifier(table)} "
+            for statement in statements_of(self._sql(event, event.sql_template, table)):
+                if not statement.startswith(beginning):  # others can write to a server's log
+                    raise ImpossibleError(f"what was put into {called(event)} is no INSERT")
+                yield statement
+        elif set(event.kwargs) != {"target"}:
+            raise ImpossibleError(f"the SQL of an insert into {called(event)} is not known")
+
+    def _sql(self, event: OperationEvent, sql: str, table: str) -> str:
+        """Return an event's SQL over the tables that stand for those it read."""
+        if MASK in sql:
+            raise ImpossibleError(f"a credential in the SQL of {called(event)} is masked")
+        return renamed(sql, {**self._inputs[event.id], event.result_table: table})
+
+    def _value(self, event: OperationEvent, role: str) -> pa.Table:
+        data = values_of(self._engine, event.result_table, event.id).get(role)
+        if data is None:
+            raise ImpossibleError(f"{called(event)} {self._why_not_kept(event)}")
+        return data
+
+    def _why_not_kept(self, event: OperationEvent) -> str:
+        most = self._backend.services.settings.kept_value_bytes
+        size = int(event.params.get("bytes", most + 1))
+        spec = TableSpec.from_event(event)
+        if object_columns(TableSchema(spec.types, spec.comments).ibis):
+            return "held Python objects, which are not in the log"
+        if size > most:
+            return (
+                f"was given a value of {size:,} bytes, and the log keeps values of up to {most:,} "
+                "(setting kept_value_bytes)"
+            )
+        return (
+            "was given a value that the log does not have: with a credential in it, or in a cell "
+            "of very many values, or when an older version wrote the log"
+        )
+
+    def _from_file(self, event: OperationEvent) -> Object:
+        """Read the file of an event again."""
+        params = event.params
+        path = params["path"]
+        if MASK in path:
+            raise ImpossibleError(f"a credential in the path {path} is masked")
+        options: dict[str, Any] = {
+            name.removeprefix("option."): json.loads(text)
+            for name, text in params.items()
+            if name.startswith("option.")
+        }
+        schema = {
+            name.removeprefix("schema."): type_
+            for name, type_ in params.items()
+            if name.startswith("schema.")
+        }
+        kind: Any = event.operation.removeprefix(_READ)
+        return object_from_file(
+            self._backend, _full_path(params), kind, schema=schema, scope=Scope.TEMP, **options
+        )
