@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine import quote_identifier
@@ -21,6 +20,7 @@ from aaiclick_ext.objects.creation import (
 from aaiclick_ext.objects.files import facts_of_files, object_from_file
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.oplog.kept_values import values_of
+from aaiclick_ext.oplog.paths import locations
 from aaiclick_ext.oplog.renaming import renamed, statements_of
 from aaiclick_ext.oplog.states import RESTORE
 from aaiclick_ext.schema import MERGE_TREE, TableSchema
@@ -87,14 +87,10 @@ def changed_files(event: OperationEvent) -> list[str]:
     if "modified" not in event.params:
         return []
     kind: Any = event.operation.removeprefix(_READ)
-    facts = facts_of_files(_full_path(event.params), kind)
+    (path,) = locations(event.params)
+    facts = facts_of_files(path, kind)
     same = all(event.params.get(name) == fact for name, fact in facts.items())
     return [] if same else [event.params["path"]]
-
-
-def _full_path(params: Mapping[str, str]) -> str:
-    """Return a path as it was meant where the kernel then was."""
-    return os.path.join(params.get("directory", ""), params["path"])  # noqa: PTH118  or a URL
 
 
 class _Replay:
@@ -186,9 +182,8 @@ class _Replay:
     def _from_file(self, event: OperationEvent) -> Object:
         """Read the file of an event again."""
         params = event.params
-        path = params["path"]
-        if MASK in path:
-            raise ImpossibleError(f"a credential in the path {path} is masked")
+        if MASK in params["path"]:
+            raise ImpossibleError(f"a credential in the path {params['path']} is masked")
         options: dict[str, Any] = {
             name.removeprefix("option."): json.loads(text)
             for name, text in params.items()
@@ -200,6 +195,7 @@ class _Replay:
             if name.startswith("schema.")
         }
         kind: Any = event.operation.removeprefix(_READ)
+        (path,) = locations(params)
         return object_from_file(
-            self._backend, _full_path(params), kind, schema=schema, scope=Scope.TEMP, **options
+            self._backend, path, kind, schema=schema, scope=Scope.TEMP, **options
         )
