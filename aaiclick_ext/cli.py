@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import functools
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -90,9 +91,12 @@ def _sessions(settings: Settings) -> Iterator[str]:
 
 
 def _reap(settings: Settings, *, is_dry: bool) -> int:
+    from aaiclick_ext.lifecycle.liveness import user_name
     from aaiclick_ext.lifecycle.process_leases import process_leases
     from aaiclick_ext.lifecycle.reaper import Reaper
     from aaiclick_ext.lifecycle.server_registry import check_registry
+    from aaiclick_ext.objects.ends import ends_of_leftovers
+    from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.oplog.pruning import LogPruner
     from aaiclick_ext.registry import Registry
 
@@ -106,11 +110,26 @@ def _reap(settings: Settings, *, is_dry: bool) -> int:
         if not engine.creds.is_embedded:
             check_registry(engine, registry)
         lease = process_leases.acquire(settings)  # should this die, its claims are taken over
+        oplog = OplogCollector(
+            engine,
+            settings,
+            lease.snowflake,
+            job_id=lease.job_id,
+            run_id=lease.snowflake.next(),
+            node_id=lease.node_id,
+            user_name=user_name(),
+        )
         try:
             reaper = Reaper(
-                engine, registry, job_id=lease.job_id, settings=settings, log=LogPruner(engine)
+                engine,
+                registry,
+                job_id=lease.job_id,
+                settings=settings,
+                log=LogPruner(engine),
+                farewell=functools.partial(ends_of_leftovers, engine, settings, oplog),
             )
             done = reaper.reap()
+            oplog.flush()
         finally:
             process_leases.release(lease)
         _write(_removed(done, engine.identity))

@@ -256,6 +256,7 @@ class Lineage(ABC):
     def _dropped_name(self, what: str | OplogNode | OperationEvent) -> str:
         """Return the table that a name stood for last."""
         opened = self._opened
+        opened.services.worker.flush()  # what was let go just now is dropped first
         opened.services.oplog.flush()
         from aaiclick_ext.lifecycle.names import TableName
         from aaiclick_ext.oplog import OperationEvent, OplogNode

@@ -110,7 +110,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         engine,
         registry,
         lambda: worker.live_tables(),
-        lambda doomed: ends_of_leftovers(services, doomed),
+        functools.partial(ends_of_leftovers, engine, settings, oplog),
     )
     refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
     worker = TableWorker(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from aaiclick_ext import cli
+from aaiclick_ext.engine import ClickHouseCreds, Engine
 from aaiclick_ext.lifecycle.keep_plan import ExpiredJob
 from aaiclick_ext.lifecycle.reaper import Reaped, Survey
 from tests.lifecycle.processes import Process
@@ -69,7 +71,7 @@ def shell(tmp_path):
     return shell
 
 
-def test_reaping_a_kept_database(shell, leave, kept):
+def test_reaping_a_kept_database(shell, leave, kept, settings):
     process, table = leave(kept)
     code, out, err = shell("sessions", url=kept)
     assert (code, err) == (0, "")
@@ -98,6 +100,15 @@ def test_reaping_a_kept_database(shell, leave, kept):
     code, out, err = shell("reap", url=kept)
     assert (code, out.splitlines()[0]) == (0, f"removed from {kept}: 0 tables, 0 B")
     assert "(no kernels)" in shell("sessions", url=kept)[1]
+    with contextlib.closing(Engine(ClickHouseCreds.from_url(kept), settings)) as engine:
+        ends = engine.query_rows(
+            "SELECT result_table, params['reason'], rows, task_id FROM operation_log "
+            "WHERE operation = 'drop_table'"
+        )
+    assert len(ends) == 3
+    ((_, reason, rows, task),) = [end for end in ends if end[0] == table]
+    assert "has closed the database, or died with it" in reason
+    assert (rows, task) == (None, None)  # it was in the memory of the process
 
 
 def test_reaping_scratch_directories(shell, leave, tmp_path):

@@ -14,9 +14,11 @@ from aaiclick_ext.schema import MEMORY, POSITION, Shape, TableSchema
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from aaiclick_ext.engine import Engine
     from aaiclick_ext.lifecycle.reap_plan import Fate
-    from aaiclick_ext.objects.services import Services
+    from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.oplog.event import ContentHash
+    from aaiclick_ext.settings import Settings
 
 _COLUMNS = """
 SELECT columns.table, columns.name, columns.type, tables.engine
@@ -28,20 +30,20 @@ ORDER BY columns.table, columns.position
 
 
 def hashes_of_small(
-    services: Services, tables: Mapping[str, TableSchema]
+    engine: Engine, settings: Settings, tables: Mapping[str, TableSchema]
 ) -> dict[str, ContentHash]:
     """Return what tables hold that are small enough to be hashed before they go. One query."""
-    most = services.settings.content_hash_cells
+    most = settings.content_hash_cells
     small = {
         table: schema
         for table, schema in tables.items()
         if schema.rows is not None and schema.rows * len(schema.types) <= most
     }
-    return content_hashes(services.engine, small, Role.WORKER)
+    return content_hashes(engine, small, Role.WORKER)
 
 
 def ends_of_leftovers(
-    services: Services, doomed: Mapping[str, Fate]
+    engine: Engine, settings: Settings, oplog: OplogCollector, doomed: Mapping[str, Fate]
 ) -> Callable[[Collection[str]], None]:
     """Look at tables of dead kernels that are about to go; return what records those that went.
 
@@ -53,16 +55,16 @@ def ends_of_leftovers(
     doomed
         By the name that the table has now.
     """
-    known = recorded_among(services.engine, [fate.table.name for fate in doomed.values()])
+    known = recorded_among(engine, [fate.table.name for fate in doomed.values()])
     told = {name: fate for name, fate in doomed.items() if fate.table.name in known}
-    schemas = _schemas(services, told)
-    contents = hashes_of_small(services, schemas)
+    schemas = _schemas(engine, told)
+    contents = hashes_of_small(engine, settings, schemas)
 
     def record(gone: Collection[str]) -> None:
-        with services.oplog.outside_cells():
+        with oplog.outside_cells():
             for name in gone:
                 if name in schemas:
-                    services.oplog.record(
+                    oplog.record(
                         DROP_TABLE,
                         result_table=told[name].table.name,
                         params={"reason": told[name].reason},
@@ -74,20 +76,20 @@ def ends_of_leftovers(
     return record
 
 
-def _schemas(services: Services, tables: Mapping[str, Fate]) -> dict[str, TableSchema]:
+def _schemas(engine: Engine, tables: Mapping[str, Fate]) -> dict[str, TableSchema]:
     """Return the columns of tables, and their rows. One query.
 
     What was in the memory of an embedded database ended with its process: those rows are unknown.
     """
     columns: defaultdict[str, dict[str, str]] = defaultdict(dict)
     engines = {}
-    rows = services.engine.query_rows(_COLUMNS, {"tables": list(tables)}, role=Role.WORKER)
+    rows = engine.query_rows(_COLUMNS, {"tables": list(tables)}, role=Role.WORKER)
     for table, name, type_, engines[table] in rows:
         columns[table][name] = type_
     found = {}
     for table, types in columns.items():
         shape = Shape.TABLE if types.pop(POSITION, None) is None else Shape.ARRAY
-        is_lost = services.engine.creds.is_embedded and engines[table] == MEMORY
+        is_lost = engine.creds.is_embedded and engines[table] == MEMORY
         count = None if is_lost else tables[table].table.rows
         found[table] = TableSchema(types, shape=shape, engine=engines[table], rows=count)
     return found

@@ -170,7 +170,7 @@ class Services:
         gone = [table for table in tables if table not in held and table not in stay]
         if gone:
             there = {table: hashed[table] for table in gone if table in hashed}
-            contents = hashes_of_small(self, there)
+            contents = hashes_of_small(self.engine, self.settings, there)
             names = ", ".join(quote_identifier(table) for table in gone)
             self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
             self._dropped.extend(gone)
@@ -194,7 +194,7 @@ class Services:
 
         schema = self.schemas.get(table)
         end = {**self._end_of(table), "params": {"reason": reason}}
-        contents = hashes_of_small(self, {table: schema})
+        contents = hashes_of_small(self.engine, self.settings, {table: schema})
         statement = f"DROP TABLE IF EXISTS {quote_identifier(table)} SYNC"
         self.engine.command(statement, role=Role.WORKER)
         self.schemas.forget([table])

@@ -303,6 +303,13 @@ def test_names_that_can_be_given(ctx, gone):
         ctx.restore(ctx.oplog_subgraph(view).nodes[-1])
 
 
+def test_what_was_let_go_a_moment_ago(ctx):
+    made = ctx.create_object_from_value({"a": [1]})
+    table = made.table_name
+    del made
+    assert ctx.restore(table).object.data() == {"a": [1]}
+
+
 def test_an_array_changed_after_it_was_given(ctx, gone):
     np = pytest.importorskip("numpy")
     values = np.arange(5)
