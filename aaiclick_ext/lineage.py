@@ -82,7 +82,7 @@ class Lineage(ABC):
     def fed_by(self, source: ir.Table | str | PathLike[str]) -> OplogGraph:
         """Return all that was made of a table, a file or a URL, however far, by all kernels.
 
-        Two queries, and one for each step. What was exported to a file and read again counts, too.
+        A few queries, more for each step. What was exported to a file and read again counts, too.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class Lineage(ABC):
         *,
         uses: Collection[Use] = VALUES,
     ) -> list[ColumnUse]:
-        """Return the columns of sources that a column was made of. Runs one query.
+        """Return the columns of sources that a column was made of. Runs a few queries.
 
         Parameters
         ----------
@@ -209,8 +209,9 @@ class Lineage(ABC):
         """Return the tables made of something that has changed since, the oldest first.
 
         A view is never stale: it is computed when it is used. A table is when rows were inserted
-        into one that it was made of, at any distance, after it had been read. Changes that others
-        make to tables of theirs are not in the log.
+        into one that it was made of, at any distance, after it had been read; or when a local file
+        that it was read from is another now, by size and time. Changes that others make to tables
+        of theirs are not in the log.
 
         Parameters
         ----------
