@@ -11,7 +11,7 @@ from aaiclick_ext.objects.content_hash import content_hashes
 from aaiclick_ext.objects.creation import (
     count_rows,
 )
-from aaiclick_ext.objects.replaying import ImpossibleError, changed_files, is_of_file, replayed
+from aaiclick_ext.objects.replaying import ImpossibleError, is_of_file, replayed
 from aaiclick_ext.objects.restoration import Restoration, RestoreStatus
 from aaiclick_ext.oplog.columns import unchanged_columns
 from aaiclick_ext.oplog.doubts import changing_functions, doubts_of
@@ -228,8 +228,8 @@ class _Restorer:
             event: {version.table: made.table for version, made in read.items()}
             for event, read in inputs.items()
         }
-        made = replayed(self._backend, state.events, names)
-        changed += changed_files(first)
+        made, files = replayed(self._backend, state.events, names)
+        changed += files
         services = self._backend.services
         services.freshness.made(made.table_name, [source.table for source in used])
         if first.result_table != self._root.table and not is_of_file(first):
