@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.errors import UnknownObjectError
+from aaiclick_ext.errors import UnknownObjectError, UnsupportedTypeError
 from aaiclick_ext.oplog.columns import VALUES
 
 if TYPE_CHECKING:
@@ -99,7 +99,16 @@ class Lineage(ABC):
         ------
         UnknownObjectError
             If the log knows no such table and no such file; lists files that were read.
+        UnsupportedTypeError
+            If it is none of these.
         """
+        import ibis.expr.types as ir
+
+        if not isinstance(source, (str, PathLike, ir.Table)):
+            raise UnsupportedTypeError(
+                "fed_by takes a view or object, the name of one or of a table, or the path or URL "
+                f"of what was read, not {type(source).__name__}"
+            )
         name = self._flushed_name(fspath(source) if isinstance(source, PathLike) else source)
         from aaiclick_ext.oplog.feeding import fed_by
 
@@ -248,6 +257,8 @@ class Lineage(ABC):
         ------
         OplogError
             If nothing of that name was ever recorded, or the table exists.
+        UnsupportedTypeError
+            If it is none of these.
         """
         name = self._dropped_name(what)  # waits for what is imported below
         from aaiclick_ext.objects.restoring import restore
@@ -259,6 +270,8 @@ class Lineage(ABC):
         opened = self._opened
         opened.services.worker.flush()  # what was let go just now is dropped first
         opened.services.oplog.flush()
+        import ibis.expr.types as ir
+
         from aaiclick_ext.lifecycle.names import TableName
         from aaiclick_ext.oplog import OperationEvent, OplogNode
         from aaiclick_ext.oplog.questions import last_table_named
@@ -267,6 +280,13 @@ class Lineage(ABC):
             return what.table
         if isinstance(what, OperationEvent):
             return what.result_table
+        if isinstance(what, ir.Table):  # it exists, as will be said
+            return self.node_name(what)
+        if not isinstance(what, str):
+            raise UnsupportedTypeError(
+                "restore takes the name of a dropped table, or of the variable that held it, a "
+                f"node of a graph or an event, not {type(what).__name__}"
+            )
         if TableName.parse(what) is not None:
             return what
         return opened.catalog.resolve(what) or last_table_named(opened.services.engine, what)

@@ -147,7 +147,9 @@ class _Replay:
     def _sql(self, event: OperationEvent, sql: str, table: str) -> str:
         """Return an event's SQL over the tables that stand for those it read."""
         if MASK in sql:
-            raise ImpossibleError(f"a credential in the SQL of {called(event)} is masked")
+            raise ImpossibleError(
+                f"a credential in the SQL of {called(event)} looks masked ({MASK})"
+            )
         return renamed(sql, {**self._inputs[event.id], event.result_table: table})
 
     def _value(self, event: OperationEvent, role: str) -> pa.Table:
@@ -176,7 +178,7 @@ class _Replay:
         """Read the file of an event again."""
         params = event.params
         if MASK in params["path"]:
-            raise ImpossibleError(f"a credential in the path {params['path']} is masked")
+            raise ImpossibleError(f"a credential in the path {params['path']} looks masked")
         options: dict[str, Any] = {
             name.removeprefix("option."): json.loads(text)
             for name, text in params.items()

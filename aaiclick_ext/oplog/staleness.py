@@ -114,7 +114,7 @@ def _changes_since(
     found: Mapping[str, StaleResult],
     file_changes: FileChanges,
 ) -> Iterator[Change]:
-    tables, readers = _read(event, made)
+    tables, readers = read_through(event, made)
     for reader in (event, *readers):
         for file in file_changes(reader, event.created_at):
             yield Change(file.location, None, file.changed_at)
@@ -126,7 +126,7 @@ def _changes_since(
             yield from found[source].changes
 
 
-def _read(
+def read_through(
     event: OperationEvent, made: Mapping[str, Sequence[OperationEvent]]
 ) -> tuple[list[str], list[OperationEvent]]:
     """Return the tables that an event read, and the events of views in between.
