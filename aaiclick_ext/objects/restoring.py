@@ -169,6 +169,10 @@ class _Restorer:
         restored = made.owner
         assert restored is not None
         services = self._backend.services
+        inputs = {name for event in self._events for name in event.kwargs.values()}
+        if inputs - {self._root.table}:
+            end = f"restored as {self._root.table} was; what that was made of is not followed"
+            services.makings.ended(made.table, end)
         services.oplog.record(
             RESTORE,
             result_table=made.table,
