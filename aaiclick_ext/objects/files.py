@@ -17,7 +17,7 @@ from aaiclick_ext.objects.csv_files import Dialect, object_from_csv
 from aaiclick_ext.objects.file_sources import SourceFile, is_url, source_files
 from aaiclick_ext.objects.staging import Reading
 from aaiclick_ext.objects.text_casts import canonical_types
-from aaiclick_ext.oplog.file_changes import facts_of
+from aaiclick_ext.oplog.file_changes import FilesRead, facts_of
 from aaiclick_ext.oplog.paths import recorded_path
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ SUFFIXES = {
     "json": (".json", ".jsonl", ".ndjson", ".txt", ""),
     "parquet": (".parquet", ".pq", ".parq", ""),
 }
+
+_MOST_WATCHED = 16  # files of one read that each display looks at; of more the log tells
 
 
 def object_from_file(
@@ -93,7 +95,13 @@ def read_files(
             params |= facts
             params |= {f"schema.{column}": type_ for column, type_ in types.items()}
             params |= _noted(options)
-            return _read(reading, kind, options), facts
+            made = _read(reading, kind, options)
+            if "modified" in facts and len(files) <= _MOST_WATCHED:
+                paths = tuple({file.path.absolute() for file in files})
+                known = {name: facts[name] for name in ("bytes", "modified")}
+                read = FilesRead(params["path"], paths, known)
+                backend.services.freshness.read(made.table_name, read)
+            return made, facts
 
 
 def _noted(options: Mapping[str, Any]) -> dict[str, str]:

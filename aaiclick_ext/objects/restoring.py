@@ -10,6 +10,7 @@ from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.attempts import attempted, record_failure
 from aaiclick_ext.objects.content_hash import content_hashes
 from aaiclick_ext.objects.creation import count_rows
+from aaiclick_ext.objects.freshness import when
 from aaiclick_ext.objects.replaying import ImpossibleError, is_of_file, replayed
 from aaiclick_ext.objects.restoration import Restoration, RestoreStatus
 from aaiclick_ext.oplog.columns import unchanged_columns
@@ -17,7 +18,7 @@ from aaiclick_ext.oplog.doubts import changing_functions, doubts_of
 from aaiclick_ext.oplog.file_changes import file_changes
 from aaiclick_ext.oplog.graph import is_table_name
 from aaiclick_ext.oplog.paths import locations
-from aaiclick_ext.oplog.staleness import read_through
+from aaiclick_ext.oplog.staleness import read_through, stale
 from aaiclick_ext.oplog.states import RESTORE, State, Version, states_before
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ class _Restorer:
         restored = made.owner
         assert restored is not None
         services = self._backend.services
+        services.freshness.stale(made.table, self._inserts_since())
         inputs = {name for event in self._events for name in event.kwargs.values()}
         if inputs - {self._root.table}:
             end = f"restored as {self._root.table} was; what that was made of is not followed"
@@ -183,6 +185,13 @@ class _Restorer:
             columns=unchanged_columns([self._root.table]),
         )
         return self._outcome(status, reason, made.changed, rows=rows, restored=restored)
+
+    def _inserts_since(self) -> list[str]:
+        """Return when tables got rows that the root was made of before, as a display says it."""
+        events = [event for node in self._graph.nodes for event in node.events]
+        found = next((r for r in stale(events) if r.table == self._root.table), None)
+        inserts = [change.event for change in found.changes if change.event] if found else []
+        return [when(event.execution_count) for event in inserts]
 
     def _impossible(self, reason: str, changed: tuple[str, ...] = ()) -> Restoration:
         event = {"kwargs": {"original": self._root.table}}

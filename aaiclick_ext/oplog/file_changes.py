@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import glob
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +34,33 @@ class FileChange(NamedTuple):
 
     location: str
     changed_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FilesRead:
+    """Local files as they were when they were read.
+
+    Attributes
+    ----------
+    name
+        The path or glob as it was given.
+    paths
+        Absolute.
+    facts
+        As of `facts_of`.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    facts: Mapping[str, str]
+
+    @property
+    def have_changed(self) -> bool:
+        """Whether they are others now. Looks at each; one that is gone is no change."""
+        try:
+            return differ(self.facts, facts_of(self.paths))
+        except OSError:
+            return False
 
 
 class Look(NamedTuple):
