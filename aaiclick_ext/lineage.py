@@ -10,11 +10,11 @@ from aaiclick_ext.errors import UnknownObjectError, UnsupportedTypeError
 from aaiclick_ext.oplog.columns import VALUES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     import ibis.expr.types as ir
 
-    from aaiclick_ext.objects import Restoration
+    from aaiclick_ext.objects import Object, Restoration
     from aaiclick_ext.opening import Opened
     from aaiclick_ext.oplog import Direction, OperationEvent, OplogGraph, OplogNode, StaleResult
     from aaiclick_ext.oplog.cell_runs import CellChanges
@@ -260,10 +260,18 @@ class Lineage(ABC):
         UnsupportedTypeError
             If it is none of these.
         """
+        return self._restored(what)
+
+    def _restored(
+        self,
+        what: str | OplogNode | OperationEvent,
+        bind: Callable[[Object], str] | None = None,
+    ) -> Restoration:
+        """Restore; `bind` binds the result to a variable and returns its name, for the log."""
         name = self._dropped_name(what)  # waits for what is imported below
         from aaiclick_ext.objects.restoring import restore
 
-        return restore(self._opened.backend, self._whole_graph(name))
+        return restore(self._opened.backend, self._whole_graph(name), bind)
 
     def _dropped_name(self, what: str | OplogNode | OperationEvent) -> str:
         """Return the table that a name stood for last."""

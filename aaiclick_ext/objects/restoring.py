@@ -22,7 +22,7 @@ from aaiclick_ext.oplog.staleness import read_through, stale
 from aaiclick_ext.oplog.states import RESTORE, State, Version, states_before
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
@@ -52,13 +52,17 @@ class _Made:
     changed: tuple[str, ...] = ()
 
 
-def restore(backend: Backend, graph: OplogGraph) -> Restoration:
+def restore(
+    backend: Backend, graph: OplogGraph, bind: Callable[[Object], str] | None = None
+) -> Restoration:
     """Make the root of a graph again, and compare it with the tombstone in the log.
 
     Parameters
     ----------
     graph
         Backward from the table, all of the way.
+    bind
+        Binds what was restored to a variable and returns its name, for the log.
 
     Raises
     ------
@@ -74,15 +78,22 @@ def restore(backend: Backend, graph: OplogGraph) -> Restoration:
     if node.alive:
         raise OplogError(f"{graph.root} exists: there is nothing to restore")
     with attempted(backend, RESTORE, kwargs={"original": graph.root}):
-        return _Restorer(backend, graph, node).run()
+        return _Restorer(backend, graph, node, bind).run()
 
 
 class _Restorer:
-    def __init__(self, backend: Backend, graph: OplogGraph, root: OplogNode) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        graph: OplogGraph,
+        root: OplogNode,
+        bind: Callable[[Object], str] | None,
+    ) -> None:
         self._backend = backend
         self._engine = backend.services.engine
         self._graph = graph
         self._root = root
+        self._bind = bind
         self._changing = changing_functions(self._engine)
         self._made: dict[Version, _Made | ImpossibleError] = {}
         self._rebuilt: list[str] = []
@@ -183,6 +194,7 @@ class _Restorer:
             rows=rows,
             result_schema=services.schemas.get(made.table).types,
             columns=unchanged_columns([self._root.table]),
+            variable_names=() if self._bind is None else [self._bind(restored)],
         )
         return self._outcome(status, reason, made.changed, rows=rows, restored=restored)
 

@@ -91,9 +91,9 @@ def variable_history(engine: Engine, name: str) -> list[OperationEvent]:
 
     One query. Each event is the last that made or changed the result in that cell.
     """
-    last: dict[tuple[int | None, int], OperationEvent] = {}
+    last: dict[tuple[int, int], OperationEvent] = {}
     for event in without_ends(events_of(engine, _OF_VARIABLE, {"name": name})):
-        last[event.task_id, event.job_id] = event
+        last[event.task_id or event.id, event.job_id] = event  # outside cells each is one
     return list(last.values())
 
 
