@@ -80,10 +80,10 @@ def test_a_row_of_a_copy_is_traced_through_the_view_that_was_copied(ctx, sales):
 def test_a_row_of_a_concat_and_of_an_insert_is_traced(ctx, sales):
     both = ctx.concat(sales.filter(sales.n > 2), sales.filter(sales.n < 3))
     asked, name = answers(ctx, both), ctx.node_name(both)
-    asked.answer("rows", name)
+    first = asked.answer("rows", name)["rows"]["rows"][0][:2]  # of either part
     told = asked.answer("trace", name, 0)["trace"]
     found = [row[:2] for source in told["sources"] for row in source["rows"]["rows"]]
-    assert found == [["a", "3"]]
+    assert found == [first]
     kept = sales.filter(sales.n > 2).copy()
     kept.insert(sales.filter(sales.n == 1))
     sales.insert({"item": ["z"], "n": [9], "tags": [[]]})
