@@ -195,13 +195,14 @@ class Keeping(ABC):
         """
         opened = self._opened  # waits for what is imported below
         from aaiclick_ext.objects.lineage_drop import lineage_aware_drop
+        from aaiclick_ext.objects.owners import tables_in_reach
 
         services = opened.services
         services.worker.flush()
         services.oplog.flush()
         tables = [table for each in what for table in self.tables_below(each)]
         if not what:
-            live = services.worker.live_tables()
+            live = tables_in_reach(services)
             kept = services.kept.all().values()
             tables = [k.table_name for k in kept if not k.is_pinned and k.table_name not in live]
         return lineage_aware_drop(opened.backend, tables, dry_run=dry_run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import time
 import uuid
 import warnings
 from pathlib import Path
@@ -375,3 +376,47 @@ def test_what_another_kernel_pins_unpins_and_holds(opened, another):
             context.unpin(names[0])
             context.flush()
             assert tables(context) == {names[1]}
+
+
+def test_what_another_context_of_this_process_holds_stays(settings, tmp_path):
+    settings = settings.replace(heartbeat_s=0.2)
+    opened = [aai.DataContext(f"chdb://{tmp_path}/db", settings=settings) for _ in range(2)]
+    with opened[0] as one, opened[1] as two:
+        mine = one.create_object_from_value([1])
+        with one.session(preservation="FULL"):
+            full = one.create_object_from_value([2])
+        one.flush()
+        (step,) = two.lineage_aware_drop(mine.table_name, dry_run=False).steps
+        assert step.reason == f"this kernel holds it: %why {mine.table_name}"
+        assert two.lineage_aware_drop(dry_run=False).steps == ()
+        assert (mine.data(), full.data()) == ([1], [2])
+        pinned = one.pin(one.create_object_from_value([3]))
+        name = pinned.table_name
+        held = two.open_object(name)
+        two.unpin(name)
+        two.flush()
+        del pinned
+        one.flush()
+        assert held.data() == [3]
+        del held
+        two.flush()
+        for _ in range(100):  # the heartbeat tells the context that pinned it
+            one.flush()
+            if name not in tables(one):
+                break
+            time.sleep(0.1)
+        assert tables(one) == {mine.table_name, full.table_name}
+        assert (mine.data(), full.data()) == ([1], [2])
+
+
+def test_what_a_dropped_table_was_made_of_is_forgotten(opened):
+    with opened(preservation="FULL") as context:
+        source = context.create_object_from_value([1, 2])
+        made = source.copy()
+        name = made.table_name
+        del made
+        context.flush()
+        makings = context.backend.services.makings
+        assert makings.of(name) is not None
+        assert context.lineage_aware_drop(name, dry_run=False).dropped == (name,)
+        assert makings.of(name) is None
