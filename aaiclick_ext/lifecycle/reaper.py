@@ -50,8 +50,13 @@ _at_work: dict[int, threading.Lock] = {}
 class EventLog(Protocol):
     """The events of jobs, in the database."""
 
-    def expired(self, before: dt.datetime, spared: Collection[int]) -> list[ExpiredJob]:
-        """Return the jobs of which events would go: their last one is older, and none is spared."""
+    def expired(
+        self, before: dt.datetime, spared: Collection[int], going: Collection[str]
+    ) -> list[ExpiredJob]:
+        """Return the jobs of which events would go: their last one is older, and none is spared.
+
+        As if the tables in `going` were dropped.
+        """
 
     def prune(
         self, before: dt.datetime, spared: Collection[int], stop: threading.Event
@@ -157,7 +162,8 @@ class Reaper:
         fates = self._fates(kernels, mine, self._leftovers.tables(), is_dry=True)
         scratch = list(scratch_directories(self._scratch_path, _dead_among(kernels)))
         ttl, spared = self._time_to_live(kernels)
-        jobs = [] if self._log is None else self._log.expired(ttl.before, spared)
+        going = [fate.table.name for fate in fates if fate.is_removed]
+        jobs = [] if self._log is None else self._log.expired(ttl.before, spared, going)
         return Survey(kernels, fates, scratch, jobs)
 
     def reap(self, stop: threading.Event | None = None) -> Reaped:
