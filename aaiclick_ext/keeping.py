@@ -93,8 +93,9 @@ class Keeping(ABC):
         A pinned table outlives its variables, its session and its kernel, and no time to live
         removes it. Every kernel on the database and its registry sees that it is pinned: in
         ``%tables`` and ``%why``, and ``open_object(table_name)`` opens it. In a scratch database
-        it ends with the kernel, and pinning warns. Writes to the registry; a small table that was
-        in memory is written to disk, by three statements.
+        it ends with the kernel, and pinning warns. Writes to the registry, and in ``chdb:///path``
+        to the table's comment: the directory may be moved, or opened with another registry. A
+        small table that was in memory is written to disk, by three statements.
 
         Parameters
         ----------

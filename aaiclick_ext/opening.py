@@ -164,12 +164,14 @@ def _copy_old_registry(context: DataContext, engine: Engine, registry: Registry)
     if engine.creds.is_scratch:
         return
     from aaiclick_ext.errors import AaiclickError
+    from aaiclick_ext.lifecycle.kept_elsewhere import note_kept
     from aaiclick_ext.lifecycle.old_registry import copy_old_registry
 
     try:
         copy_old_registry(engine, registry, context.snowflake.next)
     except AaiclickError as error:
         logger.warning("%s", error)
+    note_kept(engine, registry)
 
 
 def _begin_reaping(

@@ -19,7 +19,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from aaiclick_ext.engine.scratch import scratch_directories, sweep_scratch
-from aaiclick_ext.lifecycle.keep_plan import ExpiredJob, Job, TimeToLive, reasons_to_keep
+from aaiclick_ext.lifecycle.keep_plan import (
+    ExpiredJob,
+    Job,
+    TimeToLive,
+    reasons_to_keep,
+    with_marks,
+)
 from aaiclick_ext.lifecycle.kernels import judged_kernels
 from aaiclick_ext.lifecycle.leftovers import Leftovers
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity, Verdict
@@ -219,6 +225,9 @@ class Reaper:
                     self._leftovers.forget_stale(_living_among(kernels), ttl.before)
                     left = {fate.job_id for fate in done.fates if not fate.is_removed}
                     emptied = {kernel.record.session_id for kernel in claimed} - left
+                    for kernel in claimed:  # its directory may have been moved
+                        if kernel.record.session_id in left:
+                            self._leftovers.note(kernel.record)
         finally:  # whatever failed, the next reaper need not wait for this process to end
             for kernel in claimed:
                 record = kernel.record
@@ -259,7 +268,7 @@ class Reaper:
             fates = with_unclaimed(keep_held(fates, unheld.held), unheld.free)
         going = [fate.table.name for fate in fates if fate.is_removed]
         jobs = {kernel.record.session_id: _job(kernel, ttl.now) for kernel in kernels}
-        known = self._kept.known(going)
+        known = with_marks(self._kept.known(going), (fate.table for fate in fates))
         return keep_held(fates, reasons_to_keep(going, known, jobs, ttl, self._in_use()))
 
     def _time_to_live(self, kernels: Sequence[JudgedKernel]) -> tuple[TimeToLive, frozenset[int]]:

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.errors import EngineError
+from aaiclick_ext.lifecycle.comment_marks import (
+    change_comment,
+    outlives_registry,
+    with_preservation,
+)
 from aaiclick_ext.lifecycle.names import Scope
 from aaiclick_ext.lifecycle.preservation import PreservationMode
 from aaiclick_ext.objects.session_limits import admitted, limited_size
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from aaiclick_ext.engine import QueryStats
+    from aaiclick_ext.engine import Engine, QueryStats
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.leaf import DatabaseTable
     from aaiclick_ext.oplog import OperationEvent
@@ -134,10 +139,18 @@ def new_table(backend: Backend, spec: TableSpec, *, beside: str | None = None) -
             services.notes.made_in_passing(table)
             hold.release()
             raise
+        if row.preservation is not None and spec.scope is not Scope.GLOBAL and beside is None:
+            _mark_preserved(services.engine, table)
     if spec.scope is Scope.TEMP:
         hold.release()
     else:
         services.holds[table] = hold
+
+
+def _mark_preserved(engine: Engine, table: str) -> None:
+    """Let a table itself say that it is preserved, where another registry may come to it."""
+    if outlives_registry(engine):
+        change_comment(engine, table, with_preservation)
 
 
 @contextlib.contextmanager

@@ -115,7 +115,7 @@ def _append(
     services = backend.services
     spec = TableSpec(schema.types, schema.comments, schema.shape)
     with new_table(backend, spec, beside=table) as staging:
-        _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)}")
+        _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)} COMMENT ''")
         services.schemas.put(staging, replace(schema, rows=0))
         start, engine = _state(backend, table)
         statements, values = [], {}

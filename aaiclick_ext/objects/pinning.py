@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import UnknownObjectError
 from aaiclick_ext.ids import time_of
+from aaiclick_ext.lifecycle.comment_marks import (
+    change_comment,
+    outlives_registry,
+    with_pin,
+    without_pin,
+)
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.lifecycle.own_jobs import own_jobs
 from aaiclick_ext.objects.creation import TableSpec, new_table
@@ -52,6 +59,10 @@ def pin_tables(backend: Backend, tables: Sequence[str]) -> None:
         )
     for table in live:
         _write_to_disk(backend, table)
+    if outlives_registry(services.engine):
+        now = dt.datetime.now(dt.UTC)
+        for table in tables:
+            change_comment(services.engine, table, lambda comment: with_pin(comment, now))
     services.sharing.claim(live)  # so that who unpins it elsewhere sees that it is held here
     services.sessions.tables.pin(live, True)
     services.kept.pin([_row(services, table) for table in tables], live)
@@ -64,6 +75,9 @@ def unpin_tables(services: Services, tables: Sequence[str]) -> bool:
     """
     services.check_open()
     pinned = {name for name, kept in services.kept.kept(tables).items() if kept.is_pinned}
+    if outlives_registry(services.engine):
+        for table in pinned:
+            change_comment(services.engine, table, without_pin)
     services.sessions.tables.pin(tables, False)
     services.kept.unpin(tables)
     elsewhere = False
