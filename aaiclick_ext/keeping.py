@@ -95,7 +95,8 @@ class Keeping(ABC):
         ``%tables`` and ``%why``, and ``open_object(table_name)`` opens it. In a scratch database
         it ends with the kernel, and pinning warns. Writes to the registry, and in ``chdb:///path``
         to the table's comment: the directory may be moved, or opened with another registry. A
-        small table that was in memory is written to disk, by three statements.
+        small table that was in memory is written to disk, by three statements. Python objects in
+        its columns end with the kernel all the same, and pinning warns of them.
 
         Parameters
         ----------

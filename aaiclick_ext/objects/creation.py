@@ -230,6 +230,36 @@ def create_table_as(
     return backend.leaf(table), stats
 
 
+def stored_columns(schema: TableSchema) -> str:
+    """Return all columns of a table as a list in SQL, an array's positions among them."""
+    hidden = [POSITION] if schema.shape is Shape.ARRAY else []
+    return ", ".join([*map(quote_identifier, schema.types), *hidden])
+
+
+def rebuild_on_disk(
+    backend: Backend, table: str, schema: TableSchema, *, more: str | None = None
+) -> None:
+    """Rebuild a table in memory as MergeTree, and swap the two.
+
+    Three statements. The caller has the table's lock.
+
+    Parameters
+    ----------
+    more
+        A table of the same columns whose rows come after its own.
+    """
+    spec, columns = TableSpec(schema.types, schema.comments, schema.shape), stored_columns(schema)
+    engine, old = backend.services.engine, quote_identifier(table)
+    with new_table(backend, spec, beside=table) as built, engine.limited(None):
+        new = quote_identifier(built)
+        rows = f"SELECT {columns} FROM {old}"
+        if more is not None:
+            rows += f" UNION ALL SELECT {columns} FROM {quote_identifier(more)}"
+        engine.command(spec.ddl(built, MERGE_TREE))
+        engine.command(f"INSERT INTO {new} ({columns}) {rows} SETTINGS max_threads = 1")
+        engine.command(f"EXCHANGE TABLES {old} AND {new}")
+
+
 def check_rows(backend: Backend, table: str, expected: int, *, target: str | None = None) -> None:
     """Raise EngineError where a table does not hold as many rows as were put into it.
 

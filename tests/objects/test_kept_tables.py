@@ -205,6 +205,13 @@ def test_a_pinned_table_keeps_its_python_objects(settings):
         assert context.open_object(name).data() == {"o": [thing]}
 
 
+def test_pinning_python_objects_in_a_database_that_stays_warns(settings, tmp_path):
+    with aai.DataContext(f"chdb://{tmp_path}/db", settings=settings) as context:
+        made = context.create_object_from_value({"a": [1], "o": [object()]})
+        with pytest.warns(UserWarning, match=rf"objects in {made.table_name}\.o end with"):
+            context.pin(made)
+
+
 def test_a_session_that_ends_leaves_what_is_pinned_or_preserved(opened):
     with opened() as context:
         with context.session() as session:
