@@ -16,6 +16,7 @@ from typing import Any
 import ibis.expr.operations as ops
 
 from aaiclick_ext.objects.join_steps import join_branches
+from aaiclick_ext.objects.ordering import POS
 from aaiclick_ext.objects.row_keys import hidden_names, is_among, is_row_of, moved
 from aaiclick_ext.objects.selection import (
     NOTHING,
@@ -26,7 +27,6 @@ from aaiclick_ext.objects.selection import (
     cuts,
     function_name,
     is_unstable,
-    may_tie,
     sort_keys,
 )
 from aaiclick_ext.objects.subquery_steps import subquery_branches
@@ -179,7 +179,7 @@ def _limit(op: ops.Limit, selection: Selection, descent: bool) -> list[Branch]:
         lambda _: is_among(keys, op, (moved(key, op.parent, op) for key in keys)),
     )
     below = below.also([in_limit.predicate]).because(*in_limit.reasons)
-    if may_tie(op):
+    if not any(isinstance(key, ops.Field) and key.name == POS for key in keys):  # no two tie
         below = below.because(
             f"{limit_text(op)}: rows that tie at its edge cannot be told apart; all are given"
         )

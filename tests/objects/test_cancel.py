@@ -86,7 +86,7 @@ def test_a_global_name_never_stands_for_a_half_made_table(ctx, tables, slow):
         spec = dataclasses.replace(
             spec_of_plan(plan, Shape.TABLE), scope=Scope.GLOBAL, name="whole"
         )
-        make_from_select(ctx.backend, plan.sql, spec, "copy", {}, reads=())
+        make_from_select(ctx.backend, plan.sql, spec, "copy", {}, made_of=())
 
     def look():
         while not done.is_set():
