@@ -6,15 +6,15 @@ from abc import ABC, abstractmethod
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.errors import UnknownObjectError
+from aaiclick_ext.errors import UnknownObjectError, UnsupportedTypeError
 from aaiclick_ext.oplog.columns import VALUES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     import ibis.expr.types as ir
 
-    from aaiclick_ext.objects import Restoration
+    from aaiclick_ext.objects import Object, Restoration
     from aaiclick_ext.opening import Opened
     from aaiclick_ext.oplog import Direction, OperationEvent, OplogGraph, OplogNode, StaleResult
     from aaiclick_ext.oplog.cell_runs import CellChanges
@@ -82,7 +82,7 @@ class Lineage(ABC):
     def fed_by(self, source: ir.Table | str | PathLike[str]) -> OplogGraph:
         """Return all that was made of a table, a file or a URL, however far, by all kernels.
 
-        Two queries, and one for each step. What was exported to a file and read again counts, too.
+        A few queries, more for each step. What was exported to a file and read again counts, too.
 
         Parameters
         ----------
@@ -99,7 +99,16 @@ class Lineage(ABC):
         ------
         UnknownObjectError
             If the log knows no such table and no such file; lists files that were read.
+        UnsupportedTypeError
+            If it is none of these.
         """
+        import ibis.expr.types as ir
+
+        if not isinstance(source, (str, PathLike, ir.Table)):
+            raise UnsupportedTypeError(
+                "fed_by takes a view or object, the name of one or of a table, or the path or URL "
+                f"of what was read, not {type(source).__name__}"
+            )
         name = self._flushed_name(fspath(source) if isinstance(source, PathLike) else source)
         from aaiclick_ext.oplog.feeding import fed_by
 
@@ -150,7 +159,7 @@ class Lineage(ABC):
         *,
         uses: Collection[Use] = VALUES,
     ) -> list[ColumnUse]:
-        """Return the columns of sources that a column was made of. Runs one query.
+        """Return the columns of sources that a column was made of. Runs a few queries.
 
         Parameters
         ----------
@@ -209,8 +218,9 @@ class Lineage(ABC):
         """Return the tables made of something that has changed since, the oldest first.
 
         A view is never stale: it is computed when it is used. A table is when rows were inserted
-        into one that it was made of, at any distance, after it had been read. Changes that others
-        make to tables of theirs are not in the log.
+        into one that it was made of, at any distance, after it had been read; or when a local file
+        that it was read from is another now, by size and time. Changes that others make to tables
+        of theirs are not in the log.
 
         Parameters
         ----------
@@ -247,17 +257,29 @@ class Lineage(ABC):
         ------
         OplogError
             If nothing of that name was ever recorded, or the table exists.
+        UnsupportedTypeError
+            If it is none of these.
         """
+        return self._restored(what)
+
+    def _restored(
+        self,
+        what: str | OplogNode | OperationEvent,
+        bind: Callable[[Object], str] | None = None,
+    ) -> Restoration:
+        """Restore; `bind` binds the result to a variable and returns its name, for the log."""
         name = self._dropped_name(what)  # waits for what is imported below
         from aaiclick_ext.objects.restoring import restore
 
-        return restore(self._opened.backend, self._whole_graph(name))
+        return restore(self._opened.backend, self._whole_graph(name), bind)
 
     def _dropped_name(self, what: str | OplogNode | OperationEvent) -> str:
         """Return the table that a name stood for last."""
         opened = self._opened
         opened.services.worker.flush()  # what was let go just now is dropped first
         opened.services.oplog.flush()
+        import ibis.expr.types as ir
+
         from aaiclick_ext.lifecycle.names import TableName
         from aaiclick_ext.oplog import OperationEvent, OplogNode
         from aaiclick_ext.oplog.questions import last_table_named
@@ -266,6 +288,13 @@ class Lineage(ABC):
             return what.table
         if isinstance(what, OperationEvent):
             return what.result_table
+        if isinstance(what, ir.Table):  # it exists, as will be said
+            return self.node_name(what)
+        if not isinstance(what, str):
+            raise UnsupportedTypeError(
+                "restore takes the name of a dropped table, or of the variable that held it, a "
+                f"node of a graph or an event, not {type(what).__name__}"
+            )
         if TableName.parse(what) is not None:
             return what
         return opened.catalog.resolve(what) or last_table_named(opened.services.engine, what)

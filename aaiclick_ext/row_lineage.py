@@ -38,8 +38,8 @@ class RowLineage(ABC):
             How many tables to go through on each way. With 1 an object that `copy` made is a
             source; with 2 its rows are traced to what it was copied from, and so on; with None as
             far as it goes. So are objects of `concat`, and rows that `insert` took from views. The
-            way ends at values and files, at tables of other kernels, and where what a table was
-            made of is gone; ``notes`` say so.
+            way ends at values and files, at restored tables, at tables of other kernels, and where
+            what a table was made of is gone; ``notes`` say so.
 
         Returns
         -------

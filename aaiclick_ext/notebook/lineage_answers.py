@@ -52,7 +52,8 @@ def stale_sentence(result: StaleResult, names: Names) -> str:
     changes = []
     for change in result.changes:
         if change.event is None:
-            changes.append(f"the file {change.source} was written at {change.changed_at:%F %T} UTC")
+            now = f"it is now one of {change.changed_at:%F %T} UTC"
+            changes.append(f"the file {change.source} changed ({now})")
             continue
         rows = _rows(change.event.rows)
         name = _called(change.source, names, change.event)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aaiclick_ext.context import DataContext
+    from aaiclick_ext.objects import Object
 
 _NAMELESS = "restored"
+_binding = threading.Lock()  # two restores at once take two names
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +49,20 @@ class Restorer:
 
     def __call__(self, table: str) -> Restored:
         """Restore a table; it takes its variable's name where that is free, else one like it."""
-        found = self._context.restore(table)
-        if found.object is None:
-            return Restored(str(found.status), found.reason, None)
-        name = self._free_name(table)
-        self._ip.user_ns[name] = found.object
-        return Restored(str(found.status), found.reason, name)
-
-    def _free_name(self, table: str) -> str:
         node = self._context.oplog_subgraph(table, max_depth=0).node(table)
         names = [name for event in node.events for name in event.variable_names]
+        bound: list[str] = []
+
+        def bind(restored: Object) -> str:
+            with _binding:
+                bound.append(self._free_name(names))
+                self._ip.user_ns[bound[0]] = restored
+            return bound[0]
+
+        found = self._context._restored(table, bind)  # noqa: SLF001
+        return Restored(str(found.status), found.reason, bound[0] if bound else None)
+
+    def _free_name(self, names: Sequence[str]) -> str:
         other = f"{names[0]}_{_NAMELESS}" if names else _NAMELESS
         numbered = (f"{other}_{number}" for number in itertools.count(2))
         tries = itertools.chain(names, [other], numbered)

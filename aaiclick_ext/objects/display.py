@@ -71,6 +71,8 @@ class Shown:
         Columns of the whole.
     changes
         When tables changed that this was made of, before they did.
+    files
+        Files that this was made of and that are others now.
     """
 
     names: Sequence[str]
@@ -81,13 +83,18 @@ class Shown:
     total_columns: int
     more_rows: bool
     changes: Sequence[str] = ()
+    files: Sequence[str] = ()
 
     @property
     def stale(self) -> str:
         """What is to be said of a result that would be another if it were made again; or empty."""
-        if not self.changes:
-            return ""
-        return f"stale: a table it was made of got rows later, {', '.join(self.changes)}"
+        reasons = []
+        if self.changes:
+            reasons.append(f"a table it was made of got rows later, {', '.join(self.changes)}")
+        if self.files:
+            named = ", ".join(map(escape_control, self.files))
+            reasons.append(f"changed after it was read: {named}")
+        return f"stale: {'; '.join(reasons)}" if reasons else ""
 
     @property
     def summary(self) -> str:
@@ -184,6 +191,7 @@ def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
         len(names),
         more,
         backend.services.freshness.changes_below(plan.tables),
+        backend.services.freshness.files_changed_below(plan.tables),
     )
     return shown, first, plan
 

@@ -7,7 +7,6 @@ server see the same rows, and what no ClickHouse type can hold is refused here, 
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import json
 import os
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +17,7 @@ from aaiclick_ext.objects.csv_files import Dialect, object_from_csv
 from aaiclick_ext.objects.file_sources import SourceFile, is_url, source_files
 from aaiclick_ext.objects.staging import Reading
 from aaiclick_ext.objects.text_casts import canonical_types
+from aaiclick_ext.oplog.file_changes import FilesRead, facts_of
 from aaiclick_ext.oplog.paths import recorded_path
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ SUFFIXES = {
     "json": (".json", ".jsonl", ".ndjson", ".txt", ""),
     "parquet": (".parquet", ".pq", ".parq", ""),
 }
+
+_MOST_WATCHED = 16  # files of one read that each display looks at; of more the log tells
 
 
 def object_from_file(
@@ -65,16 +67,41 @@ def object_from_file(
     ValueRangeError, UnsupportedTypeError
         If a value does not fit its type, or a type has no place in ClickHouse.
     """
+    given = os.fsdecode(path)
+    return read_files(backend, given, kind, schema=schema, scope=scope, name=name, **options)[0]
+
+
+def read_files(
+    backend: Backend,
+    path: str,
+    kind: Kind,
+    *,
+    schema: Mapping[str, str] | None = None,
+    scope: Scope = Scope.TEMP,
+    name: str | None = None,
+    **options: Any,
+) -> tuple[Object, dict[str, str]]:
+    """Return an Object as `object_from_file` makes it, and what the files are known by.
+
+    That is how many there are, their size, and of local ones when the newest was written.
+    """
     operation = f"read_{kind}"
     params = {**recorded_path(path), "format": kind}
     with attempted(backend, operation, params=params):
         types = canonical_types(backend.services.engine, schema or {})
         with source_files(path, SUFFIXES[kind]) as files:
             reading = Reading(backend, operation, files, types, scope, name, params)
-            params |= _facts(os.fsdecode(path), files)
+            facts = _facts(path, files)
+            params |= facts
             params |= {f"schema.{column}": type_ for column, type_ in types.items()}
             params |= _noted(options)
-            return _read(reading, kind, options)
+            made = _read(reading, kind, options)
+            if "modified" in facts and len(files) <= _MOST_WATCHED:
+                paths = tuple({file.path.absolute() for file in files})
+                known = {name: facts[name] for name in ("bytes", "modified")}
+                read = FilesRead(params["path"], paths, known)
+                backend.services.freshness.read(made.table_name, read)
+            return made, facts
 
 
 def _noted(options: Mapping[str, Any]) -> dict[str, str]:
@@ -87,19 +114,11 @@ def _noted(options: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def facts_of_files(path: str | os.PathLike[str], kind: Kind) -> dict[str, str]:
-    """Return what local files are known by: how many, their size, when the newest was changed."""
-    with source_files(path, SUFFIXES[kind]) as files:
-        return _facts(os.fsdecode(path), files)
-
-
 def _facts(path: str, files: Sequence[SourceFile]) -> dict[str, str]:
-    found = [path.stat() for path in {file.path for file in files}]
-    facts = {"files": str(len(files)), "bytes": str(sum(stat.st_size for stat in found))}
+    facts = {"files": str(len(files)), **facts_of({file.path for file in files})}
     if is_url(path):
-        return facts
-    changed = dt.datetime.fromtimestamp(max(stat.st_mtime for stat in found), dt.UTC)
-    return facts | {"modified": changed.isoformat(" ", "microseconds")}
+        del facts["modified"]  # of the download
+    return facts
 
 
 def _read(reading: Reading, kind: Kind, options: dict[str, Any]) -> Object:

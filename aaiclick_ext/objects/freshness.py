@@ -1,4 +1,4 @@
-"""Freshness: which tables of this kernel were made of tables that changed since, in memory."""
+"""Freshness: which tables of this kernel were made of what changed since, in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from aaiclick_ext.oplog.file_changes import FilesRead
 
 
 class Freshness:
@@ -31,6 +33,7 @@ class Freshness:
         self._sources: defaultdict[str, set[str]] = defaultdict(set)
         self._results: defaultdict[str, set[str]] = defaultdict(set)
         self._changes: dict[str, dict[str, None]] = {}
+        self._files: dict[str, dict[FilesRead, None]] = {}
 
     def made(self, table: str, sources: Iterable[str]) -> None:
         """Note that a table has just been made, or got more rows, of others."""
@@ -39,6 +42,8 @@ class Freshness:
             for source in list(below):
                 below |= self._sources.get(source, set())
                 self._note(table, self._changes.get(source, ()))
+                if files := self._files.get(source):
+                    self._files[table] = self._files.get(table, {}) | files
             for result in [table, *self._results.get(table, ())]:
                 for source in below - {result}:
                     self._sources[result].add(source)
@@ -49,6 +54,27 @@ class Freshness:
         with self._lock:
             for result in self._results.get(table, ()):
                 self._note(result, [when])
+
+    def read(self, table: str, files: FilesRead) -> None:
+        """Note that a table has just been made of files."""
+        with self._lock:
+            self._files[table] = {files: None}
+
+    def stale(self, table: str, changes: Iterable[str]) -> None:
+        """Note that a table was made of others as they were before these changes."""
+        with self._lock:
+            self._note(table, changes)
+
+    def files_changed_below(self, tables: Iterable[str]) -> list[str]:
+        """Return the files, as they were given, that these tables were made of and that changed.
+
+        Looks at each file, of which a read has few, and runs no query.
+        """
+        if not self._files:
+            return []
+        with self._lock:
+            files = dict.fromkeys(read for t in tables for read in self._files.get(t, ()))
+        return list(dict.fromkeys(read.name for read in files if read.have_changed))
 
     def changes_below(self, tables: Iterable[str]) -> list[str]:
         """Return when something changed that these tables were made of; empty: they are fresh."""
@@ -62,6 +88,7 @@ class Freshness:
         with self._lock:
             for table in tables:
                 self._changes.pop(table, None)
+                self._files.pop(table, None)
                 for source in self._sources.pop(table, ()):
                     self._unlink(self._results, source, table)
                 for result in self._results.pop(table, ()):
@@ -77,3 +104,8 @@ class Freshness:
             links[end].discard(other)
             if not links[end]:
                 del links[end]
+
+
+def when(execution_count: int | None) -> str:
+    """Return when something changed, for people."""
+    return "outside a numbered cell" if execution_count is None else f"in cell [{execution_count}]"

@@ -59,6 +59,8 @@ def _parts(backend: Backend, found: Found) -> tuple[list[list[Found]], Found | N
             gone.append(str(error))
     if gone:
         return parts, _remarking(found, f"made of {', '.join(gone)}, which is gone", parts)
+    if making.end:
+        return parts, _remarking(found, making.end, parts)
     if making.has_values:
         return parts, _remarking(found, "rows that were given as values are its own", parts)
     return parts, None

@@ -26,6 +26,7 @@ from aaiclick_ext.objects.creation import (
     stored_columns,
     with_position,
 )
+from aaiclick_ext.objects.freshness import when
 from aaiclick_ext.objects.leaf import owned_tables
 from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
@@ -99,8 +100,7 @@ def _insert(backend: Backend, table: str, sources: Sequence[Any], event: dict[st
 
 def _when(services: Services) -> str:
     task = services.oplog.current_task
-    number = None if task is None else task.execution_count
-    return "outside a numbered cell" if number is None else f"in cell [{number}]"
+    return when(None if task is None else task.execution_count)
 
 
 def _append(

@@ -25,10 +25,13 @@ class Making:
         The expressions that they are rows of, without leaves.
     has_values
         Whether other rows were given as values.
+    end
+        Why other rows cannot be followed, though they were made of others; empty if there are none.
     """
 
     parts: tuple[ops.Relation, ...] = ()
     has_values: bool = False
+    end: str = ""
 
 
 class Makings:
@@ -41,11 +44,15 @@ class Makings:
         """Note that a table was made of relations alone."""
         self._of[table] = Making(tuple(relations))
 
+    def ended(self, table: str, why: str) -> None:
+        """Note that what a table was made of cannot be followed."""
+        self._of[table] = Making(end=why)
+
     def grown(self, table: str, relations: Iterable[ops.Relation], *, has_values: bool) -> None:
         """Note that a table got more rows; one that was not made of relations had values before."""
         known = self._of.get(table, Making(has_values=True))
         parts = dict.fromkeys((*known.parts, *relations))
-        self._of[table] = Making(tuple(parts), known.has_values or has_values)
+        self._of[table] = Making(tuple(parts), known.has_values or has_values, known.end)
 
     def of(self, table: str) -> Making | None:
         """Return how a table's rows came into it, or None where they came from values or files."""

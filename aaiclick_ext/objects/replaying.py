@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import AaiclickError
-from aaiclick_ext.lifecycle.names import Scope
 from aaiclick_ext.masking import MASK
 from aaiclick_ext.objects.creation import (
     TableSpec,
@@ -17,8 +16,9 @@ from aaiclick_ext.objects.creation import (
     new_table,
     with_position,
 )
-from aaiclick_ext.objects.files import facts_of_files, object_from_file
+from aaiclick_ext.objects.files import read_files
 from aaiclick_ext.objects.object import Object, make_object
+from aaiclick_ext.oplog.file_changes import differ, file_changes
 from aaiclick_ext.oplog.kept_values import values_of
 from aaiclick_ext.oplog.paths import locations
 from aaiclick_ext.oplog.renaming import renamed, statements_of
@@ -43,8 +43,10 @@ class ImpossibleError(Exception):
     """Why a table cannot be made again."""
 
 
-def replayed(backend: Backend, events: Sequence[OperationEvent], inputs: Inputs) -> Object:
-    """Make a table by its events, under a new name.
+def replayed(
+    backend: Backend, events: Sequence[OperationEvent], inputs: Inputs
+) -> tuple[Object, list[str]]:
+    """Make a table by its events, under a new name; return the files that are others now, too.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def replayed(backend: Backend, events: Sequence[OperationEvent], inputs: Inputs)
                 replay.insert(event, made)
     except AaiclickError as error:
         raise ImpossibleError(f"{first.operation}, which made {called(first)}: {error}") from error
-    return made
+    return made, replay.changed
 
 
 def is_of_file(event: OperationEvent) -> bool:
@@ -82,22 +84,13 @@ def called(event: OperationEvent) -> str:
     return f"{names}{cell} ({event.result_table})" if names else f"{event.result_table}{cell}"
 
 
-def changed_files(event: OperationEvent) -> list[str]:
-    """Return the path of an event whose files are not what they were."""
-    if "modified" not in event.params:
-        return []
-    kind: Any = event.operation.removeprefix(_READ)
-    (path,) = locations(event.params)
-    facts = facts_of_files(path, kind)
-    same = all(event.params.get(name) == fact for name, fact in facts.items())
-    return [] if same else [event.params["path"]]
-
-
 class _Replay:
     def __init__(self, backend: Backend, inputs: Inputs) -> None:
         self._backend = backend
         self._engine = backend.services.engine
         self._inputs = inputs
+        self.changed: list[str] = []
+        """The path or URL that was read again and is not what it was."""
 
     def first(self, event: OperationEvent, *, is_whole: bool) -> Object:
         """Make a table of its first event."""
@@ -154,7 +147,9 @@ class _Replay:
     def _sql(self, event: OperationEvent, sql: str, table: str) -> str:
         """Return an event's SQL over the tables that stand for those it read."""
         if MASK in sql:
-            raise ImpossibleError(f"a credential in the SQL of {called(event)} is masked")
+            raise ImpossibleError(
+                f"a credential in the SQL of {called(event)} looks masked ({MASK})"
+            )
         return renamed(sql, {**self._inputs[event.id], event.result_table: table})
 
     def _value(self, event: OperationEvent, role: str) -> pa.Table:
@@ -183,7 +178,7 @@ class _Replay:
         """Read the file of an event again."""
         params = event.params
         if MASK in params["path"]:
-            raise ImpossibleError(f"a credential in the path {params['path']} is masked")
+            raise ImpossibleError(f"a credential in the path {params['path']} looks masked")
         options: dict[str, Any] = {
             name.removeprefix("option."): json.loads(text)
             for name, text in params.items()
@@ -196,6 +191,7 @@ class _Replay:
         }
         kind: Any = event.operation.removeprefix(_READ)
         (path,) = locations(params)
-        return object_from_file(
-            self._backend, path, kind, schema=schema, scope=Scope.TEMP, **options
-        )
+        made, facts = read_files(self._backend, path, kind, schema=schema, **options)
+        if differ(params, facts) or file_changes()(event, event.created_at):
+            self.changed.append(params["path"])
+        return made

@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import OplogError
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.attempts import attempted, record_failure
 from aaiclick_ext.objects.content_hash import content_hashes
-from aaiclick_ext.objects.creation import (
-    count_rows,
-)
-from aaiclick_ext.objects.replaying import ImpossibleError, changed_files, is_of_file, replayed
+from aaiclick_ext.objects.creation import count_rows
+from aaiclick_ext.objects.freshness import when
+from aaiclick_ext.objects.replaying import ImpossibleError, is_of_file, replayed
 from aaiclick_ext.objects.restoration import Restoration, RestoreStatus
 from aaiclick_ext.oplog.columns import unchanged_columns
 from aaiclick_ext.oplog.doubts import changing_functions, doubts_of
+from aaiclick_ext.oplog.file_changes import file_changes
 from aaiclick_ext.oplog.graph import is_table_name
+from aaiclick_ext.oplog.paths import locations
+from aaiclick_ext.oplog.staleness import read_through, stale
 from aaiclick_ext.oplog.states import RESTORE, State, Version, states_before
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
     from aaiclick_ext.oplog import OperationEvent, OplogGraph, OplogNode
     from aaiclick_ext.oplog.event import ContentHash
+
+_SQL = "sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,17 @@ class _Made:
     changed: tuple[str, ...] = ()
 
 
-def restore(backend: Backend, graph: OplogGraph) -> Restoration:
+def restore(
+    backend: Backend, graph: OplogGraph, bind: Callable[[Object], str] | None = None
+) -> Restoration:
     """Make the root of a graph again, and compare it with the tombstone in the log.
 
     Parameters
     ----------
     graph
         Backward from the table, all of the way.
+    bind
+        Binds what was restored to a variable and returns its name, for the log.
 
     Raises
     ------
@@ -68,18 +77,28 @@ def restore(backend: Backend, graph: OplogGraph) -> Restoration:
         )
     if node.alive:
         raise OplogError(f"{graph.root} exists: there is nothing to restore")
-    return _Restorer(backend, graph, node).run()
+    with attempted(backend, RESTORE, kwargs={"original": graph.root}):
+        return _Restorer(backend, graph, node, bind).run()
 
 
 class _Restorer:
-    def __init__(self, backend: Backend, graph: OplogGraph, root: OplogNode) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        graph: OplogGraph,
+        root: OplogNode,
+        bind: Callable[[Object], str] | None,
+    ) -> None:
         self._backend = backend
         self._engine = backend.services.engine
         self._graph = graph
         self._root = root
+        self._bind = bind
         self._changing = changing_functions(self._engine)
         self._made: dict[Version, _Made | ImpossibleError] = {}
         self._rebuilt: list[str] = []
+        self._events_of = {node.table: node.events for node in graph.nodes}
+        self._file_changes = file_changes()
 
     def run(self) -> Restoration:
         states = states_before(self._graph)
@@ -90,7 +109,7 @@ class _Restorer:
                 self._made[state.version] = self._living_instead(state) or error
         made = self._made[states[-1].version]
         if isinstance(made, ImpossibleError):
-            return self._outcome(RestoreStatus.IMPOSSIBLE, str(made))
+            return self._impossible(str(made))
         return self._compared(made, self._content_of(made.table))
 
     # How it compares.
@@ -103,7 +122,7 @@ class _Restorer:
             known = self._expected_rows
             if made.doubts:
                 nothing = f"{reason}; and the log has no hash of what it held to compare with"
-                return self._outcome(RestoreStatus.IMPOSSIBLE, nothing, changed=made.changed)
+                return self._impossible(nothing, made.changed)
             if known is not None and rows != known:
                 status, reason = RestoreStatus.DIFFERS, f"it had {known} rows; {reason}"
             else:
@@ -115,7 +134,7 @@ class _Restorer:
         elif found and (found.rows, found.content) == (expected.rows, expected.content):
             status, reason = RestoreStatus.UNORDERED, ""
         elif made.doubts:
-            return self._outcome(RestoreStatus.IMPOSSIBLE, reason, changed=made.changed)
+            return self._impossible(reason, made.changed)
         else:
             status = RestoreStatus.DIFFERS
         return self._finished(made, status, reason or None, rows)
@@ -132,6 +151,9 @@ class _Restorer:
         ]
         if foreign:
             return f"the log does not know whether these changed: {', '.join(foreign)}"
+        texts = (e.params for node in self._graph.nodes for e in node.events if e.operation == _SQL)
+        if read := dict.fromkeys(path for params in texts for path in locations(params)):
+            return f"its SQL reads {', '.join(read)}, which may have changed"
         return (
             "its SQL gave other rows this time: sums of floating-point numbers, any() and "
             "groupArray() depend on the order in which rows are read"
@@ -159,6 +181,11 @@ class _Restorer:
         restored = made.owner
         assert restored is not None
         services = self._backend.services
+        services.freshness.stale(made.table, self._inserts_since())
+        inputs = {name for event in self._events for name in event.kwargs.values()}
+        if inputs - {self._root.table}:
+            end = f"restored as {self._root.table} was; what that was made of is not followed"
+            services.makings.ended(made.table, end)
         services.oplog.record(
             RESTORE,
             result_table=made.table,
@@ -167,8 +194,21 @@ class _Restorer:
             rows=rows,
             result_schema=services.schemas.get(made.table).types,
             columns=unchanged_columns([self._root.table]),
+            variable_names=() if self._bind is None else [self._bind(restored)],
         )
         return self._outcome(status, reason, made.changed, rows=rows, restored=restored)
+
+    def _inserts_since(self) -> list[str]:
+        """Return when tables got rows that the root was made of before, as a display says it."""
+        events = [event for node in self._graph.nodes for event in node.events]
+        found = next((r for r in stale(events) if r.table == self._root.table), None)
+        inserts = [change.event for change in found.changes if change.event] if found else []
+        return [when(event.execution_count) for event in inserts]
+
+    def _impossible(self, reason: str, changed: tuple[str, ...] = ()) -> Restoration:
+        event = {"kwargs": {"original": self._root.table}}
+        record_failure(self._backend, RESTORE, event, ImpossibleError(reason))
+        return self._outcome(RestoreStatus.IMPOSSIBLE, reason, changed)
 
     def _outcome(
         self,
@@ -228,14 +268,26 @@ class _Restorer:
             event: {version.table: made.table for version, made in read.items()}
             for event, read in inputs.items()
         }
-        made = replayed(self._backend, state.events, names)
-        changed += changed_files(first)
+        made, files = replayed(self._backend, state.events, names)
+        changed += files
+        changed += [path for event in state.events for path in self._changed_below(event)]
         services = self._backend.services
         services.freshness.made(made.table_name, [source.table for source in used])
         if first.result_table != self._root.table and not is_of_file(first):
             services.notes.made_in_passing(made.table_name)
         unique = tuple(dict.fromkeys(doubts)), tuple(dict.fromkeys(changed))
         return _Made(made.table_name, made, *unique)
+
+    def _changed_below(self, event: OperationEvent) -> list[str]:
+        """Return the files that an event's SQL read, and that were written after it."""
+        if is_of_file(event):
+            return []
+        readers = read_through(event, self._events_of)[1]
+        return [
+            change.location
+            for reader in (event, *readers)
+            for change in self._file_changes(reader, event.created_at)
+        ]
 
     def _inputs(self, versions: Sequence[Version]) -> dict[Version, _Made]:
         found = {}

@@ -112,6 +112,7 @@ class OplogCollector:
         columns: Columns = (),
         content: ContentHash | None = None,
         values: Mapping[str, pa.Table] | None = None,
+        variable_names: Sequence[str] = (),
     ) -> int:
         """Keep an event in memory and return its id. Secrets are masked first.
 
@@ -137,6 +138,8 @@ class OplogCollector:
         values
             The values that went in, by role. Those of up to ``settings.kept_value_bytes`` are kept
             in the log, unless a credential is among them.
+        variable_names
+            The variables that hold the result, where something else than a cell binds it.
         """
         cell = self._of_thread.cell or self._cell
         masked = mask_call(cell, params or {}, sql_template, error)
@@ -155,6 +158,7 @@ class OplogCollector:
             created_at=dt.datetime.now(dt.UTC),
             cell_id=None if task is None else task.cell_id,
             execution_count=None if task is None else task.execution_count,
+            variable_names=tuple(variable_names),
             rows=rows,
             elapsed_s=stats.elapsed_s if elapsed_s is None and stats else elapsed_s,
             status=status,

@@ -22,6 +22,7 @@ _SAME_EACH_TIME = {
     "arrayjoin", "unnest", "rownumberinallblocks", "rownumberinblock", "currentdatabase",
     "current_database", "database", "schema", "timezone", "servertimezone", "isconstant",
     "tocolumntypename", "dumpcolumnstructure", "arraypartialsort", "arraypartialreversesort",
+    "file",  # the same as long as the file is, which `file_changes` tells
 }  # fmt: skip
 
 

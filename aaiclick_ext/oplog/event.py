@@ -88,7 +88,7 @@ class OperationEvent:
     order_hash: int | None = None
     """Of a table that ended: of its rows in any order, and of their order; see `ContentHash`."""
     kept_values: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The values that went in, by role, as `keep` has them; never read back with the event."""
+    """The values that went in, by role, as `take` gives them; `READ_FIELDS` leave them out."""
 
     @property
     def content(self) -> ContentHash | None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import UnknownObjectError
 from aaiclick_ext.masking import mask_text
-from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent
+from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent
 from aaiclick_ext.oplog.graph import OplogGraph, edges_of, graph_of, reached
 from aaiclick_ext.oplog.log_table import LOG_TABLE
-from aaiclick_ext.oplog.paths import location_of, locations
+from aaiclick_ext.oplog.paths import is_glob, is_in_glob, location_of, locations
 from aaiclick_ext.oplog.queries import MOST_STEPS, descendants, events_of, living_tables
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ _EXPORT = "export"
 _ROLE = "file"
 _MOST_LISTED = 10
 _OF_FILES = f"""
-SELECT {", ".join(FIELD_NAMES)} FROM {LOG_TABLE}
+SELECT {", ".join(READ_FIELDS)} FROM {LOG_TABLE}
 WHERE mapContains(params, 'path') AND status = 'ok' ORDER BY id LIMIT 1 BY id
 """
 
@@ -31,7 +30,8 @@ WHERE mapContains(params, 'path') AND status = 'ok' ORDER BY id LIMIT 1 BY id
 def fed_by(engine: Engine, source: str) -> OplogGraph:
     """Return all that was made of a table, a file or a URL, near and far, by all kernels.
 
-    Two queries, and one for each step. What was exported to a file and read again counts, too.
+    A query for the files that were read, and for what follows as many as `descendants` runs; as
+    many again for what was read of exports. What was exported to a file and read again counts, too.
 
     Parameters
     ----------
@@ -104,7 +104,9 @@ def _reads(event: OperationEvent) -> bool:
 def _is_of(event: OperationEvent, asked: str, location: str) -> bool:
     """Say whether an event is of a file: the same, one of a glob's, or a glob that it is in."""
     return any(
-        place in (asked, location) or fnmatchcase(place, location) or fnmatchcase(location, place)
+        place in (asked, location)
+        or (is_glob(place) and is_in_glob(location, place))
+        or (is_glob(location) and is_in_glob(place, location))
         for place in locations(event.params)
     )
 

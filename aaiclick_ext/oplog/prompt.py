@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.oplog.graph import distances
@@ -30,13 +31,29 @@ def prompt_context(graph: OplogGraph, max_chars: int | None = None) -> str:
     parts = _parts(graph)
     if max_chars is None:
         return _text(parts)
-    left = parts
-    for dropped in sorted(parts, key=lambda part: part.importance):
-        if len(_text(left, parts)) <= max_chars:
-            break
-        left = [part for part in left if part is not dropped]
-    text = _text(left, parts)
+    left, missing = _fitting(parts, max_chars)
+    text = _text(left, missing)
     return text if len(text) <= max_chars else text[: max(max_chars - 1, 0)] + "…"
+
+
+def _fitting(parts: Sequence[_Part], max_chars: int) -> tuple[list[_Part], Counter[str]]:
+    """Return the parts that there is room for, and how many of each kind there is none for."""
+    missing: Counter[str] = Counter()
+    cells = sum(part.kind == "cell" for part in parts)
+    length = sum(_length(part.lines) for part in parts)
+    dropped: set[int] = set()
+    for part in sorted(parts, key=lambda part: part.importance):
+        around = (*(_CELLS if cells > missing["cell"] else ()), *_left_out(missing))
+        if length + _length(around) <= max_chars:
+            break
+        dropped.add(id(part))
+        missing[part.kind] += 1
+        length -= _length(part.lines)
+    return [part for part in parts if id(part) not in dropped], missing
+
+
+def _length(lines: Iterable[str]) -> int:
+    return sum(len(line) + 1 for line in lines)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,24 +74,24 @@ class _Part:
 _KINDS = ("cell", "SQL text", "list of columns", "step", "title")
 """From the least to the most important."""
 
+_CELLS = ("", "Cells:")
 
-def _text(parts: Sequence[_Part], of: Sequence[_Part] = ()) -> str:
+
+def _text(parts: Sequence[_Part], missing: Mapping[str, int] = MappingProxyType({})) -> str:
     lines: list[str] = []
     is_in_cells = False
     for part in parts:
         if part.kind == "cell" and not is_in_cells:
             is_in_cells = True
-            lines += ["", "Cells:"]
+            lines += _CELLS
         lines += part.lines
-    if missing := _missing(parts, of):
-        lines += ["", f"Left out for want of room: {missing}."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_left_out(missing)]) + "\n"
 
 
-def _missing(parts: Sequence[_Part], of: Sequence[_Part]) -> str:
-    there, all_ = Counter(part.kind for part in parts), Counter(part.kind for part in of)
-    counts = [(all_[kind] - there[kind], kind) for kind in reversed(_KINDS)]
-    return ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n > 0)
+def _left_out(missing: Mapping[str, int]) -> tuple[str, ...]:
+    counts = [(missing.get(kind, 0), kind) for kind in reversed(_KINDS)]
+    listed = ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n > 0)
+    return ("", f"Left out for want of room: {listed}.") if listed else ()
 
 
 def _parts(graph: OplogGraph) -> list[_Part]:

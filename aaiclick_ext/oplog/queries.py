@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.oplog.closure import BACK, FORWARD, closure, parts_of, rows_of_each
 from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent, from_arrow
+from aaiclick_ext.oplog.file_changes import file_changes
 from aaiclick_ext.oplog.graph import (
     Direction,
     OplogGraph,
@@ -136,7 +135,7 @@ def _stale_among(
     inputs = {name for event in events for name in event.kwargs.values()}
     if living and not inputs <= known:
         events = [e for part in parts_of(sorted(living)) for e in ancestors(engine, part)]
-    results = stale({event.id: event for event in events}.values(), written_at)
+    results = stale({event.id: event for event in events}.values(), file_changes())
     return {result.table: result for result in results if result.table in living}
 
 
@@ -195,14 +194,3 @@ def living_tables(engine: Engine, tables: Collection[str]) -> set[str]:
     names = sorted(name for name in tables if is_table_name(name))
     rows = rows_of_each(engine, _LIVING, names)
     return {name for database, table in rows for name in (table, f"{database}.{table}")}
-
-
-def written_at(path: str) -> dt.datetime | None:
-    """Return when a local file was last written; None where it is none."""
-    try:
-        file = Path(path).expanduser()
-        if not file.is_file():
-            return None
-        return dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
-    except (OSError, ValueError):
-        return None

@@ -9,6 +9,7 @@ from aaiclick_ext.errors import OplogError
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.oplog.columns import USES, VALUES, backward_columns, forward_columns
 from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent
+from aaiclick_ext.oplog.file_changes import file_changes
 from aaiclick_ext.oplog.graph import (
     OplogGraph,
     edges_of,
@@ -25,7 +26,6 @@ from aaiclick_ext.oplog.queries import (
     events_of,
     living_tables,
     recorded_tables,
-    written_at,
 )
 from aaiclick_ext.oplog.staleness import StaleResult, stale
 
@@ -72,8 +72,8 @@ def oplog_path(engine: Engine, source: str, target: str) -> OplogGraph:
 def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]:
     """Return the tables that exist and were made of something that has changed since.
 
-    The changes are inserts that the log knows of, and local files that were written later than
-    they were read. A few queries, more where there are thousands of tables.
+    The changes are inserts that the log knows of, and local files that are others than they were
+    when they were read. A few queries, more where there are thousands of tables.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]
         Asks for this one and what it was made of; by default for all.
     """
     roots = recorded_tables(engine) if table is None else [table]
-    found = stale(ancestors(engine, roots), written_at)
+    found = stale(ancestors(engine, roots), file_changes())
     living = living_tables(engine, [result.table for result in found])
     return [result for result in found if result.table in living]
 
@@ -91,9 +91,9 @@ def variable_history(engine: Engine, name: str) -> list[OperationEvent]:
 
     One query. Each event is the last that made or changed the result in that cell.
     """
-    last: dict[tuple[int | None, int], OperationEvent] = {}
+    last: dict[tuple[int, int], OperationEvent] = {}
     for event in without_ends(events_of(engine, _OF_VARIABLE, {"name": name})):
-        last[event.task_id, event.job_id] = event
+        last[event.task_id or event.id, event.job_id] = event  # outside cells each is one
     return list(last.values())
 
 

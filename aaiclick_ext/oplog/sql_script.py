@@ -12,6 +12,7 @@ from aaiclick_ext.oplog.ancestry import ancestry
 from aaiclick_ext.oplog.comment import comment
 from aaiclick_ext.oplog.graph import SINK_PREFIX, is_table_name
 from aaiclick_ext.oplog.renaming import renamed, unique_names, words_of
+from aaiclick_ext.oplog.states import RESTORE
 from aaiclick_ext.schema import POSITION
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class _Script:
 
     def text(self) -> str:
         events = ancestry(self.graph)
+        restored = {e.result_table: e.id for e in events if e.operation == RESTORE}
+        events = [e for e in events if e.id >= restored.get(e.result_table, 0)]
         for event in events:
             self.made.setdefault(event.result_table, []).append(event)
         texts = [*self.selects.values(), *(e.sql_template for e in events if e.sql_template)]
@@ -122,14 +125,13 @@ class _Script:
                 continue
             if event.operation == _INSERT:
                 steps += self._inserts(event)
+            elif event.operation == RESTORE:
+                steps.append(_again(event, has_positions=has_positions))
             elif event.sql_template is None:
                 sources.append(_source(event, has_positions=has_positions))
             else:
-                definition = _definition(name, event.result_schema, has_positions=has_positions)
-                is_array = has_positions and list(event.result_schema) == ["value"]
-                ordered = "\nSETTINGS max_threads = 1" if is_array else ""
-                statement = f"{definition}\nAS {_bare(event.sql_template)}{ordered}"
-                steps.append(_Step([_title(event), *_failure(event)], statement))
+                select = _bare(event.sql_template)
+                steps.append(_filled(event, select, has_positions=has_positions))
         root = self.graph.root
         if not is_table_name(root) and root in self.made:
             steps.append(self._last(root))
@@ -199,6 +201,24 @@ class _Script:
             return self._select(inputs[0])
         reads_tables = all(is_table_name(table) for table in inputs)
         return _bare(event.sql_template) if event.sql_template and reads_tables else None
+
+
+def _filled(event: OperationEvent, select: str, *, has_positions: bool) -> _Step:
+    """Return the table that a SELECT gives; of an array, in its order."""
+    schema = event.result_schema
+    definition = _definition(event.result_table, schema, has_positions=has_positions)
+    is_array = has_positions and list(schema) == ["value"]
+    ordered = "\nSETTINGS max_threads = 1" if is_array else ""
+    return _Step([_title(event), *_failure(event)], f"{definition}\nAS {select}{ordered}")
+
+
+def _again(event: OperationEvent, *, has_positions: bool) -> _Step:
+    """Return a restored table: the rows of its original, which the script has made before."""
+    (original,) = event.kwargs.values()
+    is_array = has_positions and list(event.result_schema) == ["value"]
+    ordered = f" ORDER BY {POSITION}" if is_array else ""
+    select = f"SELECT * FROM {quote_identifier(original)}{ordered}"
+    return _filled(event, select, has_positions=has_positions)
 
 
 def _source(event: OperationEvent, *, has_positions: bool) -> _Step:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.oplog.graph import is_table_name, without_ends
-from aaiclick_ext.oplog.paths import locations
+from aaiclick_ext.oplog.states import RESTORE
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from aaiclick_ext.oplog.event import OperationEvent
+    from aaiclick_ext.oplog.file_changes import FileChange
+
+    FileChanges = Callable[[OperationEvent, dt.datetime], Sequence[FileChange]]
 
 INSERT = "insert"
 
@@ -29,7 +32,7 @@ class Change:
     event
         The insert; None for a file, of which only the time is known.
     changed_at
-        In UTC.
+        In UTC. Of a file, when it was written, which can be before it took its place.
     """
 
     source: str
@@ -62,7 +65,7 @@ class StaleResult:
 
 def stale(
     events: Iterable[OperationEvent],
-    file_time: Callable[[str], dt.datetime | None] = lambda _: None,
+    file_changes: FileChanges = lambda _event, _since: (),
 ) -> list[StaleResult]:
     """Return the stale tables among those that events tell of, in the order they were made.
 
@@ -70,8 +73,8 @@ def stale(
     ----------
     events
         Those of the tables in question and of all that they were made of.
-    file_time
-        When a file was last written, or None where it is none.
+    file_changes
+        Which files of an event are others since a time; see `file_changes`.
     """
     made: defaultdict[str, list[OperationEvent]] = defaultdict(list)
     for event in without_ends(events):
@@ -79,7 +82,7 @@ def stale(
             made[event.result_table].append(event)
     found: dict[str, StaleResult] = {}
     for table in sorted(made, key=lambda table: made[table][0].id):
-        if is_table_name(table) and (result := _stale_table(table, made, found, file_time)):
+        if is_table_name(table) and (result := _stale_table(table, made, found, file_changes)):
             found[table] = result
     return list(found.values())
 
@@ -88,14 +91,14 @@ def _stale_table(
     table: str,
     made: Mapping[str, Sequence[OperationEvent]],
     found: Mapping[str, StaleResult],
-    file_time: Callable[[str], dt.datetime | None],
+    file_changes: FileChanges,
 ) -> StaleResult | None:
     """Return whether a table is stale, once those made before it are known."""
     changes: dict[tuple[str, dt.datetime], Change] = {}
     reading = None
     for event in made[table]:
         before = len(changes)
-        for change in _changes_since(event, made, found, file_time):
+        for change in _changes_since(event, made, found, file_changes):
             changes.setdefault((change.source, change.changed_at), change)
         if reading is None and len(changes) > before:
             reading = event
@@ -109,13 +112,13 @@ def _changes_since(
     event: OperationEvent,
     made: Mapping[str, Sequence[OperationEvent]],
     found: Mapping[str, StaleResult],
-    file_time: Callable[[str], dt.datetime | None],
+    file_changes: FileChanges,
 ) -> Iterator[Change]:
-    path = next(iter(locations(event.params)), None)
-    written = None if path is None or event.kwargs else file_time(path)
-    if path is not None and written is not None and written > event.created_at:
-        yield Change(path, None, written)
-    for source in _tables_read(event, made):
+    tables, readers = read_through(event, made)
+    for reader in (event, *readers):
+        for file in file_changes(reader, event.created_at):
+            yield Change(file.location, None, file.changed_at)
+    for source in tables:
         for later in made.get(source, ()):
             if later.id > event.id and later.operation == INSERT:
                 yield Change(source, later, later.created_at)
@@ -123,10 +126,17 @@ def _changes_since(
             yield from found[source].changes
 
 
-def _tables_read(
+def read_through(
     event: OperationEvent, made: Mapping[str, Sequence[OperationEvent]]
-) -> Iterator[str]:
-    """Yield the tables that an event read, through views, which are computed when they are read."""
+) -> tuple[list[str], list[OperationEvent]]:
+    """Return the tables that an event read, and the events of views in between.
+
+    Views are computed when they are read.
+    """
+    if event.operation == RESTORE and event is not made[event.result_table][0]:
+        return [], []  # a file was read again, and not what had been made of it
+    tables: list[str] = []
+    readers: list[OperationEvent] = []
     seen = {event.result_table}
     todo = list(event.kwargs.values())
     while todo:
@@ -135,6 +145,9 @@ def _tables_read(
             continue
         seen.add(name)
         if is_table_name(name):
-            yield name
-        else:
-            todo.extend(source for maker in made.get(name, ()) for source in maker.kwargs.values())
+            tables.append(name)
+            continue
+        for maker in made.get(name, ()):
+            readers.append(maker)
+            todo.extend(maker.kwargs.values())
+    return tables, readers

@@ -137,10 +137,15 @@ class KernelAnswers:
         where = shown[row]
         if not where:
             raise UnknownObjectError("no column of this row has values by which it can be found")
-        made, note = self._below(table)
-        found = self._context.trace(made, where=where)
+        made = self._view(table)
+        is_view = table.startswith("view_")
+        found = self._context.trace(made, where=where, depth=1 if is_view else 2)
         listed = list(found.items())
-        notes = [note] if note else []
+        if not is_view and list(found) == [table]:
+            name = self._names.get(table) or table
+            why = "; ".join(found[table].notes) or "its rows were made of no other table's"
+            raise UnknownObjectError(f"{name} is a source: {why}")
+        notes = []
         if len(listed) > MAX_SOURCES:
             notes.append(f"{len(listed) - MAX_SOURCES} more sources are not shown")
         missing = [name for name in made.columns if name not in where]
@@ -165,38 +170,6 @@ class KernelAnswers:
             return answer | {"rows": grid(preview(rows.rows))}
         except AaiclickError as error:
             return answer | {"error": visible(f"{type(error).__name__}: {error}", lines=True)}
-
-    def _below(self, table: str) -> tuple[View, str]:
-        """Return the view whose rows can be followed, and what is to be said of it.
-
-        A table is where an expression begins; what `copy` froze may still be there as a view.
-        """
-        if table.startswith("view_"):
-            return self._view(table), ""
-        node = self._graph.node(table)
-        name = self._names.get(table) or table
-        event = node.event
-        if event is None or not event.kwargs:
-            raise UnknownObjectError(f"{name} is a source: its rows were made of no other table's")
-        if event.operation != "copy" or len(event.kwargs) != 1:
-            raise UnknownObjectError(
-                f"{event.operation} made the table {name}; rows can be followed through views, "
-                "and this one has been a table of its own since"
-            )
-        (source,) = event.kwargs.values()
-        if not source.startswith("view_"):
-            return self._view(source), self._as_it_is_now(table)
-        if self._context.backend.provenance.relation_named(source) is None:
-            view = self._names.get(source) or "the view"
-            raise UnknownObjectError(
-                f"{name} is a copy of {view}, which no variable reaches any more; run its cell "
-                "again and look at the new one"
-            )
-        return self._view(source), self._as_it_is_now(table)
-
-    def _as_it_is_now(self, table: str) -> str:
-        stale = table in self._graph.stale
-        return "the sources have changed since; these are their rows now" if stale else ""
 
     def _view(self, table: str) -> View:
         """Return a view of what a node stands for.

@@ -266,7 +266,7 @@ def _stale(result: StaleResult | None, names: Mapping[str, str]) -> tuple[str, .
 def _changed(change: Change, names: Mapping[str, str]) -> str:
     when = f"{change.changed_at:%Y-%m-%d %H:%M:%S} UTC"
     if change.event is None:
-        return f"the file {change.source} was written at {when}"
+        return f"the file {change.source} changed, and is now one of {when}"
     rows = change.event.rows
     count = "rows" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
     cell = change.event.execution_count

@@ -170,6 +170,8 @@ def test_the_button_s_table_gets_a_variable_of_its_own(flights):
     assert flights.value("answer_restored.data() == before")
     flights.check("again = Restorer(get_ipython(), aai.context())(name)")
     assert flights.value("again.variable") == "answer_restored_2"
+    history = "[e.operation for e in aai.variable_history('answer_restored_2')]"
+    assert flights.value(history) == ["restore"]
 
 
 def test_questions_that_have_no_picture(flights):

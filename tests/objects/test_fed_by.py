@@ -57,6 +57,24 @@ def test_a_glob_that_the_file_is_in(ctx, files):
     assert together.table_name in fed(ctx.fed_by("b.csv"))
 
 
+def test_a_star_does_not_cross_directories_and_two_do(ctx, files):
+    (files / "sub").mkdir()
+    (files / "sub" / "x.csv").write_text("k,n\n7,8\n")
+    flat = ctx.read_csv("*.csv")
+    with pytest.raises(UnknownObjectError, match=r"no file 'sub/x\.csv'"):
+        ctx.fed_by("sub/x.csv")
+    deep = ctx.read_csv("**/*.csv")
+    assert fed(ctx.fed_by("sub/x.csv")) == [deep.table_name]
+    assert fed(ctx.fed_by("a.csv")) == [flat.table_name, deep.table_name]
+
+
+def test_a_name_with_brackets_is_no_pattern_where_the_file_is_there(ctx, files):
+    (files / "[a].csv").write_text("k,n\n7,8\n")
+    plain, bracketed = ctx.read_csv("a.csv"), ctx.read_csv("[a].csv")
+    assert fed(ctx.fed_by("a.csv")) == [plain.table_name]
+    assert fed(ctx.fed_by("[a].csv")) == [bracketed.table_name]
+
+
 def test_what_was_exported_and_read_again(ctx, files):
     first = ctx.read_csv("a.csv")
     first.filter(first.n > 2).export("out.csv")

@@ -59,6 +59,39 @@ def test_an_insert_makes_what_it_brought_part_of_the_target(ctx):
     assert {target.table_name} == {t for t in stale_tables(ctx) if t == target.table_name}
 
 
+def test_a_file_that_changed_after_it_was_read(ctx, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a\n1\n")
+    read = ctx.read_csv(path)
+    copy = read.filter(read.a > 0).copy()
+    for fresh in (read, copy):
+        assert "stale" not in text_of(fresh)
+    path.write_text("a\n1\n2\n")
+    again = ctx.read_csv(path)
+    for old in (read, copy, copy.filter(copy.a > 0)):
+        assert f"(stale: changed after it was read: {path})" in text_of(old)
+    assert "stale" not in text_of(again)
+    del read
+    gc.collect()
+    ctx.flush()
+    assert "stale" in text_of(copy)
+    path.unlink()
+    assert "stale" not in text_of(copy)
+
+
+def test_a_restored_table_whose_source_had_grown(ctx):
+    source = ctx.create_object_from_value({"a": [1, 2]})
+    objects = [source.copy(), source.mutate(b=source.a).copy()]
+    names = [made.table_name for made in objects]
+    source.insert({"a": [3]})
+    objects.clear()
+    gc.collect()
+    for name in names:
+        restored = ctx.restore(name).object
+        assert "stale: a table it was made of got rows later" in text_of(restored)
+        assert restored.table_name in stale_tables(ctx)
+
+
 def test_a_failed_insert_changes_nothing(ctx):
     source = ctx.create_object_from_value({"a": [1]})
     copy = source.copy()

@@ -51,6 +51,24 @@ def test_through_concat_insert_and_joins(ctx, sales):
     assert any("given as values" in note for note in further[grown].notes)
 
 
+def test_a_restored_table_is_an_end_and_says_so(ctx, sales, tables):
+    objects = [sales.filter(sales.n > 1).copy(), ctx.create_object_from_value({"item": ["q"]})]
+    names = [made.table_name for made in objects]
+    objects.clear()
+    assert not tables() & set(names)
+    made, value = (ctx.restore(name).object for name in names)
+    found = ctx.trace(made.filter(made.n > 2), where={"n": 3}, depth=None)
+    assert list(found) == [made.table_name]
+    assert found[made].notes == (
+        f"restored as {names[0]} was; what that was made of is not followed",
+    )
+    assert ctx.trace(value, depth=None)[value].notes == ()
+    made.insert(sales.filter(sales.n == 1))
+    grown = ctx.trace(made, depth=None)
+    assert [each.source for each in grown.values()] == [sales.table_name, made.table_name]
+    assert any("not followed" in note for note in grown[made].notes)
+
+
 def test_what_changed_meanwhile(ctx, sales):
     late = sales.filter(sales.n > 1).copy()
     count = sales.group_by("day").agg(n=sales.count()).copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import json
 import os
@@ -112,6 +113,49 @@ def test_a_chain_of_views_and_tables(ctx, cell, data, elsewhere):
         assert words in script
     assert "FROM `aai_" not in script
     assert 'FROM "aai_' not in script
+
+
+def test_a_restored_table_is_made_of_its_original(ctx, cell, data, elsewhere):
+    flights, _ = data
+    with cell() as names:
+        names["late"] = made = flights.filter(flights.delay > 60).copy()
+    table = made.table_name
+    del made
+    names.clear()
+    gc.collect()
+    with cell() as names:
+        names["again"] = again = ctx.restore(table).object
+    with cell() as names:
+        names["more"] = more = again.mutate(far=again.miles * 2).copy()
+    again_rows, more_rows = here(ctx, again), here(ctx, more)
+    loads = {"flights": FLIGHTS}
+    assert elsewhere(ctx.lineage_sql(again), "again", loads) == again_rows != []
+    script = ctx.lineage_sql(more)
+    assert elsewhere(script, "more", loads) == more_rows
+    created = [script.index(f"CREATE TABLE `{name}`") for name in ("late", "again", "more")]
+    assert [script.index(LOAD_HERE), *created] == sorted([script.index(LOAD_HERE), *created])
+
+
+def test_a_restored_array_and_a_restored_file(ctx, cell, elsewhere, tmp_path):
+    (tmp_path / "a.csv").write_text("k\n3\n1\n")
+    with cell() as names:
+        names["a"] = ctx.create_object_from_value([3, 1, 2])
+        names["b"] = (names["a"] * 2).copy()
+        names["f"] = ctx.read_csv(tmp_path / "a.csv")
+    array, file = names["b"].table_name, names["f"].table_name
+    objects = {"a": names["a"]}
+    names.clear()
+    gc.collect()
+    for name, table in (("again", array), ("read", file)):
+        with cell() as names:
+            names[name] = ctx.restore(table).object
+        objects[name] = names[name]
+    rows = elsewhere(
+        ctx.lineage_sql(objects["again"]), "again", {"a": {"value": [3, 1, 2]}}, "ORDER BY _row"
+    )
+    assert rows == here(ctx, objects["again"], "ORDER BY _row")
+    script = ctx.lineage_sql(objects["read"])
+    assert elsewhere(script, "read", {"f": {"k": [3, 1]}}) == here(ctx, objects["read"])
 
 
 def test_a_view_becomes_a_view(ctx, cell, data, elsewhere):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaiclick_ext.oplog import OperationEvent, OplogEdge, build_graph
+from aaiclick_ext.oplog import OperationEvent, OplogEdge, build_graph, prompt
 from aaiclick_ext.oplog.ancestry import ancestry
 from aaiclick_ext.oplog.graph import edges_of, reached
 
@@ -252,6 +252,28 @@ def test_prompt_context_tells_the_whole_story():
         "    flights = read()\n"
         "    late = flights.filter(x)\n"
     )
+
+
+def test_prompt_context_fits_as_much_as_there_is_room_for(monkeypatch):
+    cells = [{"task_id": n, "execution_count": n, "cell_source": f"x = {n}\n" * n} for n in (1, 2)]
+    events = [
+        made("a", "sql", sql_template="SELECT 1", result_schema={"x": "Int64"}, **cells[0]),
+        made("view_b", "filter", {"source": "a"}, sql_template="SELECT 2", **cells[1]),
+        made("c", "copy", {"source": "view_b"}, result_schema={"x": "Int64"}, **cells[1]),
+    ]
+    graph = build_graph("c", events)
+    whole = graph.to_prompt_context()
+    assert graph.to_prompt_context(max_chars=len(whole)) == whole
+    built = []
+    text_of = prompt._text
+    monkeypatch.setattr(prompt, "_text", lambda *args: built.append(1) or text_of(*args))
+    texts = [graph.to_prompt_context(max_chars=most) for most in range(len(whole) + 1)]
+    assert len(built) == len(texts)  # one text each, however much is left out
+    for most, text in enumerate(texts):
+        assert len(text) <= max(most, 1)
+        assert text == texts[len(text)] or text.endswith("…")
+    shown = [text.count("\n    ") for text in texts]
+    assert len(set(shown)) > 3
 
 
 def test_prompt_context_shortens_what_is_very_long():

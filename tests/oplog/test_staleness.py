@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from aaiclick_ext.oplog.event import OperationEvent
+from aaiclick_ext.oplog.file_changes import FileChange
 from aaiclick_ext.oplog.staleness import stale
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -82,15 +83,24 @@ def test_stale(events, expected):
 def test_a_file_that_was_written_later():
     read = event(1, "read_csv", "t", path="/data/x.csv")
     copy = event(2, "copy", "c", "t")
-    times = {"/data/x.csv": START}
-    assert found([read, copy], file_time=times.get) == {}
-    times["/data/x.csv"] = START + dt.timedelta(seconds=9)
-    assert found([read, copy], file_time=times.get) == {
+    written = START
+
+    def changes(event, since):
+        path = event.params.get("path")
+        is_read = path is not None and event.operation != "export"
+        return [FileChange(path, written)] if is_read and written > since else []
+
+    assert found([read, copy], file_changes=changes) == {}
+    written = START + dt.timedelta(seconds=9)
+    assert found([read, copy], file_changes=changes) == {
         "t": [("/data/x.csv", None)],
         "c": [("/data/x.csv", None)],
     }
     export = event(3, "export", "fetch_1", "c", path="/data/x.csv")  # what is written is not read
-    assert set(found([read, copy, export], file_time=times.get)) == {"t", "c"}
+    assert set(found([read, copy, export], file_changes=changes)) == {"t", "c"}
+    text = event(1, "sql", "view_s", path="/data/x.csv")  # it is read when the view is
+    early, late = event(2, "copy", "e", "view_s"), event(12, "copy", "l", "view_s")
+    assert set(found([text, early, late], file_changes=changes)) == {"e"}
 
 
 def test_it_says_what_changed_and_what_had_read_it():
