@@ -91,6 +91,7 @@ def _sessions(settings: Settings) -> Iterator[str]:
 
 
 def _reap(settings: Settings, *, is_dry: bool) -> int:
+    from aaiclick_ext.lifecycle.kept_elsewhere import note_kept
     from aaiclick_ext.lifecycle.liveness import user_name
     from aaiclick_ext.lifecycle.process_leases import process_leases
     from aaiclick_ext.lifecycle.reaper import Reaper
@@ -109,6 +110,7 @@ def _reap(settings: Settings, *, is_dry: bool) -> int:
             return DONE
         if not engine.creds.is_embedded:
             check_registry(engine, registry)
+        note_kept(engine, registry)
         lease = process_leases.acquire(settings)  # should this die, its claims are taken over
         oplog = OplogCollector(
             engine,

@@ -93,8 +93,10 @@ class Keeping(ABC):
         A pinned table outlives its variables, its session and its kernel, and no time to live
         removes it. Every kernel on the database and its registry sees that it is pinned: in
         ``%tables`` and ``%why``, and ``open_object(table_name)`` opens it. In a scratch database
-        it ends with the kernel, and pinning warns. Writes to the registry; a small table that was
-        in memory is written to disk, by three statements.
+        it ends with the kernel, and pinning warns. Writes to the registry, and in ``chdb:///path``
+        to the table's comment: the directory may be moved, or opened with another registry. A
+        small table that was in memory is written to disk, by three statements. Python objects in
+        its columns end with the kernel all the same, and pinning warns of them.
 
         Parameters
         ----------
@@ -195,13 +197,14 @@ class Keeping(ABC):
         """
         opened = self._opened  # waits for what is imported below
         from aaiclick_ext.objects.lineage_drop import lineage_aware_drop
+        from aaiclick_ext.objects.owners import tables_in_reach
 
         services = opened.services
         services.worker.flush()
         services.oplog.flush()
         tables = [table for each in what for table in self.tables_below(each)]
         if not what:
-            live = services.worker.live_tables()
+            live = tables_in_reach(services)
             kept = services.kept.all().values()
             tables = [k.table_name for k in kept if not k.is_pinned and k.table_name not in live]
         return lineage_aware_drop(opened.backend, tables, dry_run=dry_run)

@@ -81,6 +81,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.objects.ends import ends_of_leftovers
     from aaiclick_ext.objects.making import leaf_from_memtable
+    from aaiclick_ext.objects.owners import tables_in_reach
     from aaiclick_ext.objects.session_limits import tables_of
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
@@ -109,7 +110,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         context,
         engine,
         registry,
-        lambda: worker.live_tables(),
+        lambda: tables_in_reach(services),
         functools.partial(ends_of_leftovers, engine, settings, oplog),
     )
     refs = RefRegistry(context.node_id, context.job_id, waiting=[RefKind.TABLE])
@@ -152,8 +153,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
     services.sessions.write_limits()
     services.lease.call_at_beat(services.sessions.end_expired)
-    if not engine.creds.is_embedded:
-        services.lease.call_at_beat(services.kept.refresh)
+    services.lease.call_at_beat(services.kept.refresh)
     oplog.start()
     reaping.start()
     return Opened(services, backend, Catalog(backend), reaping)
@@ -164,12 +164,14 @@ def _copy_old_registry(context: DataContext, engine: Engine, registry: Registry)
     if engine.creds.is_scratch:
         return
     from aaiclick_ext.errors import AaiclickError
+    from aaiclick_ext.lifecycle.kept_elsewhere import note_kept
     from aaiclick_ext.lifecycle.old_registry import copy_old_registry
 
     try:
         copy_old_registry(engine, registry, context.snowflake.next)
     except AaiclickError as error:
         logger.warning("%s", error)
+    note_kept(engine, registry)
 
 
 def _begin_reaping(

@@ -72,12 +72,12 @@ class BackgroundReaper:
                 return
             while True:
                 self._asked.clear()
+                if self._stop.is_set():  # after the clear, which may have taken the ask of `close`
+                    return
                 self._reap_once()
                 if not self._asked.is_set():
                     self._finished.set()
                 self._asked.wait(_EVERY_S)
-                if self._stop.is_set():
-                    return
         finally:
             self._finished.set()
 

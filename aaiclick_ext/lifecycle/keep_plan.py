@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.ids import time_of
 from aaiclick_ext.lifecycle.names import Scope, TableName
+from aaiclick_ext.registry.keep_store import KeptTable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from aaiclick_ext.registry.keep_store import KeptTable
+    from aaiclick_ext.lifecycle.reap_plan import TableFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,27 @@ class TimeToLive:
         return frozenset(
             job.job_id for job in jobs if job.ended_at is None or job.ended_at >= self.before
         )
+
+
+def with_marks(
+    known: Mapping[str, KeptTable], tables: Iterable[TableFound]
+) -> dict[str, KeptTable]:
+    """Return what the registry knows of tables, with what their own comments say.
+
+    A table stays if one of both says so.
+    """
+    found = dict(known)
+    for table in tables:
+        name = TableName.parse(table.name)
+        if name is None or not (table.pinned_at or table.is_preserved):
+            continue
+        kept = found.get(table.name, KeptTable(table.name, name.job_id, False))
+        found[table.name] = replace(
+            kept,
+            is_preserved=kept.is_preserved or table.is_preserved,
+            pinned_at=kept.pinned_at or table.pinned_at,
+        )
+    return found
 
 
 def reasons_to_keep(

@@ -80,7 +80,7 @@ class KeptTables:
         return self._store.all()
 
     def refresh(self) -> None:
-        """Let go of what another kernel has unpinned. Reads the registry where there are pins."""
+        """Let go of what another kernel, or context, unpinned. Reads the registry if it pins."""
         with self._lock:
             held = set(self._holds)
         if held:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.engine import Role, quote_identifier, quote_literal
 from aaiclick_ext.errors import AaiclickError, EngineError, UnknownTableError
 from aaiclick_ext.ids import to_base36
-from aaiclick_ext.lifecycle.deletion import deleted_by
+from aaiclick_ext.lifecycle.comment_marks import deleted_by, is_preserved, pinned_at_of
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.lifecycle.quarantine import QuarantineName
@@ -48,7 +48,10 @@ def tables_of(engine: Engine) -> list[TableFound]:
         role=Role.WORKER,
     )
     return [
-        TableFound(name, count, size, deleted_by(comment)) for name, count, size, comment in rows
+        TableFound(
+            name, count, size, deleted_by(comment), pinned_at_of(comment), is_preserved(comment)
+        )
+        for name, count, size, comment in rows
     ]
 
 
@@ -164,10 +167,16 @@ class Leftovers:
         if stale:
             self._store.forget(stale)
 
+    def note(self, kernel: KernelRecord) -> None:
+        """Let the registry know that something of a kernel is left in this database."""
+        if self._engine.identity not in kernel.databases:
+            self._store.note_database(kernel.session_id, self._engine.identity)
+
     def emptied(self, kernel: KernelRecord, *, here: bool) -> list[str]:
         """Return the databases in which nothing of a kernel is left.
 
-        What the registry has of directories that are gone is forgotten.
+        What the registry has of directories that are gone is forgotten. Where one was moved, what
+        stays is known at its new place (`kept_elsewhere`).
 
         Parameters
         ----------
@@ -175,13 +184,8 @@ class Leftovers:
             Whether nothing is left in this one.
         """
         gone = [place for place in kernel.databases if _is_vanished(kernel, place)]
-        stale = [
-            name
-            for _, place, name in (self._store.tables_of([kernel.session_id]) if gone else ())
-            if place in gone
-        ]
-        if stale:
-            self._store.forget(stale)
+        for place in gone:
+            self._store.forget_place(kernel.session_id, place)
         return [*gone, self._engine.identity] if here else gone
 
     def _quarantine(self, fate: Fate) -> tuple[str | None, str | None]:

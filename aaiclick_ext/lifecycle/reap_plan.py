@@ -32,12 +32,16 @@ class TableFound:
     ----------
     deleted_by
         The kernel that deleted it and may not have dropped it yet, of a global table.
+    pinned_at, is_preserved
+        What its comment says of a pin, and of preservation.
     """
 
     name: str
     rows: int | None = None
     bytes: int | None = None
     deleted_by: int | None = None
+    pinned_at: dt.datetime | None = None
+    is_preserved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

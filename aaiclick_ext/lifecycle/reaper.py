@@ -19,7 +19,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from aaiclick_ext.engine.scratch import scratch_directories, sweep_scratch
-from aaiclick_ext.lifecycle.keep_plan import ExpiredJob, Job, TimeToLive, reasons_to_keep
+from aaiclick_ext.lifecycle.keep_plan import (
+    ExpiredJob,
+    Job,
+    TimeToLive,
+    reasons_to_keep,
+    with_marks,
+)
 from aaiclick_ext.lifecycle.kernels import judged_kernels
 from aaiclick_ext.lifecycle.leftovers import Leftovers
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity, Verdict
@@ -50,8 +56,13 @@ _at_work: dict[int, threading.Lock] = {}
 class EventLog(Protocol):
     """The events of jobs, in the database."""
 
-    def expired(self, before: dt.datetime, spared: Collection[int]) -> list[ExpiredJob]:
-        """Return the jobs of which events would go: their last one is older, and none is spared."""
+    def expired(
+        self, before: dt.datetime, spared: Collection[int], going: Collection[str]
+    ) -> list[ExpiredJob]:
+        """Return the jobs of which events would go: their last one is older, and none is spared.
+
+        As if the tables in `going` were dropped.
+        """
 
     def prune(
         self, before: dt.datetime, spared: Collection[int], stop: threading.Event
@@ -157,7 +168,8 @@ class Reaper:
         fates = self._fates(kernels, mine, self._leftovers.tables(), is_dry=True)
         scratch = list(scratch_directories(self._scratch_path, _dead_among(kernels)))
         ttl, spared = self._time_to_live(kernels)
-        jobs = [] if self._log is None else self._log.expired(ttl.before, spared)
+        going = [fate.table.name for fate in fates if fate.is_removed]
+        jobs = [] if self._log is None else self._log.expired(ttl.before, spared, going)
         return Survey(kernels, fates, scratch, jobs)
 
     def reap(self, stop: threading.Event | None = None) -> Reaped:
@@ -213,6 +225,9 @@ class Reaper:
                     self._leftovers.forget_stale(_living_among(kernels), ttl.before)
                     left = {fate.job_id for fate in done.fates if not fate.is_removed}
                     emptied = {kernel.record.session_id for kernel in claimed} - left
+                    for kernel in claimed:  # its directory may have been moved
+                        if kernel.record.session_id in left:
+                            self._leftovers.note(kernel.record)
         finally:  # whatever failed, the next reaper need not wait for this process to end
             for kernel in claimed:
                 record = kernel.record
@@ -253,7 +268,7 @@ class Reaper:
             fates = with_unclaimed(keep_held(fates, unheld.held), unheld.free)
         going = [fate.table.name for fate in fates if fate.is_removed]
         jobs = {kernel.record.session_id: _job(kernel, ttl.now) for kernel in kernels}
-        known = self._kept.known(going)
+        known = with_marks(self._kept.known(going), (fate.table for fate in fates))
         return keep_held(fates, reasons_to_keep(going, known, jobs, ttl, self._in_use()))
 
     def _time_to_live(self, kernels: Sequence[JudgedKernel]) -> tuple[TimeToLive, frozenset[int]]:

@@ -12,9 +12,9 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from aaiclick_ext.engine import quote_identifier, quote_literal
+from aaiclick_ext.engine import quote_literal
 from aaiclick_ext.errors import EngineError, ObjectExistsError, SettingsError, UnknownObjectError
-from aaiclick_ext.lifecycle.deletion import MARK, with_mark
+from aaiclick_ext.lifecycle.comment_marks import DELETED, change_comment, with_deletion
 from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.pinning import open_kept
@@ -187,7 +187,7 @@ class Catalog:
         rows = self._services.engine.query_rows(
             "SELECT name FROM system.tables "
             "WHERE database = currentDatabase() AND startsWith(name, 'aai_g_') "
-            f"AND position(comment, {quote_literal(MARK)}) = 0"
+            f"AND position(comment, {quote_literal(DELETED)}) = 0"
         )
         for (table,) in rows:
             parts = TableName.parse(table)
@@ -196,16 +196,9 @@ class Catalog:
 
     def _mark_deleted(self, table: str) -> None:
         """Let the table itself say that its name is gone, should this kernel be killed."""
-        engine = self._services.engine
+        job_id = self._services.job_id
         with contextlib.suppress(EngineError):  # no right to do so, or dropped by another kernel
-            rows = engine.query_rows(
-                "SELECT comment FROM system.tables "
-                "WHERE database = currentDatabase() AND name = {table:String}",
-                {"table": table},
-            )
-            for (comment,) in rows:
-                marked = quote_literal(with_mark(comment, self._services.job_id))
-                engine.command(f"ALTER TABLE {quote_identifier(table)} MODIFY COMMENT {marked}")
+            change_comment(self._services.engine, table, lambda c: with_deletion(c, job_id))
 
     def _adopt(self, table: str) -> None:
         """Make a table of another kernel known; the name's claim stays with this context."""

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.errors import EngineError
+from aaiclick_ext.lifecycle.comment_marks import (
+    change_comment,
+    outlives_registry,
+    with_preservation,
+)
 from aaiclick_ext.lifecycle.names import Scope
 from aaiclick_ext.lifecycle.preservation import PreservationMode
 from aaiclick_ext.objects.session_limits import admitted, limited_size
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from aaiclick_ext.engine import QueryStats
+    from aaiclick_ext.engine import Engine, QueryStats
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.leaf import DatabaseTable
     from aaiclick_ext.oplog import OperationEvent
@@ -134,10 +139,18 @@ def new_table(backend: Backend, spec: TableSpec, *, beside: str | None = None) -
             services.notes.made_in_passing(table)
             hold.release()
             raise
+        if row.preservation is not None and spec.scope is not Scope.GLOBAL and beside is None:
+            _mark_preserved(services.engine, table)
     if spec.scope is Scope.TEMP:
         hold.release()
     else:
         services.holds[table] = hold
+
+
+def _mark_preserved(engine: Engine, table: str) -> None:
+    """Let a table itself say that it is preserved, where another registry may come to it."""
+    if outlives_registry(engine):
+        change_comment(engine, table, with_preservation)
 
 
 @contextlib.contextmanager
@@ -215,6 +228,36 @@ def create_table_as(
         TableSchema(spec.types, spec.comments, spec.shape, engine, count_rows(backend, table)),
     )
     return backend.leaf(table), stats
+
+
+def stored_columns(schema: TableSchema) -> str:
+    """Return all columns of a table as a list in SQL, an array's positions among them."""
+    hidden = [POSITION] if schema.shape is Shape.ARRAY else []
+    return ", ".join([*map(quote_identifier, schema.types), *hidden])
+
+
+def rebuild_on_disk(
+    backend: Backend, table: str, schema: TableSchema, *, more: str | None = None
+) -> None:
+    """Rebuild a table in memory as MergeTree, and swap the two.
+
+    Three statements. The caller has the table's lock.
+
+    Parameters
+    ----------
+    more
+        A table of the same columns whose rows come after its own.
+    """
+    spec, columns = TableSpec(schema.types, schema.comments, schema.shape), stored_columns(schema)
+    engine, old = backend.services.engine, quote_identifier(table)
+    with new_table(backend, spec, beside=table) as built, engine.limited(None):
+        new = quote_identifier(built)
+        rows = f"SELECT {columns} FROM {old}"
+        if more is not None:
+            rows += f" UNION ALL SELECT {columns} FROM {quote_identifier(more)}"
+        engine.command(spec.ddl(built, MERGE_TREE))
+        engine.command(f"INSERT INTO {new} ({columns}) {rows} SETTINGS max_threads = 1")
+        engine.command(f"EXCHANGE TABLES {old} AND {new}")
 
 
 def check_rows(backend: Backend, table: str, expected: int, *, target: str | None = None) -> None:

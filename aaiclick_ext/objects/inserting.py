@@ -22,6 +22,8 @@ from aaiclick_ext.objects.creation import (
     check_rows,
     count_rows,
     new_table,
+    rebuild_on_disk,
+    stored_columns,
     with_position,
 )
 from aaiclick_ext.objects.freshness import when
@@ -115,7 +117,7 @@ def _append(
     services = backend.services
     spec = TableSpec(schema.types, schema.comments, schema.shape)
     with new_table(backend, spec, beside=table) as staging:
-        _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)}")
+        _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)} COMMENT ''")
         services.schemas.put(staging, replace(schema, rows=0))
         start, engine = _state(backend, table)
         statements, values = [], {}
@@ -235,34 +237,15 @@ def _move(backend: Backend, table: str, staging: str, schema: TableSchema, engin
     if engine == MERGE_TREE:
         _run(backend, f"ALTER TABLE {_q(table)} ATTACH PARTITION tuple() FROM {_q(staging)}")
         return engine
-    columns = ", ".join([_q(name) for name in schema.types] + _hidden(schema))
+    columns = stored_columns(schema)
     if _bytes_of(backend, (table, staging)) <= backend.services.settings.memory_table_bytes:
         _run(
             backend,
             f"INSERT INTO {_q(table)} ({columns}) SELECT {columns} FROM {_q(staging)}",
         )
         return engine
-    _outgrow_memory(backend, table, staging, schema, columns)
+    rebuild_on_disk(backend, table, schema, more=staging)
     return MERGE_TREE
-
-
-def _hidden(schema: TableSchema) -> list[str]:
-    return [POSITION] if schema.shape is Shape.ARRAY else []
-
-
-def _outgrow_memory(
-    backend: Backend, table: str, staging: str, schema: TableSchema, columns: str
-) -> None:
-    """Rebuild the table as MergeTree with the staged rows in it, and swap the two."""
-    spec = TableSpec(schema.types, schema.comments, schema.shape)
-    with new_table(backend, spec, beside=table) as built, backend.services.engine.limited(None):
-        _run(backend, spec.ddl(built, MERGE_TREE))
-        _run(
-            backend,
-            f"INSERT INTO {_q(built)} ({columns}) SELECT {columns} FROM {_q(table)} "
-            f"UNION ALL SELECT {columns} FROM {_q(staging)}",
-        )
-        _run(backend, f"EXCHANGE TABLES {_q(table)} AND {_q(built)}")
 
 
 def _bytes_of(backend: Backend, tables: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from aaiclick_ext.lifecycle.liveness import ProcessIdentity, Verdict
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.lifecycle.own_jobs import own_jobs
 from aaiclick_ext.objects.display import escape_control
+from aaiclick_ext.objects.owners import tables_in_reach
 from aaiclick_ext.oplog.graph import edges_of, reached
 from aaiclick_ext.oplog.queries import MOST_STEPS, descendants, living_tables
 from aaiclick_ext.registry.reap_store import ReapStore
@@ -153,13 +154,14 @@ def _obstacles(services: Services, tables: Sequence[str]) -> dict[str, str]:
             name = TableName.parse(table)
             if name and name.job_id in alive and name.job_id not in own_jobs():
                 found[table] = f"{alive[name.job_id].label}, which made it, lives"
+    in_reach = tables_in_reach(services)
     for table in tables:
         name = TableName.parse(table)
         if name is None:
             found[table] = "it is not a table of ours"
         elif name.scope is Scope.GLOBAL and name not in services.deleted:
             found[table] = f"it has a name: aai.delete_object({name.name!r})"
-        elif services.worker.is_live(table):
+        elif table in in_reach:
             found[table] = f"this kernel holds it: %why {table}"
     for table, kept in services.kept.kept(tables).items():
         if kept.is_pinned:
@@ -170,7 +172,7 @@ def _obstacles(services: Services, tables: Sequence[str]) -> dict[str, str]:
 def _drop(services: Services, step: DropStep) -> DropStep:
     """Drop one table, with its files, and tell the log and the registry."""
     table = step.table_name
-    if services.worker.is_live(table):
+    if table in tables_in_reach(services):
         return replace(step, is_dropped=False, reason=f"this kernel holds it: %why {table}")
     try:
         services.drop_unheld(table, "lineage_aware_drop: nothing that was there was made of it")

@@ -1,7 +1,8 @@
-"""Which context of this process owns a table.
+"""Which contexts of this process own a table, or hold it.
 
 Several contexts of one process may use one database. A table is counted by the one that made it, so
-what another of them reaches is claimed there.
+what another of them reaches is claimed there. Some are counted by several, like those that are
+pinned: what one of them lets go of, the last drops.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aaiclick_ext.objects.services import Services
 
 _opened: WeakValueDictionary[tuple[int, int], Services] = WeakValueDictionary()
@@ -29,8 +32,16 @@ def owner_of(services: Services, table: str) -> Services:
 
 def tables_in_reach(services: Services) -> frozenset[str]:
     """Return the living tables of every context of this process on the same database."""
-    own = services.worker.live_tables()
-    return own.union(*(other.worker.live_tables() for other in _others(services)))
+    return services.worker.live_tables() | _of_others(services)
+
+
+def held_elsewhere(services: Services, tables: Iterable[str]) -> frozenset[str]:
+    """Return which tables other contexts of this process count; the last to let go drops them."""
+    return _of_others(services).intersection(tables)
+
+
+def _of_others(services: Services) -> frozenset[str]:
+    return frozenset().union(*(other.worker.live_tables() for other in _others(services)))
 
 
 def _others(services: Services) -> list[Services]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import UnknownObjectError
 from aaiclick_ext.ids import time_of
+from aaiclick_ext.lifecycle.comment_marks import (
+    change_comment,
+    outlives_registry,
+    with_pin,
+    without_pin,
+)
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.lifecycle.own_jobs import own_jobs
-from aaiclick_ext.objects.creation import TableSpec, new_table
+from aaiclick_ext.objects.creation import rebuild_on_disk
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.registry import TableRow
-from aaiclick_ext.schema import MEMORY, MERGE_TREE, POSITION, Shape
+from aaiclick_ext.schema import MEMORY, MERGE_TREE
+from aaiclick_ext.schema.python_objects import object_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +57,14 @@ def pin_tables(backend: Backend, tables: Sequence[str]) -> None:
             UserWarning,
             stacklevel=5,
         )
+    else:
+        _warn_of_objects(services, tables)
     for table in live:
         _write_to_disk(backend, table)
+    if outlives_registry(services.engine):
+        now = dt.datetime.now(dt.UTC)
+        for table in tables:
+            change_comment(services.engine, table, lambda comment: with_pin(comment, now))
     services.sharing.claim(live)  # so that who unpins it elsewhere sees that it is held here
     services.sessions.tables.pin(live, True)
     services.kept.pin([_row(services, table) for table in tables], live)
@@ -64,6 +77,9 @@ def unpin_tables(services: Services, tables: Sequence[str]) -> bool:
     """
     services.check_open()
     pinned = {name for name, kept in services.kept.kept(tables).items() if kept.is_pinned}
+    if outlives_registry(services.engine):
+        for table in pinned:
+            change_comment(services.engine, table, without_pin)
     services.sessions.tables.pin(tables, False)
     services.kept.unpin(tables)
     elsewhere = False
@@ -115,6 +131,22 @@ def _row(services: Services, table: str) -> TableRow:
     )
 
 
+def _warn_of_objects(services: Services, tables: Sequence[str]) -> None:
+    """Say which columns lose what they hold though their table is pinned."""
+    columns = [
+        f"{table}.{column}"
+        for table in tables
+        for column in object_columns(services.schemas.get(table).ibis)
+    ]
+    if columns:
+        warnings.warn(
+            f"the Python objects in {', '.join(columns)} end with this kernel, though the table "
+            "is pinned; keep what you need of them in columns of other types",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
 def _write_to_disk(backend: Backend, table: str) -> None:
     """Rebuild a table in memory, whose rows end with the process, as one on disk."""
     services = backend.services
@@ -124,15 +156,5 @@ def _write_to_disk(backend: Backend, table: str) -> None:
         schema = services.schemas.get(table)
         if schema.engine != MEMORY:
             return
-        spec = TableSpec(schema.types, schema.comments, schema.shape)
-        hidden = [POSITION] if schema.shape is Shape.ARRAY else []
-        columns = ", ".join([*map(quote_identifier, schema.types), *hidden])
-        with new_table(backend, spec, beside=table) as built, services.engine.limited(None):
-            engine, old, new = services.engine, quote_identifier(table), quote_identifier(built)
-            engine.command(spec.ddl(built, MERGE_TREE))
-            engine.command(
-                f"INSERT INTO {new} ({columns}) SELECT {columns} FROM {old} "
-                "SETTINGS max_threads = 1"
-            )
-            engine.command(f"EXCHANGE TABLES {old} AND {new}")
+        rebuild_on_disk(backend, table, schema)
         services.schemas.set_rows(table, schema.rows, MERGE_TREE)

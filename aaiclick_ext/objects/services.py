@@ -14,11 +14,12 @@ from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.objects.ends import hashes_of_small
 from aaiclick_ext.objects.freshness import Freshness
 from aaiclick_ext.objects.making_of import Makings
+from aaiclick_ext.objects.owners import held_elsewhere
 from aaiclick_ext.objects.table_notes import TableNotes
 from aaiclick_ext.oplog.graph import DROP_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.ids import Snowflake
@@ -136,30 +137,22 @@ class Services:
     def drop(self, tables: Sequence[str]) -> None:
         """Drop tables and wait until their files are gone; `forget_dropped` ends it.
 
-        What another kernel holds stays, for the last one to drop; so does what is pinned, or
-        preserved until the job expires. Runs one statement on the worker's client. Called by
-        `TableWorker` on its drop thread. A kernel that lost its lease drops nothing: the tables
-        are whoever's who took over.
+        What another kernel, or another context of this one, holds stays, for the last one to drop;
+        so does what is pinned, or preserved until the job expires. Runs one statement on the
+        worker's client. Called by `TableWorker` on its drop thread. A kernel that lost its lease
+        drops nothing: the tables are whoever's who took over.
         """
-        from aaiclick_ext.engine import quote_identifier
-
         try:
             self.lease.verify()
         except LeaseLostError:
             return
         tables = self.sessions.tables.still_there(tables, self.worker.is_live)
-        stay = self._staying(tables)
+        elsewhere = held_elsewhere(self, tables)
+        stay = elsewhere | self._staying([table for table in tables if table not in elsewhere])
         is_told = not (self.closed and self.engine.creds.is_scratch)  # whose log ends as well
         told = [t for t in tables if is_told and t not in stay and self.notes.has_history(t)]
         ends = {table: self._end_of(table) for table in told}
-        hashed = {
-            table: schema
-            for table in told
-            if not self.notes.is_kept(table) and (schema := self.schemas.known(table)) is not None
-        }
-        self.schemas.forget(tables)
-        self.notes.forget(tables)
-        held = self.sharing.give_up(tables)
+        held = self.sharing.give_up([table for table in tables if table not in elsewhere])
         later = {
             table: holding.expires_in_s + _CLOCK_SLACK_S
             for table, holding in held.items()
@@ -168,17 +161,12 @@ class Services:
         for table, delay_s in later.items():
             self.worker.drop_later(table, delay_s)
         gone = [table for table in tables if table not in held and table not in stay]
+        kept = [table for table in tables if table in held or table in stay]
+        self.schemas.forget(kept)
+        self.notes.forget(kept)
         if gone:
-            there = {table: hashed[table] for table in gone if table in hashed}
-            contents = hashes_of_small(self.engine, self.settings, there)
-            names = ", ".join(quote_identifier(table) for table in gone)
-            self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
+            self._remove(gone, ends)
             self._dropped.extend(gone)
-            self.freshness.forget(gone)
-            self.makings.forget(gone)
-            for table in gone:
-                if table in ends:
-                    self.oplog.record(DROP_TABLE, **ends[table], content=contents.get(table))
         done = [table for table in tables if table not in later]
         self.sessions.tables.dropped(done, self.worker.is_live)
 
@@ -190,17 +178,29 @@ class Services:
         UnknownTableError
             If it is not there.
         """
+        self.schemas.get(table)
+        self._remove([table], {table: {**self._end_of(table), "params": {"reason": reason}}})
+        self.registry.forget_tables(self.engine.identity, [table])
+
+    def _remove(self, tables: Sequence[str], ends: Mapping[str, dict[str, Any]]) -> None:
+        """Drop tables with their files, forget them, and tell the log the ends of some."""
         from aaiclick_ext.engine import quote_identifier
 
-        schema = self.schemas.get(table)
-        end = {**self._end_of(table), "params": {"reason": reason}}
-        contents = hashes_of_small(self.engine, self.settings, {table: schema})
-        statement = f"DROP TABLE IF EXISTS {quote_identifier(table)} SYNC"
-        self.engine.command(statement, role=Role.WORKER)
-        self.schemas.forget([table])
-        self.freshness.forget([table])
-        self.oplog.record(DROP_TABLE, **end, content=contents.get(table))
-        self.registry.forget_tables(self.engine.identity, [table])
+        hashed = {
+            table: schema
+            for table in tables
+            if table in ends
+            and not self.notes.is_kept(table)
+            and (schema := self.schemas.known(table)) is not None
+        }
+        contents = hashes_of_small(self.engine, self.settings, hashed)
+        names = ", ".join(quote_identifier(table) for table in tables)
+        self.engine.command(f"DROP TABLE IF EXISTS {names} SYNC", role=Role.WORKER)
+        for memory in (self.schemas, self.notes, self.freshness, self.makings):
+            memory.forget(tables)
+        for table in tables:
+            if table in ends:
+                self.oplog.record(DROP_TABLE, **ends[table], content=contents.get(table))
 
     def _staying(self, tables: Sequence[str]) -> set[str]:
         """Return which tables stay in the database though nothing here refers to them."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import OplogError, UnknownTableError
 from aaiclick_ext.lifecycle.keep_plan import ExpiredJob
+from aaiclick_ext.oplog.graph import DROP_TABLE
 from aaiclick_ext.oplog.log_table import LOG_TABLE, is_ours
 
 if TYPE_CHECKING:
@@ -24,14 +25,18 @@ GROUP BY job_id HAVING last_event_at < {{before:DateTime64(6, 'UTC')}} ORDER BY 
 _OF_EXPIRED = "job_id IN {jobs:Array(UInt64)}"
 # A name that an event of another job mentions, or that is a table, has to be explained. So all
 # that such events were made of is explained, too, and only expired events are left to follow.
+# That a table was dropped is told of it, but does not use it.
 _EXPLAINED = f"""
 WITH other AS (
     SELECT result_table, mapValues(kwargs) AS inputs FROM {LOG_TABLE}
-    WHERE job_id NOT IN {{jobs:Array(UInt64)}}
+    WHERE job_id NOT IN {{jobs:Array(UInt64)}} AND operation != '{DROP_TABLE}'
 )
 SELECT DISTINCT cityHash64(result_table) AS name FROM {LOG_TABLE}
 WHERE {_OF_EXPIRED} AND (
-    result_table IN (SELECT name FROM system.tables WHERE database = currentDatabase())
+    result_table IN (
+        SELECT name FROM system.tables
+        WHERE database = currentDatabase() AND name NOT IN {{going:Array(String)}}
+    )
     OR result_table IN (SELECT concat(database, '.', name) FROM system.tables)
     OR result_table IN (SELECT result_table FROM other)
     OR result_table IN (SELECT arrayJoin(inputs) FROM other)
@@ -82,7 +87,9 @@ class LogPruner:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def expired(self, before: dt.datetime, spared: Collection[int]) -> list[ExpiredJob]:
+    def expired(
+        self, before: dt.datetime, spared: Collection[int], going: Collection[str] = ()
+    ) -> list[ExpiredJob]:
         """Return the jobs of which events would go. Changes nothing; runs a few queries.
 
         Parameters
@@ -91,8 +98,10 @@ class LogPruner:
             A job whose last event is older has expired.
         spared
             Jobs that have not, whatever the log says.
+        going
+            Tables that are there and will have been dropped by then.
         """
-        return [each.job for each in self._doomed(before, spared)]
+        return [each.job for each in self._doomed(before, spared, going)]
 
     def prune(
         self, before: dt.datetime, spared: Collection[int], stop: threading.Event
@@ -143,7 +152,9 @@ class LogPruner:
                 return False
         return True
 
-    def _doomed(self, before: dt.datetime, spared: Collection[int]) -> list[_Doomed]:
+    def _doomed(
+        self, before: dt.datetime, spared: Collection[int], going: Collection[str] = ()
+    ) -> list[_Doomed]:
         """Decide what goes. One query where nothing has expired, else three."""
         try:
             if not is_ours(self._engine, role=Role.WORKER):
@@ -152,7 +163,7 @@ class LogPruner:
         except UnknownTableError:
             return []  # nothing was recorded in this database yet
         expired = {job: (last, count) for job, last, count in found if job not in spared}
-        kept = self._kept(list(expired)) if expired else {}
+        kept = self._kept(list(expired), going) if expired else {}
         doomed = []
         for number, (last, count) in expired.items():
             goes, stays = kept.get(number, ([], []))
@@ -162,14 +173,16 @@ class LogPruner:
                 doomed.append(_Doomed(job, [] if is_short else goes, stays if is_short else []))
         return doomed
 
-    def _kept(self, jobs: Sequence[int]) -> dict[int, tuple[list[int], list[int]]]:
+    def _kept(
+        self, jobs: Sequence[int], going: Collection[str]
+    ) -> dict[int, tuple[list[int], list[int]]]:
         """Return the ids of events that go and that stay, of the jobs of which some stay."""
-        explained = self._numbers(_EXPLAINED, jobs)[0]
+        explained = self._numbers(_EXPLAINED, jobs=jobs, going=list(going))[0]
         if not len(explained):
             return {}
         import numpy as np
 
-        ids, job_ids, results, sources = self._numbers(_LINKS, jobs)
+        ids, job_ids, results, sources = self._numbers(_LINKS, jobs=jobs)
         frontier = seen = np.unique(explained)
         while len(frontier):
             starts = np.searchsorted(results, frontier, "left")
@@ -185,9 +198,9 @@ class LogPruner:
             found[int(job)] = (going.tolist(), staying.tolist())
         return found
 
-    def _numbers(self, sql: str, jobs: Sequence[int]) -> list[Any]:
+    def _numbers(self, sql: str, **parameters: Sequence[Any]) -> list[Any]:
         """Return the columns of a query as NumPy arrays."""
-        table = self._engine.query_arrow(sql, {"jobs": jobs}, role=Role.WORKER)
+        table = self._engine.query_arrow(sql, parameters, role=Role.WORKER)
         return [column.to_numpy() for column in table.columns]
 
     def _rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:

@@ -79,6 +79,25 @@ class KeepStore:
                     created=statements.time(row.created_at),
                 )
 
+    def note(self, tables: Iterable[tuple[KeptTable, dt.datetime]]) -> None:
+        """Add rows of tables that stay, each with when it was made, or what they lack."""
+        with self._registry.statements() as statements:
+            for table, created_at in tables:
+                statements.change(
+                    "INSERT INTO table_registry (database_identity, table_name, job_id, "
+                    "created_at, preservation, pinned_at) VALUES (:identity, :name, :job, "
+                    ":created, :preservation, :pinned) "
+                    "ON CONFLICT (database_identity, table_name) DO UPDATE SET "
+                    "preservation = COALESCE(table_registry.preservation, excluded.preservation), "
+                    "pinned_at = COALESCE(table_registry.pinned_at, excluded.pinned_at)",
+                    identity=self._database,
+                    name=table.table_name,
+                    job=table.job_id,
+                    created=statements.time(created_at),
+                    preservation="FULL" if table.is_preserved else None,
+                    pinned=None if table.pinned_at is None else statements.time(table.pinned_at),
+                )
+
     def unpin(self, tables: Collection[str]) -> None:
         """Unpin tables; those that are not pinned are no error."""
         with self._registry.statements() as statements:

@@ -215,6 +215,15 @@ class ReapStore:
             for name in ("table_registry", "table_claims", "share_tokens"):
                 change_in(statements, f"DELETE FROM {name} WHERE table_name IN ({{}})", tables)
 
+    def forget_place(self, job_id: int, database_identity: str) -> None:
+        """Delete the rows of a kernel's tables in a database that is gone."""
+        with self._registry.statements() as statements:
+            statements.change(
+                "DELETE FROM table_registry WHERE job_id = :job AND database_identity = :identity",
+                job=job_id,
+                identity=database_identity,
+            )
+
     def tables_in(self, database_identity: str) -> list[RecordedTable]:
         """Return the tables that the registry has of a database."""
         with self._registry.statements() as statements:

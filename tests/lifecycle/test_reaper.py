@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 import uuid
@@ -10,9 +11,12 @@ import pytest
 
 import aaiclick_ext as aai
 from aaiclick_ext.engine import ClickHouseCreds, Engine
-from aaiclick_ext.ids import Snowflake
+from aaiclick_ext.ids import EPOCH_MS, Snowflake
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.lifecycle.reaper import Reaper
+from aaiclick_ext.oplog import OperationEvent
+from aaiclick_ext.oplog.log_table import ensure_log, insert_events
+from aaiclick_ext.oplog.pruning import LogPruner
 
 on_sqlite = pytest.mark.parametrize("registry_url", ["sqlite"], indirect=True)
 """The registry's own statements are tested on both; here each test starts several processes."""
@@ -382,6 +386,24 @@ def test_a_survey_changes_nothing(server, shared, leave):
     )
     assert [(k.record.session_id, k.verdict) for k in survey.kernels] == [(job, "dead")]
     assert (tables(server), shared.rows("SELECT * FROM sessions"), shared.leases()) == before
+
+
+@on_sqlite
+def test_a_survey_says_of_events_what_reaping_does(server, shared):
+    old = dt.datetime.now(dt.UTC) - dt.timedelta(days=100)
+    job = int(old.timestamp() * 1000 - EPOCH_MS) << 22
+    orphan = str(TableName(Scope.TEMP, 7, job, job | 7 << 12))
+    server.command(f"CREATE TABLE {orphan} (a UInt8) ENGINE = Memory")
+    ensure_log(server)
+    made = OperationEvent(
+        id=1, result_table=orphan, operation="copy", kwargs={}, params={}, sql_template=None,
+        task_id=None, job_id=job, run_id=1, node_id=7, created_at=old,
+    )  # fmt: skip
+    insert_events(server, [made])
+    settings, log = shared.settings(), LogPruner(server)
+    survey = Reaper(server, shared.registry, job_id=None, settings=settings, log=log).survey()
+    assert [(each.events, each.kept_events) for each in survey.jobs] == [(1, 0)]
+    assert reaped(server, shared).jobs == list(survey.jobs)
 
 
 @on_sqlite

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import textwrap
+import time
 import uuid
 import warnings
 from pathlib import Path
@@ -74,9 +76,9 @@ def opened(settings, url):
 def another(tmp_path, url):
     """Return a function that runs code in a kernel of its own, there by default: its output."""
 
-    def another(code, url=url):
+    def another(code, url=url, folder=tmp_path):
         done = subprocess.run(
-            [sys.executable, "-c", PREAMBLE + textwrap.dedent(code), str(tmp_path), url],
+            [sys.executable, "-c", PREAMBLE + textwrap.dedent(code), str(folder), url],
             cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         assert done.returncode in (0, -9), done.stderr
@@ -203,6 +205,13 @@ def test_a_pinned_table_keeps_its_python_objects(settings):
         assert context.open_object(name).data() == {"o": [thing]}
 
 
+def test_pinning_python_objects_in_a_database_that_stays_warns(settings, tmp_path):
+    with aai.DataContext(f"chdb://{tmp_path}/db", settings=settings) as context:
+        made = context.create_object_from_value({"a": [1], "o": [object()]})
+        with pytest.warns(UserWarning, match=rf"objects in {made.table_name}\.o end with"):
+            context.pin(made)
+
+
 def test_a_session_that_ends_leaves_what_is_pinned_or_preserved(opened):
     with opened() as context:
         with context.session() as session:
@@ -292,6 +301,62 @@ def test_what_a_killed_kernel_preserved_stays_until_its_job_expires(another, url
     assert another(FINDS.format(names=names), url) == ["done"]
 
 
+KEEPS = """
+    context = opened()
+    pinned = context.pin(context.create_object_from_value([3]))
+    pinned.insert([4])
+    number = context.pin(context.create_object_from_value(5))
+    with context.session(preservation="FULL"):
+        full = context.create_object_from_value([1, 2])
+        once = context.create_object_from_value([6])
+    plain = context.create_object_from_value({"a": range(300_000)})
+    assert len(tables(context)) == 5
+    print(pinned.table_name, number.table_name, full.table_name, once.table_name, sep="\\n")
+    context.flush()
+    os.kill(os.getpid(), 9)
+"""
+FINDS_ELSEWHERE = """
+    context = opened()
+    pinned, number, full, once = {names!r}
+    assert tables(context) == {{pinned, number, full, once}}, reaped(context)
+    context.close()
+    context = opened()
+    assert tables(context) == {{pinned, number, full, once}}, reaped(context)
+    assert context.open_object(pinned).data() == [3, 4]
+    assert context.open_object(number).data() == 5
+    assert context.open_object(full).data() == [1, 2]
+    assert context.lineage_aware_drop(once, dry_run=False).dropped == (once,)
+    context.unpin(pinned)
+    context.flush()
+    assert tables(context) == {{number, full}}
+    with context.open_object(number)._backend.services.registry.statements() as statements:
+        statements.change("UPDATE sessions SET heartbeat_at = '2024-06-01 00:00:00.000000' "
+                          "WHERE state = 'dead'")
+    context.close()
+    context = opened()
+    assert tables(context) == {{number, full}} - {{full for _ in range({is_expired})}}
+    context.close()
+    print("done")
+"""
+
+
+@pytest.mark.parametrize("how", ["moved", "copied", "another registry"])
+def test_what_is_kept_stays_at_another_place_and_with_another_registry(another, tmp_path, how):
+    place, folder = tmp_path / "db", tmp_path
+    names = another(KEEPS, f"chdb://{place}")
+    if how == "moved":
+        place = place.rename(tmp_path / "moved")
+    elif how == "copied":
+        place = Path(shutil.copytree(place, tmp_path / "copy", symlinks=True))
+    else:
+        folder = tmp_path / "other"
+    finds = FINDS_ELSEWHERE.format(names=names, is_expired=int(how != "another registry"))
+    assert another(finds, f"chdb://{place}", folder) == ["done"]
+    if how == "copied":  # what was unpinned, and dropped, in the copy
+        found = another("print(*sorted(tables(opened())), sep='\\n')", f"chdb://{tmp_path}/db")
+        assert {names[0], names[1]} <= set(found)
+
+
 def test_dropping_by_lineage(opened):
     with opened(preservation="FULL") as context:
         raw = context.create_object_from_value({"a": [1, 2, 3]})
@@ -375,3 +440,47 @@ def test_what_another_kernel_pins_unpins_and_holds(opened, another):
             context.unpin(names[0])
             context.flush()
             assert tables(context) == {names[1]}
+
+
+def test_what_another_context_of_this_process_holds_stays(settings, tmp_path):
+    settings = settings.replace(heartbeat_s=0.2)
+    opened = [aai.DataContext(f"chdb://{tmp_path}/db", settings=settings) for _ in range(2)]
+    with opened[0] as one, opened[1] as two:
+        mine = one.create_object_from_value([1])
+        with one.session(preservation="FULL"):
+            full = one.create_object_from_value([2])
+        one.flush()
+        (step,) = two.lineage_aware_drop(mine.table_name, dry_run=False).steps
+        assert step.reason == f"this kernel holds it: %why {mine.table_name}"
+        assert two.lineage_aware_drop(dry_run=False).steps == ()
+        assert (mine.data(), full.data()) == ([1], [2])
+        pinned = one.pin(one.create_object_from_value([3]))
+        name = pinned.table_name
+        held = two.open_object(name)
+        two.unpin(name)
+        two.flush()
+        del pinned
+        one.flush()
+        assert held.data() == [3]
+        del held
+        two.flush()
+        for _ in range(100):  # the heartbeat tells the context that pinned it
+            one.flush()
+            if name not in tables(one):
+                break
+            time.sleep(0.1)
+        assert tables(one) == {mine.table_name, full.table_name}
+        assert (mine.data(), full.data()) == ([1], [2])
+
+
+def test_what_a_dropped_table_was_made_of_is_forgotten(opened):
+    with opened(preservation="FULL") as context:
+        source = context.create_object_from_value([1, 2])
+        made = source.copy()
+        name = made.table_name
+        del made
+        context.flush()
+        makings = context.backend.services.makings
+        assert makings.of(name) is not None
+        assert context.lineage_aware_drop(name, dry_run=False).dropped == (name,)
+        assert makings.of(name) is None

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from aaiclick_ext.errors import OplogError
 from aaiclick_ext.oplog import pruning
 from aaiclick_ext.oplog.event import OperationEvent
+from aaiclick_ext.oplog.graph import DROP_TABLE
 from aaiclick_ext.oplog.log_table import LOG_TABLE, ensure_log, insert_events
 from aaiclick_ext.oplog.pruning import LogPruner
 
@@ -107,6 +108,25 @@ def test_what_explains_a_living_table_stays_also_through_other_jobs(engine, log,
     engine.command(f"DROP TABLE {alive}")
     assert sum(job.events for job in prune(engine)) == 7
     assert log.left() == ["elsewhere", "extra", "recent", "remembered"]
+
+
+def test_what_is_about_to_go_and_what_was_dropped_explain_nothing(engine, log, table):
+    doomed = table("doomed_one")
+    log.write(
+        log.made("raw", job=1),
+        log.made(doomed, "raw", job=1),
+        log.made("ended", "raw", job=1),
+        log.made("ended", job=2, at=NOW, operation=DROP_TABLE),
+        log.made("used", job=1),
+        log.made("used", job=2, at=NOW, operation="insert"),
+    )
+    (kept,) = LogPruner(engine).expired(BEFORE, ())
+    assert (kept.events, kept.kept_events) == (1, 3)
+    going = LogPruner(engine).expired(BEFORE, (), [doomed])
+    assert [(job.events, job.kept_events) for job in going] == [(3, 1)]
+    engine.command(f"DROP TABLE {doomed}")
+    assert prune(engine) == going
+    assert log.left() == ["ended", "used", "used"]
 
 
 def test_an_event_of_a_job_that_goes_on_spares_the_whole_job(engine, log):
