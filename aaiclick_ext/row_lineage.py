@@ -56,10 +56,10 @@ class RowLineage(ABC):
         without an order, a sample, ``now()``), ``exact`` is False, ``notes`` say why, and the rows
         are all those that can have contributed.
 
-        A limit is exact where its order decides, by the position of an array. By columns two rows
-        may tie at its edge, equal ones too: the answer is not exact, and has both. What a table
-        was copied from may have got rows since: they are among those given, and it is not exact
-        either.
+        A limit is exact where its order decides: by the position of an array, or by all columns of
+        a source, so that rows which tie are equal. By other columns two rows may tie at its edge,
+        the answer is not exact, and has both. What a table was copied from may have got rows since:
+        they are among those given, and it is not exact either.
 
         Raises
         ------

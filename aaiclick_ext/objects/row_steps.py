@@ -27,6 +27,7 @@ from aaiclick_ext.objects.selection import (
     cuts,
     function_name,
     is_unstable,
+    may_tie,
     sort_keys,
 )
 from aaiclick_ext.objects.subquery_steps import subquery_branches
@@ -179,11 +180,21 @@ def _limit(op: ops.Limit, selection: Selection, descent: bool) -> list[Branch]:
         lambda _: is_among(keys, op, (moved(key, op.parent, op) for key in keys)),
     )
     below = below.also([in_limit.predicate]).because(*in_limit.reasons)
-    if not any(isinstance(key, ops.Field) and key.name == POS for key in keys):  # no two tie
+    if _may_choose(op, keys):
         below = below.because(
             f"{limit_text(op)}: rows that tie at its edge cannot be told apart; all are given"
         )
     return [Branch(op.parent, below)]
+
+
+def _may_choose(op: ops.Limit, keys: list[ops.Value]) -> bool:
+    """Say whether a limit may choose between rows that tie and come from other rows of a source."""
+    if any(isinstance(key, ops.Field) and key.name == POS for key in keys):
+        return False
+    node = op.parent
+    while isinstance(node, (ops.Sort, ops.Filter, ops.DropNull, ops.Limit, ops.AliasedRelation)):
+        node = node.parent
+    return may_tie(op) or not isinstance(node, ops.DatabaseTable)  # equal rows contribute alike
 
 
 def limit_text(op: ops.Limit) -> str:
