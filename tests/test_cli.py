@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import ast
 import datetime as dt
 import subprocess
 import sys
@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from aaiclick_ext import cli
-from aaiclick_ext.engine import ClickHouseCreds, Engine
 from aaiclick_ext.lifecycle.keep_plan import ExpiredJob
 from aaiclick_ext.lifecycle.reaper import Reaped, Survey
 from tests.lifecycle.processes import Process
@@ -26,6 +25,16 @@ LEAVES = """
     assert context._opened.reaping.wait(60)  # what the test kills is for the program to find
     say(held[0].table_name)
     time.sleep(600)
+"""
+
+LOOKS = """
+    from aaiclick_ext.engine import ClickHouseCreds, Engine
+    engine = Engine(ClickHouseCreds.from_url({url!r}), settings())
+    say(engine.query_rows(
+        "SELECT result_table, params['reason'], rows, task_id FROM operation_log "
+        "WHERE operation = 'drop_table'"
+    ))
+    engine.close()
 """
 
 
@@ -71,7 +80,7 @@ def shell(tmp_path):
     return shell
 
 
-def test_reaping_a_kept_database(shell, leave, kept, settings):
+def test_reaping_a_kept_database(shell, leave, kept, tmp_path):
     process, table = leave(kept)
     code, out, err = shell("sessions", url=kept)
     assert (code, err) == (0, "")
@@ -100,11 +109,9 @@ def test_reaping_a_kept_database(shell, leave, kept, settings):
     code, out, err = shell("reap", url=kept)
     assert (code, out.splitlines()[0]) == (0, f"removed from {kept}: 0 tables, 0 B")
     assert "(no kernels)" in shell("sessions", url=kept)[1]
-    with contextlib.closing(Engine(ClickHouseCreds.from_url(kept), settings)) as engine:
-        ends = engine.query_rows(
-            "SELECT result_table, params['reason'], rows, task_id FROM operation_log "
-            "WHERE operation = 'drop_table'"
-        )
+    looking = Process(LOOKS.format(url=kept), tmp_path, None)  # one embedded database per process
+    ends = ast.literal_eval(looking.line())
+    looking.close()
     assert len(ends) == 3
     ((_, reason, rows, task),) = [end for end in ends if end[0] == table]
     assert "has closed the database, or died with it" in reason

@@ -17,6 +17,7 @@ from aaiclick_ext.errors import EngineError, ObjectExistsError, SettingsError, U
 from aaiclick_ext.lifecycle.comment_marks import DELETED, change_comment, with_deletion
 from aaiclick_ext.lifecycle.names import Scope, TableName, check_name
 from aaiclick_ext.objects.object import Object, make_object
+from aaiclick_ext.objects.owners import contexts_of
 from aaiclick_ext.objects.pinning import open_kept
 
 if TYPE_CHECKING:
@@ -207,14 +208,18 @@ class Catalog:
             self._services.holds[table] = self._services.worker.hold(table)
 
     def _let_go(self, table: str) -> None:
-        """Release a name's claim; a replaced or deleted table lives on only for its variables."""
+        """Release a name's claim; a replaced or deleted table lives on only for its variables.
+
+        So it is in every context of this process: the last to let go drops it.
+        """
         parts = TableName.parse(table)
-        if parts is not None:
-            self._services.deleted.add(parts)
         self._adopt(table)
-        hold = self._services.holds.pop(table, None)
-        if hold is not None:
-            hold.release()
+        for services in contexts_of(self._services):
+            if parts is not None:
+                services.deleted.add(parts)
+            hold = services.holds.pop(table, None)
+            if hold is not None:
+                hold.release()
 
 
 def qualified(table: str) -> tuple[str | None, str]:

@@ -40,6 +40,11 @@ def held_elsewhere(services: Services, tables: Iterable[str]) -> frozenset[str]:
     return _of_others(services).intersection(tables)
 
 
+def contexts_of(services: Services) -> list[Services]:
+    """Return the open contexts of this process on the same database, the given one first."""
+    return [services, *_others(services)]
+
+
 def _of_others(services: Services) -> frozenset[str]:
     return frozenset().union(*(other.worker.live_tables() for other in _others(services)))
 

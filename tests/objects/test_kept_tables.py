@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import time
 import uuid
 import warnings
 from pathlib import Path
@@ -205,11 +204,21 @@ def test_a_pinned_table_keeps_its_python_objects(settings):
         assert context.open_object(name).data() == {"o": [thing]}
 
 
-def test_pinning_python_objects_in_a_database_that_stays_warns(settings, tmp_path):
-    with aai.DataContext(f"chdb://{tmp_path}/db", settings=settings) as context:
+def test_pinning_python_objects_in_a_database_that_stays_warns(another, tmp_path):
+    table, warning = another(
+        """
+        import warnings
+        context = opened()
         made = context.create_object_from_value({"a": [1], "o": [object()]})
-        with pytest.warns(UserWarning, match=rf"objects in {made.table_name}\.o end with"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             context.pin(made)
+        print(made.table_name, *(each.message for each in caught), sep="\\n")
+        context.close()
+        """,
+        url=f"chdb://{tmp_path}/db",
+    )
+    assert f"objects in {table}.o end with" in warning
 
 
 def test_a_session_that_ends_leaves_what_is_pinned_or_preserved(opened):
@@ -442,35 +451,42 @@ def test_what_another_kernel_pins_unpins_and_holds(opened, another):
             assert tables(context) == {names[1]}
 
 
-def test_what_another_context_of_this_process_holds_stays(settings, tmp_path):
-    settings = settings.replace(heartbeat_s=0.2)
-    opened = [aai.DataContext(f"chdb://{tmp_path}/db", settings=settings) for _ in range(2)]
-    with opened[0] as one, opened[1] as two:
-        mine = one.create_object_from_value([1])
-        with one.session(preservation="FULL"):
-            full = one.create_object_from_value([2])
-        one.flush()
-        (step,) = two.lineage_aware_drop(mine.table_name, dry_run=False).steps
-        assert step.reason == f"this kernel holds it: %why {mine.table_name}"
-        assert two.lineage_aware_drop(dry_run=False).steps == ()
-        assert (mine.data(), full.data()) == ([1], [2])
-        pinned = one.pin(one.create_object_from_value([3]))
-        name = pinned.table_name
-        held = two.open_object(name)
-        two.unpin(name)
-        two.flush()
-        del pinned
-        one.flush()
-        assert held.data() == [3]
-        del held
-        two.flush()
-        for _ in range(100):  # the heartbeat tells the context that pinned it
+def test_what_another_context_of_this_process_holds_stays(another, tmp_path):
+    said = another(
+        """
+        import time
+        settings = settings.replace(heartbeat_s=0.2)
+        with opened() as one, opened() as two:
+            mine = one.create_object_from_value([1])
+            with one.session(preservation="FULL"):
+                full = one.create_object_from_value([2])
             one.flush()
-            if name not in tables(one):
-                break
-            time.sleep(0.1)
-        assert tables(one) == {mine.table_name, full.table_name}
-        assert (mine.data(), full.data()) == ([1], [2])
+            (step,) = two.lineage_aware_drop(mine.table_name, dry_run=False).steps
+            assert step.reason == f"this kernel holds it: %why {mine.table_name}"
+            assert two.lineage_aware_drop(dry_run=False).steps == ()
+            assert (mine.data(), full.data()) == ([1], [2])
+            pinned = one.pin(one.create_object_from_value([3]))
+            name = pinned.table_name
+            held = two.open_object(name)
+            two.unpin(name)
+            two.flush()
+            del pinned
+            one.flush()
+            assert held.data() == [3]
+            del held
+            two.flush()
+            for _ in range(100):  # the heartbeat tells the context that pinned it
+                one.flush()
+                if name not in tables(one):
+                    break
+                time.sleep(0.1)
+            assert tables(one) == {mine.table_name, full.table_name}
+            assert (mine.data(), full.data()) == ([1], [2])
+            print("done")
+        """,
+        url=f"chdb://{tmp_path}/db",
+    )
+    assert said == ["done"]
 
 
 def test_what_a_dropped_table_was_made_of_is_forgotten(opened):

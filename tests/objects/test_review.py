@@ -285,3 +285,10 @@ def test_a_deleted_name_does_not_come_back_as_what_it_replaced(tmp_path):
         second.delete_object("again")  # as after a crash of the first, which let nothing go
         assert "again" not in {info.name for info in second.list_objects()}
         assert len(kept) == 2
+        engine = second.engine
+        assert [found.data() for found in kept] == [[1], [2]]
+        kept.clear()
+        first.flush()
+        second.flush()
+        rows = engine.query_rows("SELECT name FROM system.tables WHERE endsWith(name, '_again')")
+        assert rows == []
