@@ -11,7 +11,7 @@ from aaiclick_ext.oplog.queries import events_of
 from tests.lineage_truth import compare
 from tests.objects.pipelines import Pipeline, tables_of
 
-SEEDS = range(150)
+SEEDS = range(80)
 
 
 def run(ctx, view, folder, choose):
