@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.oplog.event import ContentHash
 
 _SQL = "sql"
+_NO_HASH = "the log has no hash of what it held to compare with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +122,14 @@ class _Restorer:
         if expected is None:
             known = self._expected_rows
             if made.doubts:
-                nothing = f"{reason}; and the log has no hash of what it held to compare with"
-                return self._impossible(nothing, made.changed)
+                return self._impossible(f"{reason}; and {_NO_HASH}", made.changed)
             if known is not None and rows != known:
                 status, reason = RestoreStatus.DIFFERS, f"it had {known} rows; {reason}"
+            elif self._is_all_kept() and not made.changed:
+                status, reason = RestoreStatus.EXACT, ""
             else:
-                is_kept = self._is_all_kept() and not made.changed
-                status = RestoreStatus.EXACT if is_kept else RestoreStatus.UNCHECKED
-                reason = "" if is_kept else reason
+                changed = f"{reason}; and " if made.changed else ""
+                status, reason = RestoreStatus.UNCHECKED, f"{changed}{_NO_HASH}"
         elif found == expected:
             status, reason = RestoreStatus.EXACT, ""
         elif found and (found.rows, found.content) == (expected.rows, expected.content):
@@ -161,7 +162,10 @@ class _Restorer:
 
     def _is_all_kept(self) -> bool:
         """Say whether every row of the root came from a value that the log has."""
-        return all(e.sql_template is None and not is_of_file(e) for e in self._events)
+        return not any(
+            event.sql_template is not None or is_of_file(event) or event.operation == RESTORE
+            for event in self._events
+        )
 
     @property
     def _events(self) -> tuple[OperationEvent, ...]:

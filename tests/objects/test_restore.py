@@ -180,6 +180,7 @@ def test_without_a_hash_a_doubt_is_enough(ctx, gone, monkeypatch):
     assert "LIMIT without an order" in found.reason
     found = ctx.restore(all_of_it)
     assert found.status == RestoreStatus.UNCHECKED
+    assert found.reason == "the log has no hash of what it held to compare with"
     assert found.rows == found.expected_rows == 3
     assert found.object.data() == {"a": [1, 2, 3]}
 
