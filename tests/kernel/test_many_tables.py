@@ -21,7 +21,17 @@ def files():
 """
 
 
-@pytest.mark.parametrize("deleting", ["del {0}", "for n in range(1000): del globals()[f'v{{n}}']"])
+@pytest.mark.parametrize(
+    "deleting",
+    [
+        "del {0}",
+        pytest.param(
+            "for n in range(1000): del globals()[f'v{{n}}']",
+            marks=pytest.mark.soak,
+            id="one by one",
+        ),
+    ],
+)
 def test_a_thousand_variables_deleted_in_one_cell(kernel, deleting):
     kernel.check(PATHS)
     kernel.check("usual = aai.context().settings.memory_table_bytes")

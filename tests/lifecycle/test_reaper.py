@@ -123,6 +123,7 @@ def test_a_context_that_closes_at_once_leaves_no_thread(server, shared):
     assert shared.sessions() == {}
 
 
+@on_sqlite
 def test_two_reapers_at_once(server, shared, leave, start):
     leavers = [leave(count=30, name=f"best{n}") for n in range(2)]
     for process, _ in leavers:
