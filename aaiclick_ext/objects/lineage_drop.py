@@ -123,10 +123,10 @@ def lineage_aware_drop(backend: Backend, tables: Sequence[str], *, dry_run: bool
     services = backend.services
     services.check_open()
     engine = services.engine
-    results = {}
-    for table in tables:
-        edges = edges_of(descendants(engine, [table], MOST_STEPS))
-        results[table] = set(reached(table, edges, "forward", MOST_STEPS)) - {table}
+    edges = edges_of(descendants(engine, tables, MOST_STEPS))
+    results = {
+        table: set(reached(table, edges, "forward", MOST_STEPS)) - {table} for table in tables
+    }
     living = living_tables(engine, {*tables, *(n for found in results.values() for n in found)})
     steps = plan_drops(tables, results, living, _obstacles(services, tables))
     if not dry_run:

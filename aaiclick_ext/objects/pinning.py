@@ -18,6 +18,7 @@ from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.lifecycle.own_jobs import own_jobs
 from aaiclick_ext.objects.creation import rebuild_on_disk
 from aaiclick_ext.objects.object import Object, make_object
+from aaiclick_ext.oplog.log_table import LOG_TABLE
 from aaiclick_ext.registry import TableRow
 from aaiclick_ext.schema import MEMORY, MERGE_TREE
 from aaiclick_ext.schema.python_objects import object_columns
@@ -89,7 +90,7 @@ def unpin_tables(services: Services, tables: Sequence[str]) -> bool:
         name = TableName.parse(table)
         if services.engine.creds.is_embedded or (name and name.job_id in own_jobs()):
             services.kept.note([table])
-            services.worker.hold(table).release()  # nobody else can hold it
+            services.worker.hold(table).release()  # whoever lets go last drops it
         else:
             elsewhere = True
     return elsewhere
@@ -116,7 +117,7 @@ def pinned_for_variable(services: Services, variable: str) -> str | None:
         return None
     services.oplog.flush()
     rows = services.engine.query_rows(
-        "SELECT result_table FROM operation_log WHERE has(variable_names, {name:String}) "
+        f"SELECT result_table FROM {LOG_TABLE} WHERE has(variable_names, {{name:String}}) "
         "AND result_table IN {tables:Array(String)} ORDER BY id DESC LIMIT 1",
         {"name": variable, "tables": pinned},
     )

@@ -98,6 +98,7 @@ class _Restorer:
         self._changing = changing_functions(self._engine)
         self._made: dict[Version, _Made | ImpossibleError] = {}
         self._rebuilt: list[str] = []
+        self._living = {node.table for node in graph.nodes if node.alive}
         self._events_of = {node.table: node.events for node in graph.nodes}
         self._file_changes = file_changes()
 
@@ -111,13 +112,14 @@ class _Restorer:
         made = self._made[states[-1].version]
         if isinstance(made, ImpossibleError):
             return self._impossible(str(made))
-        return self._compared(made, self._content_of(made.table))
+        return self._compared(made)
 
     # How it compares.
 
-    def _compared(self, made: _Made, found: ContentHash | None) -> Restoration:
+    def _compared(self, made: _Made) -> Restoration:
         expected = self._root.end.content if self._root.end else None
-        rows = self._rows_of(made.table)
+        found = None if expected is None else self._content_of(made.table)
+        rows = count_rows(self._backend, made.table)
         reason = self._why_it_may_differ(made)
         if expected is None:
             known = self._expected_rows
@@ -244,8 +246,7 @@ class _Restorer:
     def _living_instead(self, state: State) -> _Made | None:
         """Return the table as it is now, where it exists but cannot be made as it was."""
         table = state.version.table
-        node = next((node for node in self._graph.nodes if node.table == table), None)
-        if node is None or not node.alive:
+        if table not in self._living:
             return None
         return _Made(table, changed=(f"{table} (rows were inserted)",))
 
@@ -305,6 +306,3 @@ class _Restorer:
     def _content_of(self, table: str) -> ContentHash | None:
         schema = self._backend.services.schemas.get(table)
         return content_hashes(self._engine, {table: schema}).get(table)
-
-    def _rows_of(self, table: str) -> int:
-        return count_rows(self._backend, table)

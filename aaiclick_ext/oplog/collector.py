@@ -236,16 +236,7 @@ class OplogCollector:
         return tuple(self._names.get(result_table, ()))
 
     def flush(self) -> int:
-        """Write all events and return how many; none where this thread is writing already.
-
-        Waits for a write of another thread, so that what was recorded before is in the log on
-        return.
-
-        Raises
-        ------
-        OplogError
-            If they could not be written; they are kept for the next time.
-        """
+        """Write all events and return how many, as `LogWriter.flush` does."""
         return self._writer.flush()
 
     def flush_soon(self) -> Future[int]:
@@ -257,14 +248,11 @@ class OplogCollector:
         self._writer.flush_within(timeout_s)
 
     def start(self) -> None:
-        """Start the thread that writes outside cells; it first writes what was spilled."""
+        """Start the thread that writes outside cells, as `LogWriter.start` does."""
         self._writer.start()
 
     def close(self) -> None:
-        """Write what is left, or spill it to a file, and end the thread. Idempotent; never raises.
-
-        Waits no longer than ``settings.close_timeout_s`` for a write.
-        """
+        """Write or spill what is left, and end the thread, as `LogWriter.close` does."""
         self._writer.close()
 
     def _new_cell(self, task: Task | None) -> CellRecord:

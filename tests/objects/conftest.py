@@ -32,3 +32,16 @@ def tables(ctx):
         return {name for (name,) in rows}
 
     return living
+
+
+@pytest.fixture
+def gone(ctx, tables):
+    """Let go of objects, given in a list, and return the names of their tables."""
+
+    def let_go(objects):
+        names = [made.table_name for made in objects]
+        objects.clear()
+        assert not tables() & set(names)
+        return names
+
+    return let_go

@@ -12,19 +12,6 @@ from aaiclick_ext import RestoreStatus
 from aaiclick_ext.errors import OplogError, UnsupportedTypeError
 
 
-@pytest.fixture
-def gone(ctx, tables):
-    """Let go of objects, given in a list, and return the names of their tables."""
-
-    def let_go(objects):
-        names = [made.table_name for made in objects]
-        objects.clear()
-        assert not tables() & set(names)
-        return names
-
-    return let_go
-
-
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
