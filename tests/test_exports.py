@@ -59,6 +59,7 @@ EXPORTS = {
     "sessions",
     "sql",
     "stale_results",
+    "system",
     "table",
     "tables",
     "view",
