@@ -79,6 +79,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
+    from aaiclick_ext.live import LiveQueryManager
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.objects.ends import ends_of_leftovers
     from aaiclick_ext.objects.making import leaf_from_memtable
@@ -156,6 +157,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     backend = Backend(services)
     catalog = Catalog(backend)
     services.system = system_store(backend, catalog)
+    services.live = LiveQueryManager(backend, poll_s=settings.live_poll_s)
     engine.explain_with(lambda error: explain_broken_view(services, error))
     backend.ingest = functools.partial(leaf_from_memtable, backend)
     engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
@@ -220,6 +222,7 @@ def close_parts(opened: Opened) -> None:
 
     services = opened.services
     services.closed = True
+    services.live.close(services.settings.close_timeout_s)
     opened.reaping.close(services.settings.close_timeout_s)
     services.engine.cancel()
     services.oplog.flush_within(services.settings.close_timeout_s)

@@ -16,8 +16,8 @@ from aaiclick_ext.errors import AaiclickError, EngineError, SystemTableError
 from aaiclick_ext.objects.system_store import Column, SystemStore, SystemTable
 
 NAMES = [
-    "jobs", "nodes", "objects", "operations", "refs", "schemas", "sessions", "settings", "stats",
-    "tables", "views",
+    "jobs", "live_queries", "nodes", "objects", "operations", "refs", "schemas", "sessions",
+    "settings", "stats", "tables", "views",
 ]  # fmt: skip
 
 
