@@ -15,6 +15,7 @@ from aaiclick_ext.widgets.asking import Asking
 from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.column_picture import column_scene_svg
 from aaiclick_ext.widgets.column_scene import column_scene
+from aaiclick_ext.widgets.details import Details, details
 from aaiclick_ext.widgets.messages import Question, Selection, Stop, understood
 from aaiclick_ext.widgets.mode import Mode
 from aaiclick_ext.widgets.picture import describe, scene_svg
@@ -88,7 +89,7 @@ class LineageWidget(anywidget.AnyWidget):
     def __init__(
         self, graph: OplogGraph, answers: KernelAnswers | None = None, mode: Mode | None = None
     ) -> None:
-        told = cards(graph)
+        told, said = cards(graph), details(graph)
         self._graph, self._told = graph, told
         self.asking = None if answers is None else Asking(answers, self.send)
         self._ids = {card.table: card.id for card in told}
@@ -98,7 +99,7 @@ class LineageWidget(anywidget.AnyWidget):
         self._mode, self._drawn_tables = mode, self._tables_of(drawing)
         super().__init__(
             _drawing=drawing,
-            _nodes=[_told(card) for card in told],
+            _nodes=[_told(card, said[card.table]) for card in told],
             _description=describe(graph, told),
             _can=_questions(answers),
         )
@@ -249,7 +250,7 @@ def _drawn(graph: OplogGraph, told: tuple[Card, ...], mode: Mode) -> dict[str, A
     }
 
 
-def _told(card: Card) -> dict[str, Any]:
+def _told(card: Card, said: Details) -> dict[str, Any]:
     """Return what the front end says of a node."""
     return {
         "id": card.id,
@@ -261,10 +262,10 @@ def _told(card: Card) -> dict[str, Any]:
         "name": card.name,
         "cell": card.cell,
         "rows": card.rows,
-        "facts": [list(fact) for fact in card.facts],
-        "columns": [list(column) for column in card.columns],
+        "facts": [list(fact) for fact in said.facts],
+        "columns": [list(column) for column in said.columns],
         "stale": list(card.stale),
-        "sql": card.sql,
-        "source": card.source,
-        "error": card.error,
+        "sql": said.sql,
+        "source": said.source,
+        "error": said.error,
     }
