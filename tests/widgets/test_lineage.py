@@ -159,6 +159,9 @@ class Answering:
         self.can_restore = can_restore
 
     def answer(self, about, table, row):
+        if about == "restore":
+            made = "aai_t_9" if table == "aai_t_7_k1_s3" else ""
+            return {"restored": {"status": "x", "reason": "", "table": made, "variable": "t"}}
         return {"asked": [about, table, row]}
 
 
@@ -166,7 +169,7 @@ def test_questions_reach_what_answers_them(monkeypatch, caplog):
     sent = []
     monkeypatch.setattr(LineageWidget, "send", lambda _, message: sent.append(message))
     made = LineageWidget(lineage_graphs.arrays(), Answering(can_restore=False))
-    assert made._can == ["columns", "rows", "trace"]
+    assert made._can == ["sql", "columns", "rows", "trace"]
     receive(made, {"type": "ask", "request": 7, "about": "trace", "node": "n1", "row": 3})
     made.asking.wait()
     assert sent == [{"type": "answer", "request": 7, "asked": ["trace", "view_sum", 3]}]
@@ -180,6 +183,28 @@ def test_questions_reach_what_answers_them(monkeypatch, caplog):
     able = LineageWidget(lineage_graphs.arrays(), Answering(can_restore=True))
     assert able._can[-1] == "restore"
     able.close()
+
+
+def test_what_was_restored_is_drawn_as_living(monkeypatch):
+    sent = []
+    monkeypatch.setattr(LineageWidget, "send", lambda _, message: sent.append(message))
+    made = LineageWidget(lineage_graphs.aged(), Answering(can_restore=True), Mode(cells=True))
+    receive(made, {"type": "select", "node": "n2"})
+    before = made._drawing
+    ask = {"type": "ask", "request": 1, "about": "restore", "node": "n1", "row": None}
+    receive(made, ask)  # in vain
+    made.asking.wait()
+    assert made._drawing is before
+    receive(made, {**ask, "request": 2, "node": "n2"})
+    made.asking.wait()
+    assert [message["request"] for message in sent] == [1, 2]
+    assert [node["state"] for node in made._nodes] == ["stale", "stale", "alive", "alive", "stale"]
+    assert ["restored as", "t (aai_t_9)"] in made._nodes[2]["facts"]
+    assert "state-dropped" not in made._drawing["svg"]
+    assert (made.mode, made.selected) == (Mode(cells=True), "aai_t_7_k1_s3")
+    made.mode = Mode()
+    assert "state-dropped" not in made._repr_mimebundle_()[0]["image/svg+xml"]
+    made.close()
 
 
 def test_a_column_and_a_fold_select_their_table():

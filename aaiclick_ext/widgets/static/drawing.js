@@ -140,6 +140,13 @@ class Camera {
     if (dx || dy) this.pan(dx, dy, true);
   }
 
+  /** Be where another camera was, so that what it had at a point is in the same place. */
+  follow(other, at, element) {
+    const { zoom } = other, { x, y } = this.centre(element);
+    this.moved = other.moved;
+    this.place(zoom, other.x + (at.x - x) * zoom, other.y + (at.y - y) * zoom, false);
+  }
+
   /** Begin: the whole where it can be read, else the asked for node in a readable size. */
   begin(root) {
     this.fit(false);
