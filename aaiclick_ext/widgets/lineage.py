@@ -18,6 +18,7 @@ from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.column_picture import column_scene_svg
 from aaiclick_ext.widgets.column_scene import column_scene
 from aaiclick_ext.widgets.details import Details, details
+from aaiclick_ext.widgets.legend import with_legend
 from aaiclick_ext.widgets.messages import Question, Selection, Stop, understood
 from aaiclick_ext.widgets.mode import Mode
 from aaiclick_ext.widgets.picture import describe, scene_svg
@@ -129,7 +130,8 @@ class LineageWidget(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **_: Any) -> Bundle:
         data, metadata = super()._repr_mimebundle_() or ({}, {})
         tree = lineage_tree(self._graph, columns=self._mode.columns)
-        return {**data, "image/svg+xml": self._drawing["svg"], "text/plain": tree}, dict(metadata)
+        still = with_legend(self._drawing["svg"])
+        return {**data, "image/svg+xml": still, "text/plain": tree}, dict(metadata)
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
         message = None if buffers else understood(content, self._drawn_tables, self._tables)

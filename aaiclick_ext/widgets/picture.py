@@ -13,6 +13,7 @@ from aaiclick_ext.errors import PictureError
 from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.dot import SOFT, Drawing, add_box_style, new_dot, quoted
 from aaiclick_ext.widgets.layout import lay_out
+from aaiclick_ext.widgets.legend import with_legend
 from aaiclick_ext.widgets.look import (
     DROPPED,
     FAILED,
@@ -43,7 +44,7 @@ _RANK_GAP = 46
 
 
 def lineage_svg(graph: OplogGraph, mode: Mode | None = None) -> str:
-    """Return the picture of a graph as one SVG document. Deterministic; runs no query.
+    """Return the picture of a graph as one SVG document, with a legend. Deterministic; no query.
 
     Parameters
     ----------
@@ -58,13 +59,13 @@ def lineage_svg(graph: OplogGraph, mode: Mode | None = None) -> str:
     if mode is not None and mode.columns:
         from aaiclick_ext.widgets.column_picture import columns_svg
 
-        return columns_svg(graph, mode)
+        return with_legend(columns_svg(graph, mode))
     told = cards(graph)
-    return scene_svg(scene(graph, mode, told), describe(graph, told))
+    return with_legend(scene_svg(scene(graph, mode, told), describe(graph, told)))
 
 
 def scene_svg(drawn: Scene, description: str) -> str:
-    """Return the picture of a scene as one SVG document.
+    """Return the picture of a scene as one SVG document, without a legend.
 
     Raises
     ------

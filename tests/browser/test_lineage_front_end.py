@@ -142,7 +142,7 @@ def test_outside_jupyterlab_the_browser_says_light_or_dark(draw: Draw, scheme: s
     page = draw(lineage_graphs.aged(), page={"color_scheme": scheme})
     page.locator("g.node").nth(1).click()
     legend = page.locator(".legend li").all_inner_texts()
-    assert legend == ["source", "table", "stale", "dropped"]
+    assert legend == ["source", "table", "alive", "stale", "dropped"]
     keep(page, f"lineage-plain-{scheme}")
     paper = page.locator(".aai-lineage").evaluate("e => getComputedStyle(e).backgroundColor")
     assert (sum(json.loads(f"[{paper[4:-1]}]")) > 384) == (scheme == "light")

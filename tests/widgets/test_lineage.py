@@ -17,6 +17,7 @@ import traitlets
 
 from aaiclick_ext.errors import PictureError
 from aaiclick_ext.widgets import LineageWidget, Mode, close_all, lineage_bundle
+from aaiclick_ext.widgets.legend import KEYS
 from aaiclick_ext.widgets.picture import MAX_NODES
 from aaiclick_ext.widgets.svg import ATTRIBUTES, ELEMENTS
 
@@ -41,6 +42,7 @@ def test_the_bundle_has_the_live_the_still_and_the_text():
     assert metadata == {}
     assert data["image/svg+xml"].startswith("<svg")
     assert data["text/plain"].startswith("Lineage of worst")
+    assert 'class="legend"' in data["image/svg+xml"]  # the live one has its own, in the tool bar
     json.dumps(data)
 
 
@@ -253,6 +255,9 @@ def test_the_front_end_has_the_same_lists():
     for name, expected in (("ELEMENTS", ELEMENTS), ("ATTRIBUTES", ATTRIBUTES)):
         found = re.search(rf"const {name} = new Set\(\[(.*?)\]\)", code, re.DOTALL)
         assert set(re.findall(r'"([^"]+)"', found[1])) == expected
+    legend = re.search(r"const LEGEND = \[(.*?)\n\];", code, re.DOTALL)[1]
+    expected = [(key.name, key.word, key.path) for key in KEYS]
+    assert re.findall(r'\["([^"]+)", "([^"]+)", "([^"]+)"\]', legend) == expected
 
 
 def test_a_tree_needs_no_widget_library():

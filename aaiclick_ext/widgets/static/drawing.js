@@ -15,10 +15,11 @@ const LEGEND = [
   ["table", "table", "M1 3c0-2.6 12-2.6 12 0v8c0 2.6-12 2.6-12 0zM1 3c0 2.4 12 2.4 12 0"],
   ["view", "view", "M4 2h6q3 0 3 3v4q0 3-3 3h-6q-3 0-3-3v-4q0-3 3-3z"],
   ["sink", "result", "M4 2h9.5l-3.5 10h-9.5z"],
+  ["fold", "folded steps", "M1 12v-9h5l1.5-2h5.5v11z"],
+  ["alive", "alive", "M1.5 2h11v10h-11z"],
   ["stale", "stale", "M.5 1h13v12h-13zM3 3.5h8v7h-8z"],
   ["dropped", "dropped", "M1.5 2h11v10h-11z"],
   ["failed", "failed", "M4.5 1h5l3.5 3.5v5l-3.5 3.5h-5l-3.5-3.5v-5z"],
-  ["fold", "folded steps", "M1 12v-9h5l1.5-2h5.5v11z"],
 ];
 const MAX_ZOOM = 3, FIRST_ZOOM = 0.7, READABLE = 0.55, MARGIN = 14, MAX_HEIGHT = 640, MIN_HEIGHT = 120;
 

@@ -83,7 +83,8 @@ function render({ model, el }) {
       level.textContent = `${Math.round(picture.camera.zoom * 100)} %`;
     };
     const shown = picture.groups.map((group) => nodes.get(group.id)).filter(Boolean);
-    const present = new Set(shown.flatMap((entry) => [entry.kind, entry.state]));
+    const present = new Set(shown.flatMap(({ kind, state }) => (state === "failed" ? [state] : [kind, state])));
+    if (!present.has("stale") && !present.has("dropped")) present.delete("alive");
     if ([...items.values()].some((entry) => entry.members)) present.add("fold");
     keys.replaceChildren(legend(present));
     for (const [key, element] of toggles) {
