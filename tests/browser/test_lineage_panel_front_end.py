@@ -147,10 +147,12 @@ def test_a_restored_table_is_drawn_as_living_where_everything_was(draw: Draw):
     page.keyboard.press("Enter")
     assert page.evaluate("() => document.activeElement.textContent") == "Stop"
     look = """() => {
+      const canvas = document.querySelector('.canvas').getBoundingClientRect();
       const box = document.querySelector('g.selected').getBoundingClientRect();
       return {
         level: document.querySelector('.level').textContent, x: Math.round(box.x + box.width / 2),
-        y: Math.round(box.y + box.height / 2), scroll: document.querySelector('.panel').scrollTop,
+        y: Math.round(box.y + box.height / 2 - canvas.y),
+        scroll: document.querySelector('.panel').scrollTop,
         height: document.querySelector('.canvas').clientHeight,
       };
     }"""

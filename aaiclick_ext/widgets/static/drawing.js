@@ -82,7 +82,7 @@ class Camera {
     this.scene.append(...svg.childNodes);
     svg.append(this.scene);
     for (const name of ["viewBox", "width", "height"]) svg.removeAttribute(name);
-    this.moved = false;
+    this.moved = this.fitted = false;
     this.x = this.y = 0;
     this.zoom = 1;
   }
@@ -106,6 +106,7 @@ class Camera {
 
   fit(smooth = true) {
     this.moved = false;
+    this.fitted = true;
     const zoom = Math.max(this.whole, 0.02), { width, height } = this.room;
     this.place(zoom, (width - zoom * this.size.width) / 2,
       (height - zoom * this.size.height) / 2, smooth);
@@ -144,7 +145,7 @@ class Camera {
   /** Be where another camera was, so that what it had at a point is in the same place. */
   follow(other, at, element) {
     const { zoom } = other, { x, y } = this.centre(element);
-    this.moved = other.moved;
+    Object.assign(this, { moved: other.moved, fitted: other.fitted });
     this.place(zoom, other.x + (at.x - x) * zoom, other.y + (at.y - y) * zoom, false);
   }
 
@@ -152,6 +153,7 @@ class Camera {
   begin(root) {
     this.fit(false);
     if (this.zoom >= READABLE || !root) return;
+    this.fitted = false;
     const at = this.centre(root), { width, height } = this.room;
     const filled = (middle, length, room) => length + 2 * MARGIN <= room ? (room - length) / 2
       : Math.min(MARGIN, Math.max(room - length - MARGIN, room / 2 - middle));

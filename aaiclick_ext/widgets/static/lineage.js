@@ -25,7 +25,7 @@ function searchable(nodes, items) {
 function render({ model, el }) {
   const nodes = new Map();
   const questions = new Questions(model);
-  const canvas = make("div", "canvas"), level = make("span", "level"), keys = make("span", "");
+  const canvas = make("div", "canvas"), level = make("span", "level"), keys = make("span", "keys");
   const said = make("p", "said"), hint = note(HINT), spoken = make("p", "spoken");
   spoken.setAttribute("role", "status");
   const zoom = make("span", "zoom",
@@ -271,7 +271,8 @@ function render({ model, el }) {
       canvas.style.height = `${Math.min(Math.max(height, MIN_HEIGHT), MAX_HEIGHT)}px`;
       begun = true;
       camera.begin(picture.root);
-    } else if (!camera.moved) camera.begin(picture.root);
+    } else if (camera.fitted && !camera.moved) camera.fit(false);
+    else if (!camera.moved) camera.begin(picture.root);
     const chosen = picture.byId.get(model.get("_chosen"));
     if (chosen) camera.reveal(chosen);
   }
