@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import datetime as dt
 import html
+import time
 import unicodedata
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.errors import AaiclickError, StaleRefError
+from aaiclick_ext.objects.backend import backend_of
 from aaiclick_ext.objects.leaf import DatabaseTable
+from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.python_values import to_python
+from aaiclick_ext.objects.results import unpack
+from aaiclick_ext.oplog.columns import NONE, ColumnEdge, unchanged_columns
+from aaiclick_ext.oplog.graph import DISPLAY, DISPLAY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     import ibis.expr.datatypes as dt_
     import pyarrow as pa
 
+    from aaiclick_ext.engine import QueryStats
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.planning import Plan
     from aaiclick_ext.objects.view import View
@@ -113,6 +121,8 @@ class Shown:
 def mime_bundle(view: View) -> dict[str, str]:
     """Return the view as ``text/html`` and ``text/plain``. Runs one query with a limit.
 
+    The log has it as a ``display``, in memory until the cell ends.
+
     Where the query fails, what is shown is the error: IPython would print it, go on, and show the
     expression below it.
     """
@@ -169,7 +179,10 @@ def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
         dropped = frozenset(names[settings.display_columns :])
         op = ops.DropColumns(op, columns_to_drop=dropped)
     limit = settings.display_rows
-    data, plan = backend.fetch(ir.Table(op), None, limit=limit + 1, with_objects=True)
+    record = partial(_record, backend, [view.op(), op], shown_names)
+    data, plan = backend.fetch(
+        ir.Table(op), DISPLAY, limit=limit + 1, with_objects=True, record=record
+    )
     more = data.num_rows > limit
     first = data.slice(0, limit)
     columns = _python_columns(backend, first, plan)
@@ -194,6 +207,61 @@ def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
         backend.services.freshness.files_changed_below(plan.tables),
     )
     return shown, first, plan
+
+
+def scalar_value(expression: ir.Scalar) -> Any:
+    """Fetch the value that a scalar shows. Runs one query; the log has it as a ``display``."""
+    backend = backend_of(expression.op())
+    assert backend is not None
+    op = backend.relation_of(expression)
+    record = partial(_record, backend, [op], list(op.schema))
+    data, plan = backend.fetch(expression, DISPLAY, with_objects=True, record=record)
+    return unpack(expression, data, backend.python_columns(data.select(list(plan.objects)), plan))
+
+
+def _record(
+    backend: Backend,
+    shown: Sequence[ops.Relation],
+    columns: Sequence[str],
+    plan: Plan | None,
+    started: float,
+    *,
+    rows: int | None = None,
+    stats: QueryStats | None = None,
+    error: BaseException | None = None,
+) -> None:
+    """Record that rows were shown; a view that has no name in the log gets none by that.
+
+    Parameters
+    ----------
+    shown
+        What was shown, as the user has it and as it was run.
+    """
+    provenance = backend.provenance
+    op = shown[-1]
+    source = next((name for name in map(provenance.name_below, shown) if name is not None), None)
+    edges: Sequence[ColumnEdge] | None
+    if source is None:
+        names = provenance.names_below(op)
+        edges = provenance.columns_of(op)
+    elif len(columns) == len(shown[0].schema):
+        names, edges = [source], unchanged_columns([source])
+    else:
+        names = [source]
+        edges = [ColumnEdge(name, source, name, "value") for name in columns]
+        edges.append(ColumnEdge(NONE, source, NONE, "value"))
+    backend.services.oplog.record(
+        DISPLAY,
+        result_table=provenance.sink_name(DISPLAY_PREFIX),
+        kwargs=numbered_roles(names),
+        sql_template=None if plan is None else plan.sql,
+        rows=None if rows is None else min(rows, backend.services.settings.display_rows),
+        elapsed_s=time.perf_counter() - started,
+        stats=stats,
+        columns=edges,
+        status="ok" if error is None else "error",
+        error=None if error is None else str(error) or type(error).__name__,
+    )
 
 
 def _python_columns(backend: Backend, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:

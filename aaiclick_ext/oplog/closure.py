@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import UnknownTableError
+from aaiclick_ext.oplog.graph import DISPLAY_PREFIX
 from aaiclick_ext.oplog.log_table import LOG_TABLE
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ _ASKED = f"{_LINKS}, job_id, id FROM {LOG_TABLE} WHERE "
 _NEAR = f"{_LINKS} FROM {LOG_TABLE} WHERE job_id IN {{jobs:Array(UInt64)}} AND "
 
 
-def closure(engine: Engine, roots: Sequence[str], way: Way, max_depth: int) -> list[str]:
-    """Return the names within so many steps of some, those included.
+def closure(
+    engine: Engine, roots: Sequence[str], way: Way, max_depth: int, *, displays: bool = True
+) -> list[str]:
+    """Return the names within so many steps of some, those included, or all but displays.
 
     Three queries where all was made in one kernel session, and two for each further one on the
     way; one for every thousand names, if there are more. Without a log it is those names alone.
@@ -76,6 +79,8 @@ def closure(engine: Engine, roots: Sequence[str], way: Way, max_depth: int) -> l
     def learn(rows: Iterable[tuple[Any, ...]]) -> None:
         nonlocal found
         for result, source, *_ in rows:
+            if not displays and result.startswith(DISPLAY_PREFIX):
+                continue
             start, end = way.link(result, source)
             links[start].add(end)
         found = _distances(roots, links, max_depth)

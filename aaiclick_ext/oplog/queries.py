@@ -64,7 +64,9 @@ def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Oper
     return [event for event in without_ends(events) if event.result_table in tables]
 
 
-def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
+def forward_oplog(
+    engine: Engine, table: str, max_depth: int = 10, *, displays: bool = False
+) -> list[OperationEvent]:
     """Return the events that a table went into, and what came out of them, by id.
 
     As many queries as `backward_oplog`, each of which reads the inputs of all events. Each event of
@@ -77,10 +79,12 @@ def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Opera
         As in `backward_oplog`.
     max_depth
         How many steps to follow from a table to what was made of it; 0 gives nothing.
+    displays
+        Whether rows that were shown are among it.
     """
     if max_depth < 1:
         return []
-    events = descendants(engine, [table], max_depth)
+    events = descendants(engine, [table], max_depth, displays=displays)
     tables = reached(table, edges_of(events), "forward", max_depth)
     return [
         event
@@ -90,7 +94,12 @@ def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Opera
 
 
 def oplog_subgraph(
-    engine: Engine, table: str, direction: Direction = "backward", max_depth: int = 10
+    engine: Engine,
+    table: str,
+    direction: Direction = "backward",
+    max_depth: int = 10,
+    *,
+    displays: bool = False,
 ) -> OplogGraph:
     """Return the graph around a table.
 
@@ -100,6 +109,8 @@ def oplog_subgraph(
         ``backward`` to what it was made of, ``forward`` to what was made of it, or ``both``.
     max_depth
         How many steps to follow each way.
+    displays
+        As in `forward_oplog`.
 
     Raises
     ------
@@ -112,7 +123,8 @@ def oplog_subgraph(
     if direction != "forward":
         events |= {event.id: event for event in ancestors(engine, [table], max_depth)}
     if direction != "backward":
-        events |= {event.id: event for event in descendants(engine, [table], max_depth)}
+        below = descendants(engine, [table], max_depth, displays=displays)
+        events |= {event.id: event for event in below}
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
     living = living_tables(engine, tables)
@@ -149,9 +161,12 @@ def ancestors(
     return _events_of_all(engine, closure(engine, tables, BACK, min(max_depth, MOST_STEPS)))
 
 
-def descendants(engine: Engine, tables: Sequence[str], max_depth: int) -> list[OperationEvent]:
+def descendants(
+    engine: Engine, tables: Sequence[str], max_depth: int, *, displays: bool = False
+) -> list[OperationEvent]:
     """Return all events of the tables within so many steps, by id; queries as in `ancestors`."""
-    return _events_of_all(engine, closure(engine, tables, FORWARD, max_depth))
+    names = closure(engine, tables, FORWARD, max_depth, displays=displays)
+    return _events_of_all(engine, names)
 
 
 def _events_of_all(engine: Engine, names: Sequence[str]) -> list[OperationEvent]:

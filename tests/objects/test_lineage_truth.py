@@ -16,7 +16,7 @@ SEEDS = range(80)
 
 def run(ctx, view, folder, choose):
     """Let a view be run in one of the ways in which data is made or leaves."""
-    how = choose.randrange(6)
+    how = choose.randrange(7)
     if how == 0:
         return view.copy()
     if how == 1:
@@ -28,6 +28,8 @@ def run(ctx, view, folder, choose):
     elif how == 4:
         names = ", ".join(f"count({name}) AS {name}" for name in view.columns)
         ctx.sql(f"SELECT {names} FROM {{x}}", x=view).copy()
+    elif how == 5:
+        view._repr_mimebundle_()
     else:
         view.data()
     return view
