@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.operations as ops
 
 from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView
+from aaiclick_ext.objects.struct_fields import values_of_field
 from aaiclick_ext.oplog.columns import NONE, Use, used_as
 from aaiclick_ext.oplog.derivation import Derivation, Origin, as_used, edges_of, named, through
 from aaiclick_ext.oplog.sql_columns import sql_column_edges
@@ -80,7 +81,10 @@ class _Lineage:
         self._known: dict[int, Derivation] = {}
         self._missing: list[ops.Relation] = []
         self.unnested: list[ops.Value] = []
-        """The lists that `origins` has seen turned into rows, which decides how many there are."""
+        """The lists that `origins` has seen turned into rows, which decides how many there are.
+
+        Not those that are written down, which are of one length.
+        """
         self.continued: dict[ops.Field, Origin] = {}
         """Columns of the joins that the root continues, by what they are there."""
 
@@ -143,7 +147,10 @@ class _Lineage:
             if key in seen:
                 continue
             seen.add(key)
-            if kind is ops.Unnest:
+            if kind is ops.StructField and (fields := values_of_field(node, self._is_source)):
+                todo.extend((part, use) for part in fields)
+                continue
+            if kind is ops.Unnest and not isinstance(node.arg, ops.Array):
                 self.unnested.append(node.arg)
             elif isinstance(node, _OF_RELATIONS):
                 found |= self._of_relation(node, use)
@@ -153,6 +160,9 @@ class _Lineage:
                 if not isinstance(part, ops.Relation)
             )
         return frozenset(found)
+
+    def _is_source(self, relation: ops.Relation) -> bool:
+        return relation is not self._root and self._name_of(relation) is not None
 
     def _of_field(self, field: ops.Field) -> frozenset[Origin]:
         origin = self.continued.get(field) if self.continued else None
