@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.dialect import ClickHouse
 from aaiclick_ext.oplog.sql_lookups import tables_looked_up
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -
         Names that the text has for something else.
     """
     try:
-        query = sqlglot.parse_one(text, dialect="clickhouse")
+        query = sqlglot.parse_one(text, dialect=ClickHouse)
     except (sqlglot.errors.SqlglotError, RecursionError):
         return ForeignReads()
     named = {common.alias for common in query.find_all(exp.CTE)}.union(meant)
