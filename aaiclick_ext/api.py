@@ -11,6 +11,8 @@ from aaiclick_ext.context import DataContext, context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aaiclick_ext.objects import View
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -42,6 +44,10 @@ lineage_aware_drop = _of_current(DataContext.lineage_aware_drop)
 unpin = _of_current(DataContext.unpin)
 open_object = _of_current(DataContext.open_object)
 open_ref = _of_current(DataContext.open_ref)
+create_view = _of_current(DataContext.create_view)
+drop_view = _of_current(DataContext.drop_view)
+list_views = _of_current(DataContext.list_views)
+validate_views = _of_current(DataContext.validate_views)
 list_objects = _of_current(DataContext.list_objects)
 delete_object = _of_current(DataContext.delete_object)
 sessions = _of_current(DataContext.kernels)
@@ -60,3 +66,20 @@ variable_history = _of_current(DataContext.variable_history)
 backward_columns = _of_current(DataContext.backward_columns)
 forward_columns = _of_current(DataContext.forward_columns)
 cell_changes = _of_current(DataContext.cell_changes)
+
+
+class _System:
+    """The system tables of the current context: ``aai.system.tables`` and so on, each a View."""
+
+    def __getattr__(self, name: str) -> View:
+        view: View = getattr(context().system, name)
+        return view
+
+    def __dir__(self) -> list[str]:
+        return dir(context().system)
+
+    def __repr__(self) -> str:
+        return repr(context().system)
+
+
+system = _System()

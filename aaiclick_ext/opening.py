@@ -74,6 +74,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
     from aaiclick_ext.lifecycle.kept_tables import KeptTables
     from aaiclick_ext.lifecycle.liveness import user_name
+    from aaiclick_ext.lifecycle.named_views import tables_under_views
     from aaiclick_ext.lifecycle.preservation import PreservationMode
     from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sessions import SessionManager
@@ -83,6 +84,8 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.objects.making import leaf_from_memtable
     from aaiclick_ext.objects.owners import tables_in_reach
     from aaiclick_ext.objects.session_limits import tables_of
+    from aaiclick_ext.objects.system_tables import system_store
+    from aaiclick_ext.objects.view_problems import explain_broken_view
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
     from aaiclick_ext.registry.claim_store import ClaimStore
@@ -131,7 +134,9 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         lease=context.lease,
         sharing=Sharing(claims),
         kept=KeptTables(
-            KeepStore(registry, engine.identity), lambda table: worker.hold(table, who="pinned")
+            KeepStore(registry, engine.identity),
+            lambda table: worker.hold(table, who="pinned"),
+            functools.partial(tables_under_views, engine),
         ),
         sessions=SessionManager(
             registry,
@@ -150,6 +155,9 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         run_id=context.run_id,
     )
     backend = Backend(services)
+    catalog = Catalog(backend)
+    services.system = system_store(backend, catalog)
+    engine.explain_with(lambda error: explain_broken_view(services, error))
     backend.ingest = functools.partial(leaf_from_memtable, backend)
     engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
     services.sessions.write_limits()
@@ -157,7 +165,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     services.lease.call_at_beat(services.kept.refresh)
     oplog.start()
     reaping.start()
-    return Opened(services, backend, Catalog(backend), reaping)
+    return Opened(services, backend, catalog, reaping)
 
 
 def _copy_old_registry(context: DataContext, engine: Engine, registry: Registry) -> None:

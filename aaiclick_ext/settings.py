@@ -201,6 +201,35 @@ def _convert(name: str, value: Any, hint: str) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class DescribedSetting:
+    """A setting as text, without the passwords that URLs can carry."""
+
+    name: str
+    value: str | None
+    default: str | None
+    environment: str
+    doc: str
+
+
+def described_settings(settings: Settings) -> list[DescribedSetting]:
+    """Return every setting with its value, its default, and what sets it."""
+    return [
+        DescribedSetting(
+            spec.name,
+            _as_text(getattr(settings, spec.name)),
+            _as_text(spec.default),
+            f"{PREFIX}{spec.metadata['environment']}",
+            spec.metadata["doc"],
+        )
+        for spec in fields(settings)
+    ]
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None else str(_masked(value))
+
+
 def _described() -> str:
     """Return the settings as a section of a docstring."""
     lines = [

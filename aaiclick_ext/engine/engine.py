@@ -68,6 +68,7 @@ class Engine(LimitedWriting):
     def __init__(self, creds: ClickHouseCreds, settings: Settings) -> None:
         self.creds = creds
         self._new_name: Callable[[], str] = lambda: f"aai_describe_{uuid.uuid4().hex}"
+        self._explain: Callable[[EngineError], EngineError | None] = lambda _: None
         self._settings = settings
         self._pid = os.getpid()
         self._tag = f"aai-{uuid.uuid4().hex[:16]}"
@@ -118,6 +119,13 @@ class Engine(LimitedWriting):
         if self.creds.is_scratch:
             self.wait_open()
             embedded_process.mark_scratch(kernel_session)
+
+    def explain_with(self, explain: Callable[[EngineError], EngineError | None]) -> None:
+        """Ask this, where a statement of `Role.USER` failed, for an error that says more.
+
+        It may run statements of other roles.
+        """
+        self._explain = explain
 
     def query_arrow(
         self, sql: str, parameters: Parameters = None, *, role: Role = Role.USER
@@ -291,6 +299,15 @@ class Engine(LimitedWriting):
             stream.abandon(forked_from(self._pid))
 
     def _run(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
+        try:
+            return self._run_plainly(role, sql, work)
+        except EngineError as error:
+            explained = self._explain(error) if role is Role.USER else None
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _run_plainly(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
         handles = self._handles()
         with self._watch.guard() as guard:
             handle = handles.take(role)

@@ -14,6 +14,7 @@ from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.dialect import ClickHouse
 from aaiclick_ext.oplog.sql_lookups import tables_looked_up
+from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -51,6 +52,8 @@ def foreign_leaf(backend: Backend, table: str, database: str | None) -> Database
     UnknownTableError
         If there is no such table.
     """
+    if database == SYSTEM_DATABASE:
+        backend.services.system.ensure()
     if TableName.parse(table) is None and backend.services.schemas.refresh(table, database):
         backend.planner.cache.clear()  # plans know the columns' ClickHouse types
     return backend.leaf(table, database)

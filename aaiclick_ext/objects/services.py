@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
+    from aaiclick_ext.objects.system_store import SystemStore
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
     from aaiclick_ext.schema import SchemaRegistry
@@ -71,6 +72,8 @@ class Services:
         Which tables were made of tables that changed since.
     makings
         The expressions that tables were made of.
+    system
+        The system tables; set when all other parts are there.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -97,6 +100,7 @@ class Services:
     makings: Makings = field(default_factory=Makings)
     inserting: TableLocks = field(default_factory=TableLocks)
     closed: bool = False
+    system: SystemStore = field(init=False)
     _dropped: deque[str] = field(default_factory=deque)
 
     def check_open(self) -> None:
