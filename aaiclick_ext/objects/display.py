@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import html
-import time
 import unicodedata
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +17,11 @@ import ibis.expr.types as ir
 
 from aaiclick_ext.errors import AaiclickError, StaleRefError
 from aaiclick_ext.objects.backend import backend_of
+from aaiclick_ext.objects.display_events import record_display
 from aaiclick_ext.objects.leaf import DatabaseTable
-from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.python_values import to_python
 from aaiclick_ext.objects.results import unpack
-from aaiclick_ext.oplog.columns import NONE, ColumnEdge, unchanged_columns
-from aaiclick_ext.oplog.graph import DISPLAY, DISPLAY_PREFIX
+from aaiclick_ext.oplog.graph import DISPLAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     import ibis.expr.datatypes as dt_
     import pyarrow as pa
 
-    from aaiclick_ext.engine import QueryStats
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.planning import Plan
     from aaiclick_ext.objects.view import View
@@ -179,7 +176,7 @@ def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
         dropped = frozenset(names[settings.display_columns :])
         op = ops.DropColumns(op, columns_to_drop=dropped)
     limit = settings.display_rows
-    record = partial(_record, backend, [view.op(), op], shown_names)
+    record = partial(record_display, backend, [view.op(), op], shown_names)
     data, plan = backend.fetch(
         ir.Table(op), DISPLAY, limit=limit + 1, with_objects=True, record=record
     )
@@ -214,54 +211,9 @@ def scalar_value(expression: ir.Scalar) -> Any:
     backend = backend_of(expression.op())
     assert backend is not None
     op = backend.relation_of(expression)
-    record = partial(_record, backend, [op], list(op.schema))
+    record = partial(record_display, backend, [op], list(op.schema))
     data, plan = backend.fetch(expression, DISPLAY, with_objects=True, record=record)
     return unpack(expression, data, backend.python_columns(data.select(list(plan.objects)), plan))
-
-
-def _record(
-    backend: Backend,
-    shown: Sequence[ops.Relation],
-    columns: Sequence[str],
-    plan: Plan | None,
-    started: float,
-    *,
-    rows: int | None = None,
-    stats: QueryStats | None = None,
-    error: BaseException | None = None,
-) -> None:
-    """Record that rows were shown; a view that has no name in the log gets none by that.
-
-    Parameters
-    ----------
-    shown
-        What was shown, as the user has it and as it was run.
-    """
-    provenance = backend.provenance
-    op = shown[-1]
-    source = next((name for name in map(provenance.name_below, shown) if name is not None), None)
-    edges: Sequence[ColumnEdge] | None
-    if source is None:
-        names = provenance.names_below(op)
-        edges = provenance.columns_of(op)
-    elif len(columns) == len(shown[0].schema):
-        names, edges = [source], unchanged_columns([source])
-    else:
-        names = [source]
-        edges = [ColumnEdge(name, source, name, "value") for name in columns]
-        edges.append(ColumnEdge(NONE, source, NONE, "value"))
-    backend.services.oplog.record(
-        DISPLAY,
-        result_table=provenance.sink_name(DISPLAY_PREFIX),
-        kwargs=numbered_roles(names),
-        sql_template=None if plan is None else plan.sql,
-        rows=None if rows is None else min(rows, backend.services.settings.display_rows),
-        elapsed_s=time.perf_counter() - started,
-        stats=stats,
-        columns=edges,
-        status="ok" if error is None else "error",
-        error=None if error is None else str(error) or type(error).__name__,
-    )
 
 
 def _python_columns(backend: Backend, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:

@@ -1,13 +1,33 @@
-"""Fields of structs that an expression has made itself: what each is made of, apart from others."""
+"""What values are made of: parts, each with its use; fields of structs, apart from others."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from aaiclick_ext.oplog.columns import Use
+
+_USE_OF_ARGUMENT: dict[str, Use] = {"where": "filter", "order_by": "order", "group_by": "group"}
+"""Arguments of reductions and windows that do not give the value itself."""
+
+
+def parts_of(node: Any) -> Iterator[tuple[ops.Node, Use]]:
+    """Yield the nodes that a value is made of, each with what it is for the value."""
+    if isinstance(node, (ops.Reduction, ops.WindowFunction)):
+        for name, argument in zip(node.__argnames__, node.__args__, strict=True):
+            use = _USE_OF_ARGUMENT.get(name, "value")
+            if name == "key" and isinstance(node, (ops.ArgMin, ops.ArgMax)):
+                use = "order"
+            for part in argument if isinstance(argument, tuple) else (argument,):
+                if isinstance(part, ops.Node):
+                    yield part, use
+        return
+    for part in node.__children__:
+        yield part, "value"
 
 
 def values_of_field(
