@@ -344,7 +344,10 @@ class Engine(LimitedWriting):
             raise
         else:
             return result
-        raise failure  # outside the handler, so that nothing unseen becomes its context
+        try:
+            raise failure  # outside the handler, so that nothing unseen becomes its context
+        finally:
+            del failure  # or it would keep this frame, and that all callers with their tables
 
     def _described(self, statement: str) -> dict[str, str]:
         return {info.name: info.type for info in column_infos(self.query_rows(statement))}

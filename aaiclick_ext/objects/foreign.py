@@ -12,6 +12,8 @@ from sqlglot import exp
 
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.dialect import ClickHouse
+from aaiclick_ext.oplog.sql_lookups import tables_looked_up
 from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
 
 if TYPE_CHECKING:
@@ -68,17 +70,32 @@ def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -
         Names that the text has for something else.
     """
     try:
-        query = sqlglot.parse_one(text, dialect="clickhouse")
+        query = sqlglot.parse_one(text, dialect=ClickHouse)
     except (sqlglot.errors.SqlglotError, RecursionError):
         return ForeignReads()
     named = {common.alias for common in query.find_all(exp.CTE)}.union(meant)
-    leaves = {}
-    for table, database in dict.fromkeys(_tables(query)):
+    leaves: dict[tuple[str | None, str], DatabaseTable] = {}
+
+    def add(table: str, database: str | None) -> None:
         is_other = database is None and (table in named or TableName.parse(table) is not None)
-        if not is_other:
+        if not is_other and (database, table) not in leaves:
             with contextlib.suppress(UnknownTableError):
                 leaves[database, table] = foreign_leaf(backend, table, database)
+
+    for table, database in dict.fromkeys(_tables(query)):
+        add(table, database)
+    columns = {name for leaf in leaves.values() for name in leaf.schema}
+    for found in dict.fromkeys(tables_looked_up(query)):
+        database, _, table = found.rpartition(".")
+        if found not in columns and not _is_alias(query, found):
+            add(table, database or None)
     return ForeignReads(tuple(leaves.values()), tuple(dict.fromkeys(_paths(query))))
+
+
+def _is_alias(query: exp.Expr, name: str) -> bool:
+    """Say whether a name begins with one that a query gives to something."""
+    first = name.partition(".")[0]
+    return any(alias.alias == first for alias in query.find_all(exp.Alias, exp.Table, exp.Subquery))
 
 
 def _tables(query: exp.Expr) -> Iterator[tuple[str, str | None]]:

@@ -26,23 +26,22 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from aaiclick_ext.engine import Engine
+    from aaiclick_ext.oplog.closure import Link
 
 _FIELDS = ", ".join(READ_FIELDS)
-# A retried insert may have written an event twice.
-_ONCE = "ORDER BY id LIMIT 1 BY id"
-
-_MAKERS = f"SELECT {_FIELDS} FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}} {_ONCE}"
+# To sort and to leave out what a retried insert wrote twice takes ClickHouse twice as long as us.
+_MAKERS = f"SELECT {_FIELDS} FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}}"
 # What a table is stale by. SQL, sources of cells, schemas and columns are nearly all of an event.
 _DATES = f"""
 SELECT id, result_table, operation, kwargs, status, created_at,
     mapFilter((name, _) -> name IN {FACTS} OR startsWith(name, 'path_'), params) AS params,
     CAST(NULL, 'Nullable(String)') AS sql_template, task_id, job_id, run_id, node_id,
     CAST([], 'Array(String)') AS variable_names
-FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}} {_ONCE}
+FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}}
 """
 _EVENTS = f"""
 SELECT {_FIELDS} FROM {LOG_TABLE}
-WHERE result_table IN {{names:Array(String)}} AND id IN {{ids:Array(UInt64)}} {_ONCE}
+WHERE result_table IN {{names:Array(String)}} AND id IN {{ids:Array(UInt64)}}
 """
 _RECORDED = (
     f"SELECT DISTINCT result_table FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}}"
@@ -58,7 +57,7 @@ MOST_STEPS = 10_000
 def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
     """Return the events that made a table and what it was made of, by id, oldest first.
 
-    Four queries where all was made in one kernel session, two more for each further one on the
+    Three queries where all was made in one kernel session, two more for each further one on the
     way. Each event of a table is returned: an insert adds one. The log must have been flushed;
     where there is none yet, the answer is empty.
 
@@ -76,7 +75,9 @@ def backward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Oper
     return [event for event in without_ends(events) if event.result_table in tables]
 
 
-def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[OperationEvent]:
+def forward_oplog(
+    engine: Engine, table: str, max_depth: int = 10, *, displays: bool = False
+) -> list[OperationEvent]:
     """Return the events that a table went into, and what came out of them, by id.
 
     As many queries as `backward_oplog`, each of which reads the inputs of all events. Each event of
@@ -89,10 +90,12 @@ def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Opera
         As in `backward_oplog`.
     max_depth
         How many steps to follow from a table to what was made of it; 0 gives nothing.
+    displays
+        Whether rows that were shown are among it.
     """
     if max_depth < 1:
         return []
-    events = descendants(engine, [table], max_depth)
+    events = descendants(engine, [table], max_depth, displays=displays)
     tables = reached(table, edges_of(events), "forward", max_depth)
     return [
         event
@@ -102,7 +105,12 @@ def forward_oplog(engine: Engine, table: str, max_depth: int = 10) -> list[Opera
 
 
 def oplog_subgraph(
-    engine: Engine, table: str, direction: Direction = "backward", max_depth: int = 10
+    engine: Engine,
+    table: str,
+    direction: Direction = "backward",
+    max_depth: int = 10,
+    *,
+    displays: bool = False,
 ) -> OplogGraph:
     """Return the graph around a table.
 
@@ -112,6 +120,8 @@ def oplog_subgraph(
         ``backward`` to what it was made of, ``forward`` to what was made of it, or ``both``.
     max_depth
         How many steps to follow each way.
+    displays
+        As in `forward_oplog`.
 
     Raises
     ------
@@ -124,7 +134,8 @@ def oplog_subgraph(
     if direction != "forward":
         events |= {event.id: event for event in ancestors(engine, [table], max_depth)}
     if direction != "backward":
-        events |= {event.id: event for event in descendants(engine, [table], max_depth)}
+        below = descendants(engine, [table], max_depth, displays=displays)
+        events |= {event.id: event for event in below}
     found = sorted(events.values(), key=lambda event: event.id)
     tables = reached(table, edges_of(found), direction, max_depth)
     living = living_tables(engine, tables)
@@ -184,22 +195,40 @@ def ancestors(
 ) -> list[OperationEvent]:
     """Return the events of tables and of what they were made of, their ends too, by id.
 
+    As many queries as `closure`: what made a table says what that was made of.
+    """
+    events: dict[int, OperationEvent] = {}
+
+    def ask(names: Sequence[str]) -> list[Link]:
+        made = _events_of_all(engine, names)
+        events.update((event.id, event) for event in made)
+        return [
+            (event.result_table, source, event.job_id, event.id)
+            for event in made
+            for source in event.kwargs.values()
+        ]
+
+    closure(engine, tables, BACK, min(max_depth, MOST_STEPS), ask=ask)
+    return sorted(events.values(), key=lambda event: event.id)
+
+
+def descendants(
+    engine: Engine, tables: Sequence[str], max_depth: int, *, displays: bool = False
+) -> list[OperationEvent]:
+    """Return all events of the tables within so many steps, by id.
+
     As many queries as `closure`, and another for every thousand names.
     """
-    return _events_of_all(engine, closure(engine, tables, BACK, min(max_depth, MOST_STEPS)))
-
-
-def descendants(engine: Engine, tables: Sequence[str], max_depth: int) -> list[OperationEvent]:
-    """Return all events of the tables within so many steps, by id; queries as in `ancestors`."""
-    return _events_of_all(engine, closure(engine, tables, FORWARD, max_depth))
+    names = closure(engine, tables, FORWARD, max_depth, displays=displays)
+    return _events_of_all(engine, names)
 
 
 def _events_of_all(
     engine: Engine, names: Sequence[str], sql: str = _MAKERS
 ) -> list[OperationEvent]:
     parts = parts_of(sorted(names))
-    events = [event for part in parts for event in events_of(engine, sql, {"names": part})]
-    return sorted(events, key=lambda event: event.id)
+    events = {e.id: e for part in parts for e in events_of(engine, sql, {"names": part})}
+    return sorted(events.values(), key=lambda event: event.id)
 
 
 def events_of(engine: Engine, sql: str, parameters: dict[str, object]) -> list[OperationEvent]:
