@@ -150,7 +150,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     )
     backend = Backend(services)
     backend.ingest = functools.partial(leaf_from_memtable, backend)
-    engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
+    engine.belong_to(context.job_id)
     services.sessions.write_limits()
     services.lease.call_at_beat(services.sessions.end_expired)
     services.lease.call_at_beat(services.kept.refresh)
