@@ -81,7 +81,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.objects.ends import ends_of_leftovers
     from aaiclick_ext.objects.making import leaf_from_memtable
-    from aaiclick_ext.objects.owners import tables_in_reach
+    from aaiclick_ext.objects.owners import note_statement, tables_in_reach
     from aaiclick_ext.objects.session_limits import tables_of
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
@@ -123,7 +123,11 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     services = Services(
         settings=settings,
         engine=engine,
-        schemas=SchemaRegistry(engine),
+        schemas=SchemaRegistry(
+            engine,
+            cell=lambda: oplog.current_task,
+            is_ours_alone=lambda table: services.is_ours_alone(table),
+        ),
         worker=worker,
         oplog=oplog,
         registry=registry,
@@ -149,6 +153,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         run_id=context.run_id,
     )
     backend = Backend(services)
+    engine.after_statement = functools.partial(note_statement, services)
     backend.ingest = functools.partial(leaf_from_memtable, backend)
     engine.belong_to(context.job_id)
     services.sessions.write_limits()
