@@ -21,12 +21,15 @@ if TYPE_CHECKING:
         concat,
         create_object,
         create_object_from_value,
+        create_view,
         delete_object,
+        drop_view,
         fed_by,
         forward_columns,
         forward_oplog,
         lineage_aware_drop,
         list_objects,
+        list_views,
         open_object,
         open_ref,
         oplog_path,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
         tables,
         trace,
         unpin,
+        validate_views,
         variable_history,
         view,
         why,
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.errors import AaiclickError
     from aaiclick_ext.lifecycle import PreservationMode, Scope
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
+    from aaiclick_ext.lifecycle.named_views import ViewDefinition
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import (
         DropPlan,
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
         RowTrace,
         TableInfo,
         View,
+        ViewProblem,
         Why,
         WhyNot,
     )
@@ -96,6 +102,8 @@ __all__ = [
     "StaleResult",
     "TableInfo",
     "View",
+    "ViewDefinition",
+    "ViewProblem",
     "Why",
     "WhyNot",
     "backward_columns",
@@ -105,7 +113,9 @@ __all__ = [
     "context",
     "create_object",
     "create_object_from_value",
+    "create_view",
     "delete_object",
+    "drop_view",
     "fed_by",
     "forward_columns",
     "forward_oplog",
@@ -113,6 +123,7 @@ __all__ = [
     "get_creds_from_env",
     "lineage_aware_drop",
     "list_objects",
+    "list_views",
     "load_ipython_extension",
     "open_object",
     "open_ref",
@@ -132,6 +143,7 @@ __all__ = [
     "trace",
     "unload_ipython_extension",
     "unpin",
+    "validate_views",
     "variable_history",
     "view",
     "why",
@@ -160,6 +172,8 @@ _HOMES = {
     "StaleResult": "oplog",
     "TableInfo": "objects",
     "View": "objects",
+    "ViewDefinition": "lifecycle.named_views",
+    "ViewProblem": "objects",
     "Why": "objects",
     "WhyNot": "objects",
     "context": "context",

@@ -18,6 +18,7 @@ from aaiclick_ext.opening import Opened, close_parts, open_parts
 from aaiclick_ext.row_lineage import RowLineage
 from aaiclick_ext.seeing import Seeing
 from aaiclick_ext.settings import Settings
+from aaiclick_ext.viewing import Viewing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +40,7 @@ _entered: list[DataContext] = []
 contains ``await`` is gone in the next cell."""
 
 
-class DataContext(ObjectMaking, Seeing, Keeping, Lineage, RowLineage):
+class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
     """One engine with everything that objects need, for the life of a kernel or a ``with`` block.
 
     Returns at once: the engine opens in a background thread. The first use waits for it, and a
@@ -271,15 +272,29 @@ class DataContext(ObjectMaking, Seeing, Keeping, Lineage, RowLineage):
 
     # Reaching what is there.
 
-    def table(self, name: str) -> View:
-        """Return a View of a table that is not ours: ``"table"`` or ``"database.table"``.
+    def table(self, name: str, /, **parameters: Any) -> View:
+        """Return a View of a table or view that is not ours, or that `create_view` made.
 
-        Runs a query for its schema. The table is never changed or dropped.
+        Runs a query for its schema. It is never changed or dropped.
+
+        Parameters
+        ----------
+        name
+            ``"table"`` or ``"database.table"``.
+        **parameters
+            Values for a view that takes parameters.
+
+        Raises
+        ------
+        UnknownTableError
+            If there is no such table or view.
+        ViewError
+            If the parameters are not those that the view takes.
         """
         opened = self._opened  # waits for what is imported below
-        from aaiclick_ext.objects.adoption import foreign_table
+        from aaiclick_ext.objects.named_views import open_table
 
-        return foreign_table(opened.backend, name)
+        return open_table(opened.backend, name, parameters)
 
     def sql(self, query: str, /, **tables: Any) -> View:
         """Return a lazy View of one SELECT statement. Its types are asked for; it does not run.

@@ -12,6 +12,7 @@
     │   │   └── DatabaseHeldError              another process has the directory open
     │   ├── UnknownTableError   LookupError
     │   ├── UnknownColumnError  LookupError
+    │   ├── BrokenViewError     LookupError    a view whose sources are not what it was made of
     │   ├── QueryTimeoutError   TimeoutError
     │   └── MemoryLimitError    MemoryError
     ├── DroppedTableError       LookupError    a claim on a table that is gone
@@ -30,6 +31,7 @@
     ├── SchemaError             ValueError     columns that are missing, unknown or unequal
     ├── LengthError             ValueError     arrays of different lengths
     ├── SQLError                ValueError     SQL text that cannot be accepted
+    ├── ViewError               ValueError     a view that cannot be made, or not be dropped
     ├── ForeignTableError       ValueError     a change to a table that is not ours
     ├── FileError               OSError        a file that cannot be reached, read or written
     │   └── MissingFileError    FileNotFoundError
@@ -128,6 +130,10 @@ class UnknownColumnError(EngineError, LookupError):
     """A query names a column that does not exist."""
 
 
+class BrokenViewError(EngineError, LookupError):
+    """A query reads a named view whose sources are gone, or not what it was made of."""
+
+
 class QueryTimeoutError(EngineError, TimeoutError):
     """A query ran longer than it was allowed to."""
 
@@ -202,6 +208,10 @@ class LengthError(AaiclickError, ValueError):
 
 class SQLError(AaiclickError, ValueError):
     """SQL text that cannot be accepted."""
+
+
+class ViewError(AaiclickError, ValueError):
+    """A named view that cannot be made, or not be dropped."""
 
 
 class ForeignTableError(AaiclickError, ValueError):

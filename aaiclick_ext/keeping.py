@@ -206,5 +206,5 @@ class Keeping(ABC):
         if not what:
             live = tables_in_reach(services)
             kept = services.kept.all().values()
-            tables = [k.table_name for k in kept if not k.is_pinned and k.table_name not in live]
+            tables = [k.table_name for k in kept if k.is_preserved and k.table_name not in live]
         return lineage_aware_drop(opened.backend, tables, dry_run=dry_run)

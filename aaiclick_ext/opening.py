@@ -74,6 +74,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
     from aaiclick_ext.lifecycle.kept_tables import KeptTables
     from aaiclick_ext.lifecycle.liveness import user_name
+    from aaiclick_ext.lifecycle.named_views import tables_under_views
     from aaiclick_ext.lifecycle.preservation import PreservationMode
     from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sessions import SessionManager
@@ -83,6 +84,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.objects.making import leaf_from_memtable
     from aaiclick_ext.objects.owners import note_statement, tables_in_reach
     from aaiclick_ext.objects.session_limits import tables_of
+    from aaiclick_ext.objects.view_problems import explain_broken_view
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
     from aaiclick_ext.registry.claim_store import ClaimStore
@@ -134,7 +136,9 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         lease=context.lease,
         sharing=Sharing(claims),
         kept=KeptTables(
-            KeepStore(registry, engine.identity), lambda table: worker.hold(table, who="pinned")
+            KeepStore(registry, engine.identity),
+            lambda table: worker.hold(table, who="pinned"),
+            functools.partial(tables_under_views, engine),
         ),
         sessions=SessionManager(
             registry,
@@ -153,7 +157,8 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         run_id=context.run_id,
     )
     backend = Backend(services)
-    engine.after_statement = functools.partial(note_statement, services)
+    engine.tell_of_statements(functools.partial(note_statement, services))
+    engine.explain_with(lambda error: explain_broken_view(services, error))
     backend.ingest = functools.partial(leaf_from_memtable, backend)
     engine.belong_to(context.job_id)
     services.sessions.write_limits()

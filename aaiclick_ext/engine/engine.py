@@ -57,12 +57,6 @@ class Engine(Describing, LimitedWriting):
     settings
         Where scratch databases live, and how long closing waits.
 
-    Attributes
-    ----------
-    after_statement
-        Is given the SQL of each statement once it has ended, also where it failed, before whoever
-        sent it goes on. It must not raise.
-
     Examples
     --------
     >>> engine = Engine(ClickHouseCreds(), Settings())  # doctest: +SKIP
@@ -72,7 +66,8 @@ class Engine(Describing, LimitedWriting):
 
     def __init__(self, creds: ClickHouseCreds, settings: Settings) -> None:
         self.creds = creds
-        self.after_statement: Callable[[str], None] | None = None
+        self._tell: Callable[[str], None] = lambda _: None
+        self._explain: Callable[[EngineError], EngineError | None] = lambda _: None
         self._settings = settings
         self._pid = os.getpid()
         self._tag = f"aai-{uuid.uuid4().hex[:16]}"
@@ -118,6 +113,20 @@ class Engine(Describing, LimitedWriting):
         if self.creds.is_scratch:
             self.wait_open()
             embedded_process.mark_scratch(kernel_session)
+
+    def tell_of_statements(self, tell: Callable[[str], None]) -> None:
+        """Give this the SQL of each statement once it ended, before who sent it goes on.
+
+        Also where it failed; it must not raise.
+        """
+        self._tell = tell
+
+    def explain_with(self, explain: Callable[[EngineError], EngineError | None]) -> None:
+        """Ask this, where a statement of `Role.USER` failed, for an error that says more.
+
+        It may run statements of other roles.
+        """
+        self._explain = explain
 
     def query_arrow(
         self, sql: str, parameters: Parameters = None, *, role: Role = Role.USER
@@ -261,6 +270,15 @@ class Engine(Describing, LimitedWriting):
             stream.abandon(forked_from(self._pid))
 
     def _run(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
+        try:
+            return self._run_plainly(role, sql, work)
+        except EngineError as error:
+            explained = self._explain(error) if role is Role.USER else None
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _run_plainly(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
         handles = self._handles()
         with self._watch.guard() as guard:
             handle = handles.take(role)
@@ -279,10 +297,6 @@ class Engine(Describing, LimitedWriting):
                 return self._attempt(guard, handle, sql, work)
             finally:
                 self._tell(sql)
-
-    def _tell(self, sql: str) -> None:
-        if self.after_statement is not None:
-            self.after_statement(sql)
 
     def _attempt(
         self, guard: Guard | None, handle: Handle, sql: str, work: Callable[[Handle], T]

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.ids import time_of
+from aaiclick_ext.lifecycle.named_views import in_words
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.registry.keep_store import KeptTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from aaiclick_ext.lifecycle.reap_plan import TableFound
 
@@ -99,6 +100,20 @@ def with_marks(
     return found
 
 
+def with_views(
+    known: Mapping[str, KeptTable], under_views: Mapping[str, Sequence[str]]
+) -> dict[str, KeptTable]:
+    """Return what is known of tables, with the views that read some of them."""
+    found = dict(known)
+    for table, views in under_views.items():
+        name = TableName.parse(table)
+        job_id = None if name is None else name.job_id
+        found[table] = replace(
+            found.get(table, KeptTable(table, job_id, False)), views=tuple(views)
+        )
+    return found
+
+
 def reasons_to_keep(
     tables: Iterable[str],
     known: Mapping[str, KeptTable],
@@ -134,6 +149,8 @@ def _reason(
 ) -> str | None:
     if known is not None and known.is_pinned:
         return f"it is pinned: aai.unpin({table!r})"
+    if known is not None and known.views:
+        return in_words(known.views)
     is_preserved = known.is_preserved if known is not None else job and job.is_preserving
     if not is_preserved or name.scope is Scope.GLOBAL:
         return None

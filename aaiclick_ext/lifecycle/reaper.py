@@ -25,10 +25,12 @@ from aaiclick_ext.lifecycle.keep_plan import (
     TimeToLive,
     reasons_to_keep,
     with_marks,
+    with_views,
 )
 from aaiclick_ext.lifecycle.kernels import judged_kernels
 from aaiclick_ext.lifecycle.leftovers import Leftovers
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity, Verdict
+from aaiclick_ext.lifecycle.named_views import tables_under_views
 from aaiclick_ext.lifecycle.own_jobs import own_jobs
 from aaiclick_ext.lifecycle.reap_plan import Fate, Owner, keep_held, plan, with_unclaimed
 from aaiclick_ext.registry.keep_store import KeepStore
@@ -269,6 +271,7 @@ class Reaper:
         going = [fate.table.name for fate in fates if fate.is_removed]
         jobs = {kernel.record.session_id: _job(kernel, ttl.now) for kernel in kernels}
         known = with_marks(self._kept.known(going), (fate.table for fate in fates))
+        known = with_views(known, tables_under_views(self._engine, going))
         return keep_held(fates, reasons_to_keep(going, known, jobs, ttl, self._in_use()))
 
     def _time_to_live(self, kernels: Sequence[JudgedKernel]) -> tuple[TimeToLive, frozenset[int]]:

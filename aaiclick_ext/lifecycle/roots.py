@@ -40,6 +40,7 @@ class HolderKind(StrEnum):
     NAME = "name"
     PINNED = "pinned"
     PRESERVED = "preserved"
+    VIEW = "view"
     STORED = "stored"
     KERNEL = "kernel"
     SHARED = "shared"

@@ -13,6 +13,7 @@ from aaiclick_ext.objects.row_trace import RowTrace, SourceRows
 from aaiclick_ext.objects.services import Services
 from aaiclick_ext.objects.tables import TableInfo
 from aaiclick_ext.objects.view import View
+from aaiclick_ext.objects.view_problems import ViewProblem
 from aaiclick_ext.objects.why import Why
 from aaiclick_ext.objects.why_not import WhyNot
 
@@ -34,6 +35,7 @@ __all__ = [
     "SourceRows",
     "TableInfo",
     "View",
+    "ViewProblem",
     "Why",
     "WhyNot",
     "wrapping",

@@ -65,13 +65,20 @@ class TableSpec:
         shape = Shape(event.params.get("shape", Shape.TABLE.value))
         return cls(event.result_schema, comments, shape)
 
-    def ddl(self, table: str, engine: str) -> str:
-        """Return the CREATE TABLE statement."""
-        columns = [
+    def column_list(self) -> str:
+        """Return the columns as a CREATE statement lists them."""
+        return f"({', '.join(self._columns())})"
+
+    def _columns(self) -> list[str]:
+        return [
             f"{quote_identifier(name)} {type_}"
             + (f" COMMENT {quote_literal(self.comments[name])}" if name in self.comments else "")
             for name, type_ in self.types.items()
         ]
+
+    def ddl(self, table: str, engine: str) -> str:
+        """Return the CREATE TABLE statement."""
+        columns = self._columns()
         if self.shape is Shape.ARRAY:
             columns.append(f"{POSITION} UInt64 MATERIALIZED rowNumberInAllBlocks()")
         clause = engine

@@ -147,13 +147,16 @@ def _names(backend: Backend, tables: Collection[str]) -> dict[str, list[Chain]]:
 
 
 def _kept(backend: Backend, tables: Collection[str]) -> dict[str, list[Chain]]:
-    """Return the pins and preservation that keep tables. Reads the registry."""
+    """Return the pins, views and preservation that keep tables. Reads the registry."""
     services = backend.services
     found: defaultdict[str, list[Chain]] = defaultdict(list)
     for table, kept in services.kept.kept(tables).items():
         if kept.is_pinned:
             command = f"aai.unpin({table!r})"
             found[table].append(Chain(HolderKind.PINNED, "pinned", "table", command))
+        for view in kept.views:
+            command = f"aai.drop_view({view!r})"
+            found[table].append(Chain(HolderKind.VIEW, f"view {view!r}", "table", command))
         if kept.is_preserved and kept.job_id is not None:
             days = services.settings.job_ttl_days
             until = f"{days} days after " if not services.engine.creds.is_scratch else ""

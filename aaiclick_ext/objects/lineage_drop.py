@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.lifecycle.kernels import judged_kernels
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity, Verdict
+from aaiclick_ext.lifecycle.named_views import in_words
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.lifecycle.own_jobs import own_jobs
 from aaiclick_ext.objects.display import escape_control
@@ -166,6 +167,8 @@ def _obstacles(services: Services, tables: Sequence[str]) -> dict[str, str]:
     for table, kept in services.kept.kept(tables).items():
         if kept.is_pinned:
             found[table] = f"it is pinned: aai.unpin({table!r})"
+        elif kept.views:
+            found[table] = in_words(kept.views)
     return found
 
 

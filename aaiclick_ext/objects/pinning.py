@@ -18,13 +18,14 @@ from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.lifecycle.own_jobs import own_jobs
 from aaiclick_ext.objects.creation import rebuild_on_disk
 from aaiclick_ext.objects.object import Object, make_object
+from aaiclick_ext.objects.owners import tables_in_reach
 from aaiclick_ext.oplog.log_table import LOG_TABLE
 from aaiclick_ext.registry import TableRow
 from aaiclick_ext.schema import MEMORY, MERGE_TREE
 from aaiclick_ext.schema.python_objects import object_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.services import Services
@@ -60,8 +61,7 @@ def pin_tables(backend: Backend, tables: Sequence[str]) -> None:
         )
     else:
         _warn_of_objects(services, tables)
-    for table in live:
-        _write_to_disk(backend, table)
+    write_to_disk(backend, live)
     if outlives_registry(services.engine):
         now = dt.datetime.now(dt.UTC)
         for table in tables:
@@ -85,9 +85,14 @@ def unpin_tables(services: Services, tables: Sequence[str]) -> bool:
             change_comment(services.engine, table, without_pin)
     services.sessions.tables.pin(tables, False)
     services.kept.unpin(tables)
+    return let_go(services, pinned)
+
+
+def let_go(services: Services, tables: Iterable[str]) -> bool:
+    """Drop in the background what nothing keeps any more; say whether the reaper has to look."""
     elsewhere = False
-    for table in pinned:
-        if services.worker.is_live(table):
+    for table in tables:
+        if table in tables_in_reach(services):
             continue
         name = TableName.parse(table)
         if services.engine.creds.is_embedded or (name and name.job_id in own_jobs()):
@@ -150,14 +155,14 @@ def _warn_of_objects(services: Services, tables: Sequence[str]) -> None:
         )
 
 
-def _write_to_disk(backend: Backend, table: str) -> None:
-    """Rebuild a table in memory, whose rows end with the process, as one on disk."""
+def write_to_disk(backend: Backend, tables: Iterable[str]) -> None:
+    """Rebuild tables in memory, whose rows end with the process, as such on disk."""
     services = backend.services
     if services.engine.creds.is_scratch:
         return
-    with services.inserting.lock(table):
-        schema = services.schemas.get(table)
-        if schema.engine != MEMORY:
-            return
-        rebuild_on_disk(backend, table, schema)
-        services.schemas.set_rows(table, schema.rows, MERGE_TREE)
+    for table in tables:
+        with services.inserting.lock(table):
+            schema = services.schemas.get(table)
+            if schema.engine == MEMORY:
+                rebuild_on_disk(backend, table, schema)
+                services.schemas.set_rows(table, schema.rows, MERGE_TREE)

@@ -11,6 +11,7 @@ from aaiclick_ext.objects.attempts import attempted, record_failure
 from aaiclick_ext.objects.content_hash import content_hashes
 from aaiclick_ext.objects.creation import count_rows
 from aaiclick_ext.objects.freshness import when
+from aaiclick_ext.objects.named_views import revive_views
 from aaiclick_ext.objects.replaying import ImpossibleError, is_of_file, replayed
 from aaiclick_ext.objects.restoration import Restoration, RestoreStatus
 from aaiclick_ext.oplog.columns import unchanged_columns
@@ -192,6 +193,8 @@ class _Restorer:
         if inputs - {self._root.table}:
             end = f"restored as {self._root.table} was; what that was made of is not followed"
             services.makings.ended(made.table, end)
+        if status in (RestoreStatus.EXACT, RestoreStatus.UNORDERED):
+            revive_views(self._backend, self._root.table, restored)
         services.oplog.record(
             RESTORE,
             result_table=made.table,

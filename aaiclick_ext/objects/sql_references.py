@@ -70,6 +70,24 @@ def with_references(
     return "".join([*parts, query[end:]]), references
 
 
+def parameters_in(query: str) -> dict[str, str]:
+    """Return ClickHouse's own parameters, ``{name:Type}``, of a text, and their types.
+
+    Examples
+    --------
+    >>> parameters_in("SELECT {a:Array(Int8)}, '{b:Int8}', {t}")
+    {'a': 'Array(Int8)'}
+    """
+    tokens = tokens_of(query)
+    found = {}
+    for left, name, colon in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if left.token_type is TokenType.L_BRACE and colon.token_type is TokenType.COLON:
+            end = query.find("}", colon.end)
+            if name.text.isidentifier() and end > 0:
+                found[name.text] = query[colon.end + 1 : end].strip()
+    return found
+
+
 def _places(tokens: Sequence[Token]) -> dict[tuple[int, int], str]:
     """Return where names stand in braces: from the first character to behind the last."""
     return {

@@ -30,17 +30,20 @@ class KeptTable:
         Whether it stays until that kernel's time to live is over.
     pinned_at
         When it was pinned; None where it is not.
+    views
+        The views that read it; the registry itself knows none.
     """
 
     table_name: str
     job_id: int | None
     is_preserved: bool
     pinned_at: dt.datetime | None = None
+    views: tuple[str, ...] = ()
 
     @property
     def is_kept(self) -> bool:
         """Whether it stays, for a while or for good."""
-        return self.is_preserved or self.is_pinned
+        return self.is_preserved or self.is_pinned or bool(self.views)
 
     @property
     def is_pinned(self) -> bool:

@@ -216,12 +216,12 @@ def test_columns_of_runs_nothing(engine):
 
 def test_columns_of_takes_one_statement(engine):
     sent = []
-    engine.after_statement = sent.append
+    engine.tell_of_statements(sent.append)
     try:
         engine.columns_of("SELECT (SELECT 1) AS a")
         engine.columns_of("SELECT 1 AS a")
     finally:
-        engine.after_statement = None
+        engine.tell_of_statements(lambda _: None)
     assert len(sent) == 2
 
 
