@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from aaiclick_ext.engine.types import arrow_schema, parse
@@ -10,13 +12,20 @@ from aaiclick_ext.schema.ibis_types import binary_paths, ibis_schema
 from aaiclick_ext.schema.shape import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import ibis.expr.schema as sch
     import pyarrow as pa
 
 MEMORY = "Memory"
 MERGE_TREE = "MergeTree"
+
+_NONE: Mapping[str, Any] = MappingProxyType({})  # most tables have no comments: one for all
+_building = threading.Lock()  # of two that ask at once, both are given the same
+
+
+def _no_columns() -> Mapping[str, Any]:
+    return _NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +69,18 @@ class Columns:
     """
 
     types: Mapping[str, str]
-    comments: Mapping[str, str] = field(default_factory=dict)
-    _built: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    comments: Mapping[str, str] = field(default_factory=_no_columns)
+    _ibis: sch.Schema | None = field(default=None, init=False, repr=False, compare=False)
+    _arrow: pa.Schema | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def ibis(self) -> sch.Schema:
         """The same columns as an Ibis schema."""
-        return self._once("ibis", lambda: ibis_schema(self.types, self.comments))
+        if self._ibis is None:
+            with _building:
+                if self._ibis is None:
+                    object.__setattr__(self, "_ibis", ibis_schema(self.types, self.comments))
+        return self._ibis
 
     @property
     def arrow(self) -> pa.Schema:
@@ -77,17 +91,17 @@ class Columns:
         UnsupportedTypeError
             If it is not known how ClickHouse sends a type.
         """
-        return self._once("arrow", lambda: arrow_schema(self.types, binary=binary_paths(self.ibis)))
+        if self._arrow is None:
+            binary = binary_paths(self.ibis)
+            with _building:
+                if self._arrow is None:
+                    object.__setattr__(self, "_arrow", arrow_schema(self.types, binary=binary))
+        return self._arrow
 
     @property
     def nullable(self) -> frozenset[str]:
         """The columns that can be null."""
         return frozenset(name for name, text in self.types.items() if parse(text).nullable)
-
-    def _once(self, what: str, build: Callable[[], Any]) -> Any:
-        found = self._built.get(what)
-        # Of two that build at once, both are given what came first.
-        return self._built.setdefault(what, build()) if found is None else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +125,7 @@ class TableSchema(Columns):
         made the table.
     """
 
-    defaults: Mapping[str, ColumnDefault] = field(default_factory=dict)
+    defaults: Mapping[str, ColumnDefault] = field(default_factory=_no_columns)
     shape: Shape = Shape.TABLE
     engine: str | None = None
     rows: int | None = None
@@ -123,5 +137,6 @@ class TableSchema(Columns):
     def with_rows(self, rows: int | None, engine: str | None = None) -> Self:
         """Return the same columns, built schemas included, with another number of rows."""
         changed = replace(self, rows=rows, engine=engine or self.engine)
-        object.__setattr__(changed, "_built", self._built)
+        object.__setattr__(changed, "_ibis", self._ibis)
+        object.__setattr__(changed, "_arrow", self._arrow)
         return changed

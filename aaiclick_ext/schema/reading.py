@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import UnknownTableError
@@ -45,17 +47,15 @@ def read_table(engine: Engine, table: str, database: str | None) -> TableSchema:
         if before[0] == facts[0]:
             break
     version, table_engine, comment, rows, sorting_key, primary_key, partition_key = facts
+    # Tables of one kernel have much in common: the same text is kept once.
+    columns = [replace(c, name=intern(c.name), type=intern(c.type)) for c in columns]
     visible = [c for c in columns if c.default_kind not in ("MATERIALIZED", "EPHEMERAL")]
     return TableSchema(
         types={c.name: c.type for c in visible if c.default_kind != "ALIAS"},
-        comments={c.name: c.comment for c in visible if c.comment},
-        defaults={
-            c.name: ColumnDefault(c.default_kind, c.default_expression)
-            for c in columns
-            if c.default_kind and c.name != POSITION
-        },
+        **_given("comments", {c.name: c.comment for c in visible if c.comment}),
+        **_given("defaults", _defaults(columns)),
         shape=_shape(columns, comment),
-        engine=table_engine,
+        engine=intern(table_engine),
         rows=rows,
         sorting_key=sorting_key,
         primary_key=primary_key,
@@ -94,6 +94,19 @@ def _facts(engine: Engine, table: str, database: str | None) -> tuple[Any, ...]:
             f"there is no table {shown} in {engine.identity}; `SHOW TABLES` lists what is there"
         )
     return found[0]
+
+
+def _defaults(columns: Iterable[ColumnInfo]) -> dict[str, ColumnDefault]:
+    return {
+        c.name: ColumnDefault(c.default_kind, c.default_expression)
+        for c in columns
+        if c.default_kind and c.name != POSITION
+    }
+
+
+def _given(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Return an argument, unless it is empty, as most are: those share one."""
+    return {name: found} if found else {}
 
 
 def _shape(columns: Iterable[ColumnInfo], comment: str) -> Shape:

@@ -31,7 +31,9 @@ def _after(head: str) -> re.Pattern[str]:
     return re.compile(rf"{_GAP}{head.replace(' ', _GAP)}", _FLAGS)
 
 
-_INSERT = _after(rf"INSERT INTO (?P<function>(?:TABLE )?FUNCTION\b)?(?:TABLE\b )?(?P<name>{_NAME})")
+_INSERT = _after(
+    rf"INSERT INTO (?P<function>(?:TABLE )?FUNCTION\b )?(?:TABLE\b )?(?P<name>{_NAME})"
+)
 _CHANGES_ROWS = _after(
     rf"(?:TRUNCATE (?!DATABASE\b|ALL\b)(?:TABLE\b )?{_EXISTS}"
     rf"|DELETE FROM |UPDATE |OPTIMIZE TABLE )(?P<name>{_NAME})"
