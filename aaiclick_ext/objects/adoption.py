@@ -15,6 +15,7 @@ from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SQLError, UnsupportedTypeError
 from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.catalog import Catalog, qualified
+from aaiclick_ext.objects.foreign import foreign_leaf
 from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView, tables_below
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.sql_names import owning_text
@@ -43,7 +44,7 @@ class Reference:
 def foreign_table(backend: Backend, name: str) -> View:
     """Return a View of a table that we never change or drop, as its columns are now."""
     database, table = qualified(name)
-    return make_view(backend.leaf(table, database))
+    return make_view(foreign_leaf(backend, table, database))
 
 
 def sql_view(

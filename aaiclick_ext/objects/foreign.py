@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
 from aaiclick_ext.schema.reads import reads_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,19 @@ class ForeignReads:
     paths: tuple[str, ...] = ()
 
 
+def foreign_leaf(backend: Backend, table: str, database: str | None) -> DatabaseTable:
+    """Return a leaf of a table as its columns are now.
+
+    Raises
+    ------
+    UnknownTableError
+        If there is no such table.
+    """
+    if database == SYSTEM_DATABASE:
+        backend.services.system.ensure()
+    return backend.leaf(table, database)
+
+
 def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -> ForeignReads:
     """Return what a SELECT reads that is not ours; nothing where it cannot be parsed.
 
@@ -48,5 +62,5 @@ def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -
         is_other = database is None and (table in named or TableName.parse(table) is not None)
         if not is_other:
             with contextlib.suppress(UnknownTableError):
-                leaves.append(backend.leaf(table, database))
+                leaves.append(foreign_leaf(backend, table, database))
     return ForeignReads(tuple(leaves), reads.paths)

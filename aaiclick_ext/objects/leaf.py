@@ -17,6 +17,7 @@ import ibis.expr.operations as ops
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.owners import owner_of
 from aaiclick_ext.objects.services import Services
+from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
 from aaiclick_ext.schema.reads import Reads
 
 if TYPE_CHECKING:
@@ -105,6 +106,12 @@ def relations_below(op: ops.Node) -> Iterator[ops.Relation]:
 def owned_tables(op: ops.Node) -> list[str]:
     """Return the tables of ours below an operation, those that SQL text names included."""
     return list(dict.fromkeys(leaf.name for leaf in tables_below(op) if is_owned(leaf)))
+
+
+def system_tables(op: ops.Node) -> list[str]:
+    """Return the system tables below an operation, those that SQL text names included."""
+    leaves = (leaf for leaf in tables_below(op) if leaf.namespace.database == SYSTEM_DATABASE)
+    return list(dict.fromkeys(leaf.name for leaf in leaves))
 
 
 def tables_below(op: ops.Node) -> Iterator[DatabaseTable]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
-from aaiclick_ext.objects.leaf import owned_tables, reads_below
+from aaiclick_ext.objects.leaf import owned_tables, reads_below, system_tables
 from aaiclick_ext.objects.object_columns import check_uses
 from aaiclick_ext.objects.ordering import ordered
 from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
@@ -42,6 +42,8 @@ class Plan:
         Lengths of the arrays that it joins by position.
     tables
         Tables of ours that it reads.
+    system
+        System tables that it reads.
     objects
         Column to Ibis type, for those that refer to Python objects.
     """
@@ -53,6 +55,7 @@ class Plan:
     booleans: frozenset[Path]
     pairs: tuple[tuple[Length, Length], ...] = ()
     tables: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
     objects: Mapping[str, dt.DataType] = field(default_factory=dict)
 
 
@@ -102,6 +105,8 @@ class Planner:
         else:
             plan = self._cache.get(op, lambda: self._make(op, None))
         self._backend.services.notes.used(plan.tables)
+        if plan.system:
+            self._backend.services.system.refresh(plan.system)
         for left, right in plan.pairs:
             check_lengths(self._backend, left, right)
         return plan
@@ -116,4 +121,5 @@ class Planner:
         pairs, objects = pairs_in(self._backend, expression.op()), object_columns(schema)
         fetch_sql = wrap_fetch(sql, types)
         tables = tuple(owned_tables(expression.op()))
-        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, objects)
+        system = tuple(system_tables(expression.op()))
+        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, system, objects)
