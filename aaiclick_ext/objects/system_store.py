@@ -1,9 +1,9 @@
 """System tables in ClickHouse: a database of its own, which brings itself up to date.
 
 What ClickHouse knows is a view. Rows whose home is in memory or in the registry are mirrored before
-a query that names them, where they have changed. A mirror has parts, each replaced as a whole by one
-atomic statement: one for what all kernels see alike, and one for each kernel that has rows of its
-own. A constraint refuses what others would insert.
+a query that names them, where they have changed. A mirror has parts, each replaced as a whole by
+one atomic statement: one for what all kernels see alike, and one for each kernel that has rows of
+its own. A constraint refuses what others would insert.
 """
 
 from __future__ import annotations
