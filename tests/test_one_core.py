@@ -49,7 +49,7 @@ MAKERS = {
         "objects.adoption",
         "objects.further_trace",
         "objects.sql_methods",
-    },  # fmt: skip
+    },
     "LiveQueryManager": {"opening"},
     "OplogCollector": {"opening", "cli"},
     "RefRegistry": {"opening", "lifecycle.worker"},
