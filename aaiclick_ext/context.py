@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Backend, Object, ObjectInfo, View
     from aaiclick_ext.oplog import OplogCollector, Task
+    from aaiclick_ext.schema import SchemaRegistry
 
 _entered: list[DataContext] = []
 """Open contexts, the current one last. Not a ContextVar: a value set in a notebook cell that
@@ -252,6 +253,19 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         return self._opened.backend
 
     @property
+    def schemas(self) -> SchemaRegistry:
+        """What the columns of tables and queries are; waits until the engine is open.
+
+        Examples
+        --------
+        >>> with DataContext() as ctx:
+        ...     x = ctx.create_object_from_value({"a": [1], "b": ["x"]})
+        ...     ctx.schemas.get(x.table_name).types
+        {'a': 'Int64', 'b': 'String'}
+        """
+        return self._opened.services.schemas
+
+    @property
     def sessions(self) -> SessionManager:
         """The sessions inside this kernel; waits until the engine is open."""
         return self._opened.services.sessions
@@ -368,7 +382,9 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
     def end_task(self, task: Task) -> None:
         """Say that a cell has ended: what it registered and nobody claimed is let go of."""
         if self.is_open:
-            self._future.result().services.worker.end_cell(task.task_id)
+            services = self._future.result().services
+            services.worker.end_cell(task.task_id)
+            services.live.look()
 
 
 def context() -> DataContext:

@@ -92,6 +92,11 @@ class Settings:
         "CONTENT_HASH_CELLS",
         "of a table up to this many cells the log keeps a hash, to compare what is restored with",
     )
+    live_poll_s: float = _setting(
+        1.0,
+        "LIVE_POLL_S",
+        "how often what is watched is looked at for changes of others, in seconds",
+    )
     close_timeout_s: float = _setting(
         10.0, "CLOSE_TIMEOUT_S", "how long closing waits for queued work, in seconds"
     )

@@ -14,7 +14,7 @@ from ibis.backends.sql.compilers.base import NULL, STAR
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
 from ibis.backends.sql.datatypes import ClickHouseType
 
-from aaiclick_ext.objects.dialect import ClickHouse
+from aaiclick_ext.schema.dialect import ClickHouse
 
 if TYPE_CHECKING:
     from aaiclick_ext.objects.row_keys import RowKey

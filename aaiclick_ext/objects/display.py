@@ -252,8 +252,8 @@ def _total_rows(view: View, fetched: int, *, more: bool) -> int | None:
         return fetched
     op = view.op()
     if isinstance(op, DatabaseTable):
-        known = view._backend.services.schemas.known(op.name)  # noqa: SLF001
-        return None if known is None else known.rows
+        schemas = view._backend.services.schemas  # noqa: SLF001
+        return schemas.get(op.name, op.namespace.database).rows
     return None
 
 

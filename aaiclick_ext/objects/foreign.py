@@ -6,26 +6,16 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import sqlglot
-import sqlglot.errors
-from sqlglot import exp
-
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.lifecycle.names import TableName
-from aaiclick_ext.objects.dialect import ClickHouse
-from aaiclick_ext.oplog.sql_lookups import tables_looked_up
 from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
+from aaiclick_ext.schema.reads import reads_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.leaf import DatabaseTable
-
-_READERS = frozenset(
-    {"file", "url", "s3", "gcs", "hdfs", "azureblobstorage", "deltalake", "iceberg", "hudi"}
-)
-"""Table functions whose first argument says where the data is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +35,7 @@ class ForeignReads:
 
 
 def foreign_leaf(backend: Backend, table: str, database: str | None) -> DatabaseTable:
-    """Return a leaf of a table as its columns are now. Runs two queries where it is not ours.
+    """Return a leaf of a table as its columns are now.
 
     Raises
     ------
@@ -54,26 +44,19 @@ def foreign_leaf(backend: Backend, table: str, database: str | None) -> Database
     """
     if database == SYSTEM_DATABASE:
         backend.services.system.ensure()
-    if TableName.parse(table) is None and backend.services.schemas.refresh(table, database):
-        backend.planner.cache.clear()  # plans know the columns' ClickHouse types
     return backend.leaf(table, database)
 
 
 def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -> ForeignReads:
     """Return what a SELECT reads that is not ours; nothing where it cannot be parsed.
 
-    Runs two queries for each table.
-
     Parameters
     ----------
     meant
         Names that the text has for something else.
     """
-    try:
-        query = sqlglot.parse_one(text, dialect=ClickHouse)
-    except (sqlglot.errors.SqlglotError, RecursionError):
-        return ForeignReads()
-    named = {common.alias for common in query.find_all(exp.CTE)}.union(meant)
+    reads = reads_of(text)
+    named = reads.named.union(meant)
     leaves: dict[tuple[str | None, str], DatabaseTable] = {}
 
     def add(table: str, database: str | None) -> None:
@@ -82,32 +65,11 @@ def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -
             with contextlib.suppress(UnknownTableError):
                 leaves[database, table] = foreign_leaf(backend, table, database)
 
-    for table, database in dict.fromkeys(_tables(query)):
+    for table, database in reads.tables:
         add(table, database)
     columns = {name for leaf in leaves.values() for name in leaf.schema}
-    for found in dict.fromkeys(tables_looked_up(query)):
+    for found in reads.looked_up:
         database, _, table = found.rpartition(".")
-        if found not in columns and not _is_alias(query, found):
+        if found not in columns:
             add(table, database or None)
-    return ForeignReads(tuple(leaves.values()), tuple(dict.fromkeys(_paths(query))))
-
-
-def _is_alias(query: exp.Expr, name: str) -> bool:
-    """Say whether a name begins with one that a query gives to something."""
-    first = name.partition(".")[0]
-    return any(alias.alias == first for alias in query.find_all(exp.Alias, exp.Table, exp.Subquery))
-
-
-def _tables(query: exp.Expr) -> Iterator[tuple[str, str | None]]:
-    for table in query.find_all(exp.Table):
-        if isinstance(table.this, exp.Identifier):
-            yield table.name, table.db or None
-
-
-def _paths(query: exp.Expr) -> Iterator[str]:
-    for table in query.find_all(exp.Table):
-        function = table.this
-        if not isinstance(function, exp.Identifier) and function.name.lower() in _READERS:
-            first = next(iter(function.expressions), None)
-            if isinstance(first, exp.Literal) and first.is_string:
-                yield first.this
+    return ForeignReads(tuple(leaves.values()), reads.paths)

@@ -31,6 +31,7 @@ from aaiclick_ext.objects.leaf import owned_tables
 from aaiclick_ext.objects.making_of import made_elsewhere
 from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
+from aaiclick_ext.objects.owners import contexts_of
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.session_limits import note_growth
 from aaiclick_ext.objects.unbinding import without_leaves
@@ -140,11 +141,24 @@ def _append(
                 check_rows(backend, staging, before + source.data.num_rows, target=table)
         added = count_rows(backend, staging)
         services.schemas.set_rows(table, None)  # Ctrl-C may come after the move was done
-        with _held_objects(backend, table, staging, schema), services.engine.limited(None):
+        with (
+            _held_objects(backend, table, staging, schema),
+            services.engine.limited(None),
+            _watched(services, table, staging, added),
+        ):
             engine = _move(backend, table, staging, schema, engine)
     note_growth(services, table)
     services.schemas.set_rows(table, start + added, engine)
     return added, statements, values
+
+
+@contextlib.contextmanager
+def _watched(services: Services, table: str, staging: str, rows: int) -> Iterator[None]:
+    """Tell who watches the table, in any context of this process, that rows are moved into it."""
+    with contextlib.ExitStack() as stack:
+        for each in contexts_of(services):
+            stack.enter_context(each.inserts.moving(table, staging, rows))
+        yield
 
 
 @contextlib.contextmanager

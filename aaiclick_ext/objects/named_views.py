@@ -24,7 +24,6 @@ from aaiclick_ext.lifecycle.names import TableName, check_name
 from aaiclick_ext.objects.adoption import adopt_expression, foreign_table
 from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.column_lineage import column_edges
-from aaiclick_ext.objects.foreign import foreign_leaf
 from aaiclick_ext.objects.leaf import Leaves, SQLQueryResult, is_owned, tables_below
 from aaiclick_ext.objects.making import copy_view, spec_of_plan
 from aaiclick_ext.objects.object_columns import refuse_operation
@@ -120,7 +119,7 @@ def create_view(
             result_schema=statement.types,
             columns=unchanged_columns(statement.inputs.values()),
         )
-    return None if statement.parameters else make_view(foreign_leaf(backend, name, None))
+    return None if statement.parameters else make_view(backend.leaf(name))
 
 
 def drop_view(backend: Backend, name: str) -> bool:

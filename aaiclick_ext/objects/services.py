@@ -13,6 +13,7 @@ from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.objects.ends import hashes_of_small
 from aaiclick_ext.objects.freshness import Freshness
+from aaiclick_ext.objects.insert_watch import InsertWatch
 from aaiclick_ext.objects.making_of import Makings
 from aaiclick_ext.objects.owners import held_elsewhere
 from aaiclick_ext.objects.table_notes import TableNotes
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
+    from aaiclick_ext.live import LiveQueryManager
     from aaiclick_ext.objects.system_store import SystemStore
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
@@ -64,6 +66,8 @@ class Services:
         Named tables that were replaced or deleted and live on only for variables.
     inserting
         Taken while rows are appended to a table.
+    inserts
+        Who is told of rows that are appended.
     holds
         The claims of names, by table.
     notes
@@ -72,8 +76,8 @@ class Services:
         Which tables were made of tables that changed since.
     makings
         The expressions that tables were made of.
-    system
-        The system tables; set when all other parts are there.
+    system, live
+        The system tables, and who watches results; set when all other parts are there.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -99,8 +103,10 @@ class Services:
     freshness: Freshness = field(default_factory=Freshness)
     makings: Makings = field(default_factory=Makings)
     inserting: TableLocks = field(default_factory=TableLocks)
+    inserts: InsertWatch = field(default_factory=InsertWatch)
     closed: bool = False
     system: SystemStore = field(init=False)
+    live: LiveQueryManager = field(init=False)
     _dropped: deque[str] = field(default_factory=deque)
 
     def check_open(self) -> None:
@@ -123,6 +129,14 @@ class Services:
             )
 
         self.lease.verify(self._mortal_tables)
+
+    def is_ours_alone(self, table: str) -> bool:
+        """Say whether nobody but this kernel changes a table of the current database."""
+        name = TableName.parse(table)
+        if name is None or self.engine.creds.is_embedded:
+            return name is not None
+        is_of_job = name.job_id == self.job_id and name.scope is not Scope.GLOBAL
+        return is_of_job and not self.sharing.is_shared(table)
 
     def _mortal_tables(self) -> list[str]:
         """Return the tables that go with the kernel."""

@@ -103,6 +103,12 @@ def system_store(backend: Backend, catalog: Catalog) -> SystemStore:
                 _SCHEMAS,
                 select=_SCHEMAS_SELECT,
             ),
+            SystemTable(
+                "live_queries",
+                "what this kernel watches, for whom",
+                _LIVE_QUERIES,
+                rows.live_queries,
+            ),
             SystemTable("settings", "settings of this kernel", _SETTINGS, rows.settings),
             SystemTable("stats", "counters of this kernel", _STATS, rows.stats),
         ],
@@ -223,6 +229,17 @@ default_kind, default_expression, comment,
 is_in_sorting_key, is_in_primary_key, is_in_partition_key,
 data_compressed_bytes AS compressed_bytes, data_uncompressed_bytes AS uncompressed_bytes
 FROM system.columns WHERE database NOT IN {_NOT_USERS}"""
+_LIVE_QUERIES = {
+    "job_id": Column(_ID, "the kernel"),
+    "number": Column(_ID, "of the subscription, from 1"),
+    "sql": Column("String", "the view that is watched"),
+    "sources": Column("Array(String)", "the tables that it reads"),
+    "how": Column(_KIND, "incremental, or recomputed"),
+    "reason": Column("Nullable(String)", "why it is recomputed"),
+    "is_paused": Column("Bool", "whether nothing is told"),
+    "error": Column("Nullable(String)", "why it was paused"),
+    "delivered": Column(_ID, "how many changes were told"),
+}
 _SETTINGS = {
     "job_id": Column(_ID, "the kernel"),
     "name": Column("String", "the setting"),
@@ -354,6 +371,25 @@ class _Rows:
                 for k in self._kernels()
             ]
         }  # fmt: skip
+
+    def live_queries(self) -> dict[str, list[Row]]:
+        job = self._services.job_id
+        rows: list[Row] = [
+            (
+                job,
+                number,
+                query.plan.sql,
+                [f"{database}.{table}" for database, table in delivery.told],
+                delivery.how,
+                delivery.reason,
+                delivery.is_paused,
+                delivery.error,
+                delivery.delivered,
+            )
+            for number, delivery in self._services.live.deliveries
+            if (query := delivery.query) is not None
+        ]
+        return {self._own: rows}
 
     def settings(self) -> dict[str, list[Row]]:
         job = self._services.job_id

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.oplog.graph import DISPLAY_PREFIX
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Link = tuple[str, str, int, int]
     """A result, one of its inputs, and the kernel session and the id of the event."""
     Ask = Callable[[Sequence[str]], list[Link]]
+
+T = TypeVar("T")
 
 _NAMES_PER_QUERY = 1000
 """Bound values travel in the URL, which servers limit to 1 MB."""
@@ -151,8 +153,8 @@ def rows_of_each(engine: Engine, sql: str, names: Sequence[str]) -> list[tuple[A
         return []
 
 
-def parts_of(names: Sequence[str]) -> list[list[str]]:
-    """Return names in parts that one query can bind."""
+def parts_of(names: Sequence[T]) -> list[list[T]]:
+    """Return names, or what has one, in parts that one query can bind."""
     return [
         list(names[start : start + _NAMES_PER_QUERY])
         for start in range(0, len(names), _NAMES_PER_QUERY)

@@ -9,7 +9,7 @@ from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.oplog.closure import BACK, FORWARD, closure, parts_of, rows_of_each
 from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent, from_arrow
-from aaiclick_ext.oplog.file_changes import file_changes
+from aaiclick_ext.oplog.file_changes import FACTS, file_changes
 from aaiclick_ext.oplog.graph import (
     Direction,
     OplogGraph,
@@ -23,7 +23,7 @@ from aaiclick_ext.oplog.log_table import LOG_TABLE
 from aaiclick_ext.oplog.staleness import StaleResult, stale
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.oplog.closure import Link
@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 _FIELDS = ", ".join(READ_FIELDS)
 # To sort and to leave out what a retried insert wrote twice takes ClickHouse twice as long as us.
 _MAKERS = f"SELECT {_FIELDS} FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}}"
+# What a table is stale by. SQL, sources of cells, schemas and columns are nearly all of an event.
+_DATES = f"""
+SELECT id, result_table, operation, kwargs, status, created_at,
+    mapFilter((name, _) -> name IN {FACTS} OR startsWith(name, 'path_'), params) AS params,
+    CAST(NULL, 'Nullable(String)') AS sql_template, task_id, job_id, run_id, node_id,
+    CAST([], 'Array(String)') AS variable_names
+FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}}
+"""
+_EVENTS = f"""
+SELECT {_FIELDS} FROM {LOG_TABLE}
+WHERE result_table IN {{names:Array(String)}} AND id IN {{ids:Array(UInt64)}}
+"""
 _RECORDED = (
     f"SELECT DISTINCT result_table FROM {LOG_TABLE} WHERE result_table IN {{names:Array(String)}}"
 )
@@ -141,13 +153,41 @@ def oplog_subgraph(
 def _stale_among(
     engine: Engine, living: Collection[str], events: Sequence[OperationEvent]
 ) -> dict[str, StaleResult]:
-    """Return which living tables are stale. One query where their inputs are out of reach."""
+    """Return which living tables are stale. A few queries where their inputs are out of reach."""
     known = {event.result_table for event in events}
     inputs = {name for event in events for name in event.kwargs.values()}
-    if living and not inputs <= known:
-        events = [e for part in parts_of(sorted(living)) for e in ancestors(engine, part)]
-    results = stale({event.id: event for event in events}.values(), file_changes())
+    if inputs <= known:
+        results = stale({event.id: event for event in events}.values(), file_changes())
+    else:
+        results = stale_below(engine, sorted(living))
     return {result.table: result for result in results if result.table in living}
+
+
+def stale_below(engine: Engine, tables: Sequence[str]) -> list[StaleResult]:
+    """Return which of some tables, and of those they were made of, are stale, dropped or not.
+
+    As many queries as `ancestors`, and one more for every thousand events that the answer has: of
+    all others nothing but the time and the inputs is read.
+    """
+    dates = _events_of_all(engine, closure(engine, tables, BACK, MOST_STEPS), _DATES)
+    found = stale(dates, file_changes())
+    changes = [change for result in found for change in result.changes]
+    wanted = {result.made.id: result.made for result in found}
+    wanted |= {change.event.id: change.event for change in changes if change.event is not None}
+    whole = dict[int, OperationEvent]()
+    for part in parts_of(list(wanted.values())):
+        names = sorted({event.result_table for event in part})
+        read = events_of(engine, _EVENTS, {"names": names, "ids": [event.id for event in part]})
+        whole |= {event.id: event for event in read}
+    return [_with_events(result, wanted | whole) for result in found]
+
+
+def _with_events(result: StaleResult, events: Mapping[int, OperationEvent]) -> StaleResult:
+    changes = (
+        change if change.event is None else replace(change, event=events[change.event.id])
+        for change in result.changes
+    )
+    return replace(result, made=events[result.made.id], changes=tuple(changes))
 
 
 def ancestors(
@@ -183,9 +223,11 @@ def descendants(
     return _events_of_all(engine, names)
 
 
-def _events_of_all(engine: Engine, names: Sequence[str]) -> list[OperationEvent]:
+def _events_of_all(
+    engine: Engine, names: Sequence[str], sql: str = _MAKERS
+) -> list[OperationEvent]:
     parts = parts_of(sorted(names))
-    events = {e.id: e for part in parts for e in events_of(engine, _MAKERS, {"names": part})}
+    events = {e.id: e for part in parts for e in events_of(engine, sql, {"names": part})}
     return sorted(events.values(), key=lambda event: event.id)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from aaiclick_ext.oplog.derivation import Origin, as_used
-from aaiclick_ext.oplog.sql_lookups import dotted_name, is_lookup, lookup_of
+from aaiclick_ext.schema.lookups import dotted_name, is_lookup, lookup_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
