@@ -65,6 +65,8 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         about to run code of others waits for this.
     roots
         Says what a shell calls what it holds, for `why`; the notebook sets it.
+    variable_names
+        Says, by the name of a result in the log, which variables hold it; the notebook sets it.
 
     Examples
     --------
@@ -94,6 +96,7 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         self._future: Future[Opened] = Future()
         self.imported = threading.Event()
         self.roots: Callable[[], Mapping[int, Namer]] = dict
+        self.variable_names: Callable[[], Mapping[str, Sequence[str]]] = dict
         self._opener = threading.Thread(target=self._open, name="aai-context", daemon=True)
         self._opener.start()
         atexit.register(self.close)

@@ -103,6 +103,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         run_id=context.run_id,
         node_id=context.node_id,
         user_name=user_name(),
+        names_now=lambda: context.variable_names(),
     )
     registry = Registry(settings.sql_url, settings.state_path)
     claims = None

@@ -44,11 +44,18 @@ MAKERS = {
     "SessionManager": {"opening"},
     # the parts of a context
     "Backend": {"opening"},
-    "Catalog": {"opening", "objects.adoption", "objects.sql_methods"},
+    "Catalog": {
+        "opening",
+        "objects.adoption",
+        "objects.further_trace",
+        "objects.sql_methods",
+    },
+    "LiveQueryManager": {"opening"},
     "OplogCollector": {"opening", "cli"},
     "RefRegistry": {"opening", "lifecycle.worker"},
     "SchemaRegistry": {"opening"},
     "Services": {"opening"},
+    "SystemStore": {"objects.system_tables"},
     "TableWorker": {"opening"},
 }
 """Who may call what makes one."""
@@ -81,7 +88,7 @@ _CONSTANT = {
     "re.compile", "frozenset", "TypeVar", "ParamSpec", "logger_of", "logs.logger_of", "field",
     "dataclasses.field",
     "_setting", "MappingProxyType", "_of_current", "_after", "_joined", "mapped_column",
-    "lru_cache(maxsize=1024)", "Leaves", "Compiler", "DateTime",
+    "lru_cache(maxsize=1024)", "staticmethod", "_System", "Leaves", "Compiler", "DateTime",
 }  # fmt: skip
 _CHANGERS = {
     "add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove",

@@ -319,7 +319,10 @@ class Engine(Describing, LimitedWriting):
             raise
         else:
             return result
-        raise failure  # outside the handler, so that nothing unseen becomes its context
+        try:
+            raise failure  # outside the handler, so that nothing unseen becomes its context
+        finally:
+            del failure  # or it would keep this frame, and that all callers with their tables
 
     def _translated(self, error: Exception, sql: str, handle: Handle) -> AaiclickError:
         if self._closed:

@@ -57,10 +57,19 @@ def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -
     """
     reads = reads_of(text)
     named = reads.named.union(meant)
-    leaves = []
-    for table, database in reads.tables:
+    leaves: dict[tuple[str | None, str], DatabaseTable] = {}
+
+    def add(table: str, database: str | None) -> None:
         is_other = database is None and (table in named or TableName.parse(table) is not None)
-        if not is_other:
+        if not is_other and (database, table) not in leaves:
             with contextlib.suppress(UnknownTableError):
-                leaves.append(foreign_leaf(backend, table, database))
-    return ForeignReads(tuple(leaves), reads.paths)
+                leaves[database, table] = foreign_leaf(backend, table, database)
+
+    for table, database in reads.tables:
+        add(table, database)
+    columns = {name for leaf in leaves.values() for name in leaf.schema}
+    for found in reads.looked_up:
+        database, _, table = found.rpartition(".")
+        if found not in columns:
+            add(table, database or None)
+    return ForeignReads(tuple(leaves.values()), reads.paths)

@@ -93,10 +93,14 @@ def services_of(op: ops.Node) -> Services | None:
 
 
 def relations_below(op: ops.Node) -> Iterator[ops.Relation]:
-    """Yield the nearest relations below a node, through values and join references."""
+    """Yield the nearest relations below a node, through values and join references, once each."""
+    seen: set[int] = set()
     todo = list(reversed(inputs_of(op)))
     while todo:
         node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
         if isinstance(node, ops.Relation) and not isinstance(node, ops.Reference):
             yield node
         else:

@@ -10,6 +10,9 @@ import sqlglot
 import sqlglot.errors
 from sqlglot import exp
 
+from aaiclick_ext.schema.dialect import ClickHouse
+from aaiclick_ext.schema.lookups import tables_looked_up
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,6 +42,9 @@ class Reads:
     named
         Names that the text gives to queries of its own; where one of them stands for a table of
         the database, it is among the tables.
+    looked_up
+        What is named outside FROM, right of IN or by ``dictGet`` and its kind, and is no name that
+        the text gives to something: tables, dictionaries, and columns that hold arrays.
     paths
         Of files and URLs, as the text has them.
     is_all
@@ -47,6 +53,7 @@ class Reads:
 
     tables: tuple[tuple[str, str | None], ...] = ()
     named: frozenset[str] = frozenset()
+    looked_up: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     is_all: bool = False
 
@@ -65,7 +72,7 @@ def reads_of(text: str) -> Reads:
     ((('a', None), ('t', 'db')), frozenset({'a'}), ('b.csv',), False)
     """
     try:
-        query = sqlglot.parse_one(text, dialect="clickhouse")
+        query = sqlglot.parse_one(text, dialect=ClickHouse)
     except (sqlglot.errors.SqlglotError, RecursionError):
         return UNKNOWN
     tables: dict[tuple[str, str | None], None] = {}
@@ -82,7 +89,11 @@ def reads_of(text: str) -> Reads:
         if name in _READERS and isinstance(first, exp.Literal) and first.is_string:
             paths[first.this] = None
     named = frozenset(common.alias for common in query.find_all(exp.CTE))
-    return Reads(tuple(tables), named, tuple(paths), is_all)
+    given = {alias.alias for alias in query.find_all(exp.Alias, exp.Table, exp.Subquery)}
+    looked_up = dict.fromkeys(
+        name for name in tables_looked_up(query) if name.partition(".")[0] not in given
+    )
+    return Reads(tuple(tables), named, tuple(looked_up), tuple(paths), is_all)
 
 
 def _looks_up(query: exp.Expr) -> Iterator[bool]:
