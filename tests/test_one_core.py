@@ -61,7 +61,6 @@ MAKERS = {
 """Who may call what makes one."""
 
 STATE = {
-    "api.system": "stands for the system tables of the current context, and holds nothing",
     "notebook.extension.Extension.loaded": "the one extension instance",
     "context._entered": "the contexts that are current, as `with` nests them",
     "lifecycle.session_scopes.contexts": "the same, for what stands below contexts",
