@@ -117,7 +117,7 @@ def test_what_cannot_be_traced_says_why(ctx, sales):
     back = ctx.restore(table)
     assert back.object is not None, str(back)
     restored = back.object
-    for view, words in [(sales, "is a source: its rows"), (restored, "restored")]:
+    for view, words in [(sales, "is a source: its rows"), (restored, "which is gone")]:
         asked, name = answers(ctx, view), ctx.node_name(view)
         assert "not shown any more" in asked.answer("trace", name, 0)["error"]
         asked.answer("rows", name)
