@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
-from aaiclick_ext.objects.leaf import owned_tables
+from aaiclick_ext.objects.leaf import is_owned, owned_tables, tables_below
 from aaiclick_ext.objects.object_columns import check_uses
 from aaiclick_ext.objects.ordering import ordered
 from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
@@ -44,6 +44,8 @@ class Plan:
         Tables of ours that it reads.
     objects
         Column to Ibis type, for those that refer to Python objects.
+    others
+        Tables and views that it reads and that are not ours, of the current database.
     """
 
     sql: str
@@ -54,6 +56,7 @@ class Plan:
     pairs: tuple[tuple[Length, Length], ...] = ()
     tables: tuple[str, ...] = ()
     objects: Mapping[str, dt.DataType] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
 
 class Planner:
@@ -110,5 +113,7 @@ class Planner:
         binary, booleans = binary_paths(schema), boolean_paths(schema, types)
         pairs, objects = pairs_in(self._backend, expression.op()), object_columns(schema)
         fetch_sql = wrap_fetch(sql, types)
-        tables = tuple(owned_tables(expression.op()))
-        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, objects)
+        leaves = [leaf for leaf in tables_below(expression.op()) if leaf.namespace.database is None]
+        tables = tuple(dict.fromkeys(leaf.name for leaf in leaves if is_owned(leaf)))
+        others = tuple(dict.fromkeys(leaf.name for leaf in leaves if not is_owned(leaf)))
+        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, objects, others)

@@ -193,8 +193,8 @@ class _Restorer:
         if inputs - {self._root.table}:
             end = f"restored as {self._root.table} was; what that was made of is not followed"
             services.makings.ended(made.table, end)
-        if status in (RestoreStatus.EXACT, RestoreStatus.UNORDERED):
-            revive_views(self._backend, self._root.table, restored)
+        is_same = status not in (RestoreStatus.DIFFERS, RestoreStatus.IMPOSSIBLE)
+        views = revive_views(self._backend, self._root.table, restored) if is_same else []
         services.oplog.record(
             RESTORE,
             result_table=made.table,
@@ -205,7 +205,9 @@ class _Restorer:
             columns=unchanged_columns([self._root.table]),
             variable_names=() if self._bind is None else [self._bind(restored)],
         )
-        return self._outcome(status, reason, made.changed, rows=rows, restored=restored)
+        return self._outcome(
+            status, reason, made.changed, rows=rows, restored=restored, views=views
+        )
 
     def _inserts_since(self) -> list[str]:
         """Return when tables got rows that the root was made of before, as a display says it."""
@@ -227,11 +229,12 @@ class _Restorer:
         *,
         rows: int | None = None,
         restored: Object | None = None,
+        views: Sequence[str] = (),
     ) -> Restoration:
         root = self._root.table
         others = tuple(table for table in self._rebuilt if table != root)
         return Restoration(
-            status, root, restored, reason, self._expected_rows, rows, others, changed
+            status, root, restored, reason, self._expected_rows, rows, others, changed, tuple(views)
         )
 
     # How a state is made.

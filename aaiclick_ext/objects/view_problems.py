@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import Role
@@ -79,6 +79,10 @@ def problems_of(
         for source, columns in view.sources.items()
         for problem in _problems_with(view, source, columns, there.get(source))
     ]
+    broken = {problem.view for problem in found}
+    services.notes.seen(
+        name for name in todo if broken.isdisjoint((name, *below_view(name, views)))
+    )
     return _with_times(services, found, views)
 
 
@@ -147,7 +151,8 @@ def _columns_there(services: Services, names: Collection[str]) -> dict[str, dict
         {"names": list(names)},
         role=Role.WORKER,
     ):
-        found[table if is_here and table in names else qualified][column] = type_
+        for name in {table, qualified} if is_here else {qualified}:
+            found[name][column] = type_
     return found
 
 
@@ -178,22 +183,30 @@ def _with_times(
     dropped = _dropped(services, {p.source for p in problems if p.column is None})
     changed = _changed(services, {p.source for p in problems if p.column is not None})
     dated = []
+    since: str | None
     for problem in problems:
-        if problem.column is not None and problem.source in changed:
-            since = f"changed at {_shown(changed[problem.source])}"
-        elif problem.column is None and problem.source in dropped:
-            since = f"dropped at {_shown(dropped[problem.source])}"
+        seen = _last_seen(services, problem, views)
+        found = (changed if problem.column else dropped).get(problem.source)
+        if found is not None and (seen is None or found >= seen):  # else of another by that name
+            since = f"{'changed' if problem.column else 'dropped'} at {_shown(found)}"
         else:
-            made = views[problem.view].created_at
-            used = services.notes.last_used(problem.source)
-            seen = [] if made is None else [made]
-            if used is not None:
-                seen.append(dt.datetime.fromtimestamp(used, dt.UTC))
-            since = f"it was there at {_shown(max(seen))}" if seen else ""
-        dated.append(
-            ViewProblem(problem.view, problem.source, problem.column, problem.what, since or None)
-        )
+            since = f"it was as it should be at {_shown(seen)}" if seen else None
+        dated.append(replace(problem, since=since))
     return dated
+
+
+def _last_seen(
+    services: Services, problem: ViewProblem, views: Mapping[str, ViewDefinition]
+) -> dt.datetime | None:
+    """Return when a source was last known to be what it should be.
+
+    A view that was read, or that was made, had everything that it reads.
+    """
+    over = [name for name in views if problem.view in (name, *below_view(name, views))]
+    times = [made for name in over if (made := views[name].created_at) is not None]
+    read = [name for name in over if views[name].target is None]  # else it reads its own rows
+    seen = [at for name in read if (at := services.notes.last_seen(name)) is not None]
+    return max([*times, *(dt.datetime.fromtimestamp(at, dt.UTC) for at in seen)], default=None)
 
 
 def _dropped(services: Services, tables: Collection[str]) -> dict[str, dt.datetime]:

@@ -31,7 +31,7 @@ def words_of(sql: str) -> set[str] | None:
     tokens = _tokens(sql)
     if tokens is None:
         return None
-    return {_name(token, sql) for token in tokens if token.token_type not in _VALUES}
+    return {name_of_token(token, sql) for token in tokens if token.token_type not in _VALUES}
 
 
 def calls_of(sql: str) -> list[str]:
@@ -79,7 +79,7 @@ def renamed(sql: str, names: Mapping[str, str]) -> str:
     tokens = _tokens(sql) or []
     parts, done = [], 0
     for number, token in enumerate(tokens):
-        if token.token_type in _VALUES or (name := _name(token, sql)) not in names:
+        if token.token_type in _VALUES or (name := name_of_token(token, sql)) not in names:
             continue
         is_qualified = number > 1 and tokens[number - 1].token_type is TokenType.DOT
         first = tokens[number - 2] if is_qualified else token
@@ -107,7 +107,7 @@ def unique_names(wanted: Iterable[tuple[str, str]], taken: Iterable[str]) -> dic
     return names
 
 
-def _name(token: Token, sql: str) -> str:
+def name_of_token(token: Token, sql: str) -> str:
     r"""Return what a token names: sqlglot leaves ``\'`` in a quoted name as it is."""
     if token.token_type is not TokenType.IDENTIFIER:
         return token.text
