@@ -70,27 +70,24 @@ def _definition(backend: Backend, view: Place, above: Place) -> tuple[str, Place
     """Return a view's SELECT, its target, and the views that this feeds in turn."""
     engine = backend.services.engine
     rows = engine.query_rows(
-        "SELECT engine, create_table_query, as_select, toString(uuid) FROM system.tables "
-        "WHERE database = {database:String} AND name = {name:String}",
+        "SELECT engine, create_table_query, as_select FROM system.tables "
+        "WHERE database = {database:String} AND name = {name:String} "
+        "SETTINGS show_table_uuid_in_table_create_query_if_not_nil = 1",
         {"database": view[0], "name": view[1]},
     )
     if not rows:  # dropped just now
         raise _refusal(view, above, "it is gone; try again")
-    kind, statement, select, uuid = rows[0]
+    kind, statement, select = rows[0]
     if kind != "MaterializedView":
         raise _refusal(view, above, f"it is a {kind}")
-    target = target_of(statement)
-    names = [target] if target else [(view[0], f".inner_id.{uuid}"), (view[0], f".inner.{view[1]}")]
-    for place in names:
-        found = engine.query_rows(
-            "SELECT engine, arrayZip(dependencies_database, dependencies_table) FROM system.tables "
-            "WHERE database = {database:String} AND name = {name:String}",
-            {"database": place[0], "name": place[1]},
-        )
-        if found:
-            break
-    else:
-        raise _refusal(view, above, f"its target {'.'.join(names[0])} is gone")
+    place = target_of(statement)
+    found = engine.query_rows(
+        "SELECT engine, arrayZip(dependencies_database, dependencies_table) FROM system.tables "
+        "WHERE database = {database:String} AND name = {name:String}",
+        {"database": place[0], "name": place[1]},
+    )
+    if not found:
+        raise _refusal(view, above, f"its target {'.'.join(place)} is gone")
     target_engine, views = found[0]
     if not target_engine.endswith("MergeTree") or target_engine.startswith(("Rep", "Shared")):
         raise _refusal(view, above, f"its target {'.'.join(place)} is a {target_engine} table")

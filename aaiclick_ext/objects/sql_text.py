@@ -121,19 +121,29 @@ def in_place_of(select: str, table: tuple[str, str], other: str) -> str | None:
     return f"{select[:start]}{quote_identifier(other)}{alias}{select[end:]}"
 
 
-def target_of(statement: str) -> tuple[str, str] | None:
-    """Return database and table that a materialized view writes to; None where it has its own.
+def target_of(statement: str) -> tuple[str, str]:
+    """Return database and table that hold the rows of a materialized view.
+
+    Parameters
+    ----------
+    statement
+        Its CREATE as ClickHouse writes it, with UUIDs where it has them.
 
     Examples
     --------
     >>> target_of("CREATE MATERIALIZED VIEW a.v TO b.`t 1` (`x` Int8) AS SELECT 1 AS x")
     ('b', 't 1')
-    >>> target_of("CREATE MATERIALIZED VIEW a.v (`x` Int8) ENGINE = Memory AS SELECT 1 AS x")
+    >>> target_of("CREATE MATERIALIZED VIEW a.v UUID '0-1' TO INNER UUID '0-2' (`x` Int8) …")
+    ('a', '.inner_id.0-1')
     """
     tokens = tokens_of(statement)
-    if len(tokens) > 9 and tokens[6].text.upper() == "TO":
-        return _names(tokens[7:10], statement)
-    return None
+    database, view = _names(tokens[3:6], statement)
+    after = 6
+    inner = f".inner.{view}"
+    if tokens[after].text.upper() == "UUID":
+        inner, after = f".inner_id.{tokens[after + 1].text}", after + 2
+    has_own = tokens[after].text.upper() != "TO" or tokens[after + 2].text.upper() == "UUID"
+    return (database, inner) if has_own else _names(tokens[after + 1 : after + 4], statement)
 
 
 def _names(tokens: list[Token], text: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ class ViewProblem:
     Attributes
     ----------
     source
-        The table or view that it reads, by name.
+        The table or view that it reads, by name; or the table of a materialized one.
     column
         None where the source itself is gone, or another view.
     what
@@ -72,11 +72,15 @@ def problems_of(
     todo = {view.name: view for view in asked}
     for name in list(todo):
         todo |= {below: views[below] for below in below_view(name, views)}
-    there = _columns_there(services, {s for view in todo.values() for s in view.sources})
+    reads = {view.name: dict(view.sources) for view in todo.values()}
+    for view in todo.values():
+        if view.target is not None:
+            reads[view.name][view.target] = {}
+    there = _columns_there(services, {s for sources in reads.values() for s in sources})
     found = [
         problem
         for view in todo.values()
-        for source, columns in view.sources.items()
+        for source, columns in reads[view.name].items()
         for problem in _problems_with(view, source, columns, there.get(source))
     ]
     broken = {problem.view for problem in found}
@@ -125,13 +129,17 @@ def explain_broken_view(services: Services, error: EngineError) -> BrokenViewErr
         return None
     lines = "; ".join(str(problem) for problem in problems)
     return BrokenViewError(
-        f"{lines}. {_remedy(problems)}", sql=error.sql, code=error.code, query_id=error.query_id
+        f"{lines}. {_remedy(problems, views)}",
+        sql=error.sql,
+        code=error.code,
+        query_id=error.query_id,
     )
 
 
-def _remedy(problems: Iterable[ViewProblem]) -> str:
+def _remedy(problems: Iterable[ViewProblem], views: Mapping[str, ViewDefinition]) -> str:
     first = next(iter(problems))
-    if first.column is None and TableName.parse(first.source) is not None:
+    is_source = first.column is None and first.source != views[first.view].target
+    if is_source and TableName.parse(first.source) is not None:
         return f"Restore it, aai.restore({first.source!r}), or drop the view"
     return (
         f"Bring it back, or make the view anew: aai.create_view({first.view!r}, …, "
