@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         sessions,
         sql,
         stale_results,
+        system,
         table,
         tables,
         trace,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.named_views import ViewDefinition
     from aaiclick_ext.lifecycle.sessions import SessionManager
+    from aaiclick_ext.live import Change, LiveQueryManager, Subscription
     from aaiclick_ext.objects import (
         DropPlan,
         Object,
@@ -83,11 +85,13 @@ __version__ = "0.1.0"
 __all__ = [
     "AaiclickError",
     "CellChanges",
+    "Change",
     "ClickHouseCreds",
     "ColumnUse",
     "DataContext",
     "DropPlan",
     "KernelInfo",
+    "LiveQueryManager",
     "Object",
     "ObjectInfo",
     "OperationEvent",
@@ -100,6 +104,7 @@ __all__ = [
     "SessionManager",
     "Settings",
     "StaleResult",
+    "Subscription",
     "TableInfo",
     "View",
     "ViewDefinition",
@@ -138,6 +143,7 @@ __all__ = [
     "sessions",
     "sql",
     "stale_results",
+    "system",
     "table",
     "tables",
     "trace",
@@ -153,11 +159,13 @@ __all__ = [
 _HOMES = {
     "AaiclickError": "errors",
     "CellChanges": "oplog.cell_runs",
+    "Change": "live",
     "ClickHouseCreds": "engine",
     "ColumnUse": "oplog.columns",
     "DataContext": "context",
     "DropPlan": "objects",
     "KernelInfo": "lifecycle.kernel_list",
+    "LiveQueryManager": "live",
     "Object": "objects",
     "ObjectInfo": "objects",
     "OperationEvent": "oplog",
@@ -170,6 +178,7 @@ _HOMES = {
     "SessionManager": "lifecycle.sessions",
     "Settings": "settings",
     "StaleResult": "oplog",
+    "Subscription": "live",
     "TableInfo": "objects",
     "View": "objects",
     "ViewDefinition": "lifecycle.named_views",
@@ -182,7 +191,7 @@ _HOMES = {
 }
 """Modules of the names that are not functions of `aaiclick_ext.api`."""
 
-_HEAVY = frozenset({"engine", "lifecycle", "objects", "oplog"})
+_HEAVY = frozenset({"engine", "lifecycle", "live", "objects", "oplog"})
 """Homes that import Ibis or Arrow; a context that is opening may be importing them right now."""
 
 

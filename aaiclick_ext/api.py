@@ -11,6 +11,8 @@ from aaiclick_ext.context import DataContext, context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aaiclick_ext.objects import View
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -64,3 +66,20 @@ variable_history = _of_current(DataContext.variable_history)
 backward_columns = _of_current(DataContext.backward_columns)
 forward_columns = _of_current(DataContext.forward_columns)
 cell_changes = _of_current(DataContext.cell_changes)
+
+
+class _System:
+    """The system tables of the current context: ``aai.system.tables`` and so on, each a View."""
+
+    def __getattr__(self, name: str) -> View:
+        view: View = getattr(context().system, name)
+        return view
+
+    def __dir__(self) -> list[str]:
+        return dir(context().system)
+
+    def __repr__(self) -> str:
+        return repr(context().system)
+
+
+system = _System()

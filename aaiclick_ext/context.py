@@ -365,7 +365,9 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
     def end_task(self, task: Task) -> None:
         """Say that a cell has ended: what it registered and nobody claimed is let go of."""
         if self.is_open:
-            self._future.result().services.worker.end_cell(task.task_id)
+            services = self._future.result().services
+            services.worker.end_cell(task.task_id)
+            services.live.look()
 
 
 def context() -> DataContext:

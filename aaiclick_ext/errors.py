@@ -32,6 +32,7 @@
     ├── LengthError             ValueError     arrays of different lengths
     ├── SQLError                ValueError     SQL text that cannot be accepted
     ├── ViewError               ValueError     a view that cannot be made, or not be dropped
+    ├── SystemTableError        RuntimeError   a system table that cannot be used
     ├── ForeignTableError       ValueError     a change to a table that is not ours
     ├── FileError               OSError        a file that cannot be reached, read or written
     │   └── MissingFileError    FileNotFoundError
@@ -212,6 +213,10 @@ class SQLError(AaiclickError, ValueError):
 
 class ViewError(AaiclickError, ValueError):
     """A named view that cannot be made, or not be dropped."""
+
+
+class SystemTableError(AaiclickError, RuntimeError):
+    """A system table that is of a newer version, or in whose place something else is."""
 
 
 class ForeignTableError(AaiclickError, ValueError):

@@ -79,11 +79,13 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.lifecycle.server_registry import check_registry
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
+    from aaiclick_ext.live import LiveQueryManager
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.objects.ends import ends_of_leftovers
     from aaiclick_ext.objects.making import leaf_from_memtable
     from aaiclick_ext.objects.owners import tables_in_reach
     from aaiclick_ext.objects.session_limits import tables_of
+    from aaiclick_ext.objects.system_tables import system_store
     from aaiclick_ext.objects.view_problems import explain_broken_view
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
@@ -153,6 +155,9 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         run_id=context.run_id,
     )
     backend = Backend(services)
+    catalog = Catalog(backend)
+    services.system = system_store(backend, catalog)
+    services.live = LiveQueryManager(backend, poll_s=settings.live_poll_s)
     engine.explain_with(lambda error: explain_broken_view(services, error))
     backend.ingest = functools.partial(leaf_from_memtable, backend)
     engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
@@ -161,7 +166,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     services.lease.call_at_beat(services.kept.refresh)
     oplog.start()
     reaping.start()
-    return Opened(services, backend, Catalog(backend), reaping)
+    return Opened(services, backend, catalog, reaping)
 
 
 def _copy_old_registry(context: DataContext, engine: Engine, registry: Registry) -> None:
@@ -219,6 +224,7 @@ def close_parts(opened: Opened) -> None:
 
     services = opened.services
     services.closed = True
+    services.live.close(services.settings.close_timeout_s)
     opened.reaping.close(services.settings.close_timeout_s)
     services.engine.cancel()
     services.oplog.flush_within(services.settings.close_timeout_s)

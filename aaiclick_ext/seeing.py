@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.roots import Namer
     from aaiclick_ext.objects import TableInfo, Why
+    from aaiclick_ext.objects.system_tables import System
     from aaiclick_ext.opening import Opened
 
 
@@ -35,6 +36,27 @@ class Seeing(ABC):
         from aaiclick_ext.objects.tables import list_tables
 
         return list_tables(opened.backend, self.roots())
+
+    @property
+    def system(self) -> System:
+        """The system tables: objects, tables, sessions, settings and so on, each a View.
+
+        Runs no query. The first use of one creates what is missing in the database ``aai``; SQL
+        reaches them there, as in ``SELECT … FROM aai.tables``.
+
+        Examples
+        --------
+        >>> from aaiclick_ext import DataContext
+        >>> with DataContext() as ctx:
+        ...     prices = ctx.create_object_from_value([3, 1, 2])
+        ...     tables = ctx.system.tables
+        ...     tables.filter(tables.table_type == "temp").select("rows").data()
+        {'rows': [3]}
+        """
+        opened = self._opened  # waits for what is imported below
+        from aaiclick_ext.objects.system_tables import System
+
+        return System(opened.backend)
 
     def live_tables(self) -> frozenset[str]:
         """Return the names of the tables that this kernel keeps. Runs no query."""

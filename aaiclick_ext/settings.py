@@ -92,6 +92,11 @@ class Settings:
         "CONTENT_HASH_CELLS",
         "of a table up to this many cells the log keeps a hash, to compare what is restored with",
     )
+    live_poll_s: float = _setting(
+        1.0,
+        "LIVE_POLL_S",
+        "how often what is watched is looked at for changes of others, in seconds",
+    )
     close_timeout_s: float = _setting(
         10.0, "CLOSE_TIMEOUT_S", "how long closing waits for queued work, in seconds"
     )
@@ -199,6 +204,35 @@ def _convert(name: str, value: Any, hint: str) -> Any:
     except (TypeError, ValueError) as error:
         raise SettingsError(f"setting {name} cannot be {value!r}; it is of type {hint}") from error
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedSetting:
+    """A setting as text, without the passwords that URLs can carry."""
+
+    name: str
+    value: str | None
+    default: str | None
+    environment: str
+    doc: str
+
+
+def described_settings(settings: Settings) -> list[DescribedSetting]:
+    """Return every setting with its value, its default, and what sets it."""
+    return [
+        DescribedSetting(
+            spec.name,
+            _as_text(getattr(settings, spec.name)),
+            _as_text(spec.default),
+            f"{PREFIX}{spec.metadata['environment']}",
+            spec.metadata["doc"],
+        )
+        for spec in fields(settings)
+    ]
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None else str(_masked(value))
 
 
 def _described() -> str:

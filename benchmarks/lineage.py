@@ -26,7 +26,7 @@ from aaiclick_ext.ids import Snowflake
 from aaiclick_ext.objects import wrapping
 from aaiclick_ext.oplog import OplogCollector, backward_oplog, build_graph
 from aaiclick_ext.oplog.event import READ_FIELDS, from_arrow, from_json
-from aaiclick_ext.oplog.log_table import COLUMNS, LOG_TABLE, create_statement
+from aaiclick_ext.oplog.log_table import COLUMNS, LOG, LOG_TABLE
 from aaiclick_ext.widgets.picture import lineage_svg
 from benchmarks.history import Notebook, run_notebook, write_history
 from benchmarks.lineage_cases import CASES, DEPTH, LARGE, SMALL
@@ -158,7 +158,7 @@ def _columns(times: Times, context: aai.DataContext) -> None:
 def _flush(times: Times, context: aai.DataContext, url: str) -> None:
     """Time the writing of the notebook's events, ours from memory and the driver's from rows."""
     client = clickhouse_connect.get_client(dsn=url)
-    client.command(create_statement().replace(LOG_TABLE, "raw_log", 1))
+    client.command(LOG.create_statement().replace(LOG_TABLE, "raw_log", 1))
     events = from_arrow(context.engine.query_arrow(f"SELECT * FROM {LOG_TABLE} ORDER BY id"))
     found = client.query(f"SELECT * FROM {LOG_TABLE} ORDER BY id").result_rows
     rows = [tuple(_insertable(value) for value in row) for row in found]

@@ -24,6 +24,7 @@ LAYERS = (
     ("registry", "lifecycle"),
     ("oplog",),
     ("objects",),
+    ("live",),
     (
         "context",
         "opening",

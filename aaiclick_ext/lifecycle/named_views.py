@@ -30,7 +30,8 @@ _MARK = "aaiclick:view "
 HIDDEN = "[HIDDEN]"
 """What ClickHouse shows in place of a credential in a view's statement."""
 
-_VIEWS = "engine IN ('View', 'MaterializedView')"
+VIEW_ENGINES = ("View", "MaterializedView")
+_VIEWS = f"engine IN {VIEW_ENGINES}"
 _TABLE = re.compile(r"aai_[tsg]_\d+_[0-9a-z]+_[0-9a-z]+")
 
 

@@ -11,7 +11,10 @@ import sqlglot.errors
 from sqlglot import exp
 
 from aaiclick_ext.errors import UnknownTableError
+from aaiclick_ext.lifecycle.named_views import VIEW_ENGINES
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.view_problems import tables_under
+from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -42,16 +45,23 @@ class ForeignReads:
 
 
 def foreign_leaf(backend: Backend, table: str, database: str | None) -> DatabaseTable:
-    """Return a leaf of a table as its columns are now. Runs two queries where it is not ours.
+    """Return a leaf of a table as its columns are now.
+
+    Runs two queries where it is not ours, three where it is a view.
 
     Raises
     ------
     UnknownTableError
         If there is no such table.
     """
+    if database == SYSTEM_DATABASE:
+        backend.services.system.ensure()
     if TableName.parse(table) is None and backend.services.schemas.refresh(table, database):
         backend.planner.cache.clear()  # plans know the columns' ClickHouse types
-    return backend.leaf(table, database)
+    leaf = backend.leaf(table, database)
+    if database is None and backend.services.schemas.get(table).engine in VIEW_ENGINES:
+        backend.services.freshness.view(table, tables_under(backend.services.engine, table))
+    return leaf
 
 
 def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -> ForeignReads:

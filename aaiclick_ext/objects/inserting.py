@@ -28,10 +28,10 @@ from aaiclick_ext.objects.creation import (
 )
 from aaiclick_ext.objects.dependent_views import Feed, Place, moved_together, staged_feeds
 from aaiclick_ext.objects.freshness import when
-from aaiclick_ext.objects.leaf import owned_tables
+from aaiclick_ext.objects.leaf import tables_here
 from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
-from aaiclick_ext.objects.owners import owner_of
+from aaiclick_ext.objects.owners import contexts_of, owner_of
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.session_limits import note_growth
 from aaiclick_ext.objects.unbinding import without_leaves
@@ -88,13 +88,12 @@ def _insert(backend: Backend, table: str, sources: Sequence[Any], event: dict[st
     }
     services.notes.used([table])
     services.notes.appended(table)
-    with owner_of(services, table).inserting.lock(
-        table
-    ):  # positions and engine are read, then written
+    owner = owner_of(services, table)  # another context of this process may insert, too
+    with owner.inserting.lock(table):  # positions and engine are read, then written
         added, statements, values = _append(backend, table, schema, given)
     views = [backend.relation_of(s) for s in given if isinstance(s, ir.Table)]
     views = [backend.without_memtables(view) for view in views]
-    services.freshness.made(table, {name for view in views for name in owned_tables(view)})
+    services.freshness.made(table, {name for view in views for name in tables_here(view)})
     parts = map(without_leaves, views)
     services.makings.grown(table, parts, has_values=len(views) < len(given))
     services.freshness.changed(table, _when(services))
@@ -142,11 +141,21 @@ def _append(
             staged_feeds(backend, place, staging, views) as feeds,
             _held_objects(backend, table, staging, schema),
             services.engine.limited(None),
+            _watched(services, table, staging, added),
         ):
             engine = _move(backend, table, staging, schema, engine, feeds)
     note_growth(services, table)
     services.schemas.set_rows(table, start + added, engine)
     return added, statements, values
+
+
+@contextlib.contextmanager
+def _watched(services: Services, table: str, staging: str, rows: int) -> Iterator[None]:
+    """Tell who watches the table, in any context of this process, that rows are moved into it."""
+    with contextlib.ExitStack() as stack:
+        for each in contexts_of(services):
+            stack.enter_context(each.inserts.moving(table, staging, rows))
+        yield
 
 
 @contextlib.contextmanager

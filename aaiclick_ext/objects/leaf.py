@@ -17,6 +17,7 @@ import ibis.expr.operations as ops
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.owners import owner_of
 from aaiclick_ext.objects.services import Services
+from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +105,18 @@ def relations_below(op: ops.Node) -> Iterator[ops.Relation]:
 def owned_tables(op: ops.Node) -> list[str]:
     """Return the tables of ours below an operation, those that SQL text names included."""
     return list(dict.fromkeys(leaf.name for leaf in tables_below(op) if is_owned(leaf)))
+
+
+def tables_here(op: ops.Node) -> list[str]:
+    """Return the tables and views of the current database below an operation, ours and others'."""
+    leaves = (leaf for leaf in tables_below(op) if leaf.namespace.database is None)
+    return list(dict.fromkeys(leaf.name for leaf in leaves))
+
+
+def system_tables(op: ops.Node) -> list[str]:
+    """Return the system tables below an operation, those that SQL text names included."""
+    leaves = (leaf for leaf in tables_below(op) if leaf.namespace.database == SYSTEM_DATABASE)
+    return list(dict.fromkeys(leaf.name for leaf in leaves))
 
 
 def tables_below(op: ops.Node) -> Iterator[DatabaseTable]:

@@ -34,12 +34,12 @@ from aaiclick_ext.objects.making import copy_view
 from aaiclick_ext.objects.materialized import check_materialized, filled_target
 from aaiclick_ext.objects.owners import contexts_of
 from aaiclick_ext.objects.pinning import let_go, write_to_disk
-from aaiclick_ext.objects.provenance import describe_argument
+from aaiclick_ext.objects.provenance import describe_argument, numbered_roles
 from aaiclick_ext.objects.view import View, make_view
 from aaiclick_ext.objects.view_problems import below_view, problems_of
 from aaiclick_ext.objects.view_statements import statement_of
 from aaiclick_ext.oplog.columns import ALL, unchanged_columns
-from aaiclick_ext.oplog.graph import DROP_TABLE
+from aaiclick_ext.oplog.graph import CREATE_VIEW, DROP_TABLE
 from aaiclick_ext.oplog.renaming import renamed
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ if TYPE_CHECKING:
 
 IfViewExists = Literal["fail", "replace"]
 IF_VIEW_EXISTS = ("fail", "replace")
-
-CREATE_VIEW = "create_view"
 
 
 def create_view(
@@ -88,12 +86,14 @@ def create_view(
             event["params"]["materialized"] = "true"
         definition, copies = _defined(backend, name, statement, copy=copy)
         _make(backend, definition, statement, views.get(name), materialized=materialized)
-        del copies  # the view has them now
+        if copies:  # it has them now, and reads nothing else of ours
+            event |= {"kwargs": numbered_roles(definition.sources), "sql_template": definition.sql}
+        del copies
         services.oplog.record(
             CREATE_VIEW,
             **event,
             result_schema=None if statement.spec is None else statement.spec.types,
-            columns=unchanged_columns(statement.inputs.values()),
+            columns=None if copy else unchanged_columns(statement.inputs.values()),
         )
     return None if statement.parameters else make_view(foreign_leaf(backend, name, None))
 

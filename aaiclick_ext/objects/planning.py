@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
-from aaiclick_ext.objects.leaf import is_owned, owned_tables, tables_below
+from aaiclick_ext.objects.leaf import owned_tables, system_tables, tables_here
 from aaiclick_ext.objects.object_columns import check_uses
 from aaiclick_ext.objects.ordering import ordered
 from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
@@ -42,6 +42,8 @@ class Plan:
         Lengths of the arrays that it joins by position.
     tables
         Tables of ours that it reads.
+    system
+        System tables that it reads.
     objects
         Column to Ibis type, for those that refer to Python objects.
     others
@@ -55,6 +57,7 @@ class Plan:
     booleans: frozenset[Path]
     pairs: tuple[tuple[Length, Length], ...] = ()
     tables: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
     objects: Mapping[str, dt.DataType] = field(default_factory=dict)
     others: tuple[str, ...] = ()
 
@@ -100,6 +103,8 @@ class Planner:
         else:
             plan = self._cache.get(op, lambda: self._make(op, None))
         self._backend.services.notes.used(plan.tables)
+        if plan.system:
+            self._backend.services.system.refresh(plan.system)
         for left, right in plan.pairs:
             check_lengths(self._backend, left, right)
         return plan
@@ -113,7 +118,7 @@ class Planner:
         binary, booleans = binary_paths(schema), boolean_paths(schema, types)
         pairs, objects = pairs_in(self._backend, expression.op()), object_columns(schema)
         fetch_sql = wrap_fetch(sql, types)
-        leaves = [leaf for leaf in tables_below(expression.op()) if leaf.namespace.database is None]
-        tables = tuple(dict.fromkeys(leaf.name for leaf in leaves if is_owned(leaf)))
-        others = tuple(dict.fromkeys(leaf.name for leaf in leaves if not is_owned(leaf)))
-        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, objects, others)
+        tables = tuple(owned_tables(expression.op()))
+        others = tuple(name for name in tables_here(expression.op()) if name not in tables)
+        system = tuple(system_tables(expression.op()))
+        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, system, objects, others)

@@ -18,6 +18,7 @@ from aaiclick_ext.logs import logger_of
 from aaiclick_ext.objects.column_lineage import column_edges
 from aaiclick_ext.objects.leaf import is_owned, relations_below
 from aaiclick_ext.oplog.columns import unchanged_columns
+from aaiclick_ext.oplog.system_names import SYSTEM_PREFIX, is_system_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -105,7 +106,9 @@ class Provenance:
         if known is not None:
             return known
         besides = self._read_besides(op, inputs, kwargs) if inputs else []
-        name = self._assign_name(op)
+        read = [*kwargs.values(), *besides]
+        is_system = bool(read) and all(map(is_system_name, read))
+        name = self._assign_name(op, SYSTEM_PREFIX if is_system else "")
         self._services.oplog.record(
             operation,
             result_table=name,
@@ -191,8 +194,8 @@ class Provenance:
             return op.name if is_owned(op) else None
         return self.known_name(op)
 
-    def _assign_name(self, op: ops.Relation) -> str:
-        name = f"view_{to_base36(self._services.snowflake.next())}"
+    def _assign_name(self, op: ops.Relation, prefix: str = "") -> str:
+        name = f"{prefix}view_{to_base36(self._services.snowflake.next())}"
         key, names = id(op), self._names
         names[key] = (weakref.ref(op, lambda _: names.pop(key, None)), name)
         return name

@@ -151,7 +151,9 @@ class _Restorer:
         foreign = [
             node.table
             for node in self._graph.nodes
-            if is_table_name(node.table) and TableName.parse(node.table) is None
+            if is_table_name(node.table)
+            and TableName.parse(node.table) is None
+            and not node.is_named_view
         ]
         if foreign:
             return f"the log does not know whether these changed: {', '.join(foreign)}"

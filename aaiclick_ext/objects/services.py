@@ -13,6 +13,7 @@ from aaiclick_ext.errors import ContextError, LeaseLostError
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.objects.ends import hashes_of_small
 from aaiclick_ext.objects.freshness import Freshness
+from aaiclick_ext.objects.insert_watch import InsertWatch
 from aaiclick_ext.objects.making_of import Makings
 from aaiclick_ext.objects.owners import contexts_of, held_elsewhere
 from aaiclick_ext.objects.table_notes import TableNotes
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.lifecycle.sharing import Sharing
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
+    from aaiclick_ext.live import LiveQueryManager
+    from aaiclick_ext.objects.system_store import SystemStore
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
     from aaiclick_ext.schema import SchemaRegistry
@@ -63,6 +66,8 @@ class Services:
         Named tables that were replaced or deleted and live on only for variables.
     inserting
         Taken while rows are appended to a table.
+    inserts
+        Who is told of rows that are appended.
     holds
         The claims of names, by table.
     notes
@@ -71,6 +76,8 @@ class Services:
         Which tables were made of tables that changed since.
     makings
         The expressions that tables were made of.
+    system, live
+        The system tables, and who watches results; set when all other parts are there.
     closed
         Set once by the context; every use of an object raises from then on.
     """
@@ -96,7 +103,10 @@ class Services:
     freshness: Freshness = field(default_factory=Freshness)
     makings: Makings = field(default_factory=Makings)
     inserting: TableLocks = field(default_factory=TableLocks)
+    inserts: InsertWatch = field(default_factory=InsertWatch)
     closed: bool = False
+    system: SystemStore = field(init=False)
+    live: LiveQueryManager = field(init=False)
     _dropped: deque[str] = field(default_factory=deque)
 
     def check_open(self) -> None:

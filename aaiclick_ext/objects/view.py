@@ -17,9 +17,10 @@ from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.schema import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from os import PathLike
 
+    from aaiclick_ext.live import Change, Subscription
     from aaiclick_ext.objects.object import Object
 
 ORIENTS = ("list", "records")
@@ -156,6 +157,52 @@ class View(ir.Table):  # type: ignore[misc]
         if dialect is not None:
             query = self._backend._transpile_sql(query, dialect=dialect)  # noqa: SLF001
         return sql_over_view(self, query)
+
+    def subscribe(
+        self, callback: Callable[[Change], Any], *, where: Any = None, throttle_s: float = 0.1
+    ) -> Subscription:
+        """Call back with what changes in this view from now on, until that is cancelled.
+
+        Inserts made through this process are told exactly once each, in order: of a view that only
+        filters and computes, the rows that they add; of an aggregate of counts, sums, minima and
+        maxima, the new result, found from those rows; of any other view, which is run again, its
+        new result (`Subscription.how` and `reason` say which). What something else does to a
+        source, another kernel or another program, is noticed within the setting `live_poll_s`, or
+        at the end of a cell, and told as ``changed``, with the result as it is then.
+
+        Returns at once; runs a few queries for types and sources, none over data. The callback
+        runs in a thread of its own, also while the kernel is idle; one that is slow gets what has
+        gathered meanwhile as one change. One that raises is paused, and the log says why.
+
+        Parameters
+        ----------
+        callback
+            Called with a `Change`, whose `rows` are Arrow.
+        where
+            A condition over the columns: only rows for which it holds are told.
+        throttle_s
+            The time from one call to the next, at least.
+
+        Returns
+        -------
+        Subscription
+            Keep it: when nothing refers to it any more it is cancelled. ``cancel()`` does so at
+            once. It holds the tables of the view.
+
+        Raises
+        ------
+        SchemaError
+            If `where` is not a condition.
+
+        Examples
+        --------
+        ::
+
+            hot = readings.filter(readings.celsius > 90)
+            alarm = hot.subscribe(lambda change: print(change.rows.to_pylist()))
+        """
+        live = self._backend.services.live
+        return live.subscribe(self, callback, where=where, throttle_s=throttle_s)
 
     # Python's protocols.
 

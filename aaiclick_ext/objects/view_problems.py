@@ -18,6 +18,7 @@ from aaiclick_ext.oplog.log_table import LOG_TABLE
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from aaiclick_ext.engine import Engine
     from aaiclick_ext.lifecycle.named_views import ViewDefinition
     from aaiclick_ext.objects.services import Services
 
@@ -100,6 +101,13 @@ def below_view(name: str, views: Mapping[str, ViewDefinition]) -> list[str]:
                 found[source] = None
                 todo.append(source)
     return list(found)
+
+
+def tables_under(engine: Engine, name: str) -> list[str]:
+    """Return the tables that a view reads, at any distance, as far as is known. Runs one query."""
+    views = views_of(engine)
+    over = [views[each] for each in dict.fromkeys((name, *below_view(name, views)))]
+    return list(dict.fromkeys(s for view in over for s in view.sources if s not in views))
 
 
 def reads_of(view: ViewDefinition, views: Mapping[str, ViewDefinition]) -> list[str]:

@@ -14,6 +14,12 @@ from aaiclick_ext.oplog.event import OperationEvent, Status
 from aaiclick_ext.oplog.kept_values import take
 from aaiclick_ext.oplog.masked_call import mask_call
 from aaiclick_ext.oplog.pending import PendingEvent
+from aaiclick_ext.oplog.system_names import (
+    edges_without_system,
+    is_left_out,
+    is_system_name,
+    without_system,
+)
 from aaiclick_ext.oplog.writer import LogWriter
 
 if TYPE_CHECKING:
@@ -141,6 +147,11 @@ class OplogCollector:
         variable_names
             The variables that hold the result, where something else than a cell binds it.
         """
+        kwargs = kwargs or {}
+        if is_left_out(result_table, kwargs.values()):
+            return self._snowflake.next()
+        if any(map(is_system_name, kwargs.values())):
+            kwargs, columns = without_system(kwargs), _without_system(columns)
         cell = self._of_thread.cell or self._cell
         masked = mask_call(cell, params or {}, sql_template, error)
         task = cell.task
@@ -148,7 +159,7 @@ class OplogCollector:
             id=self._snowflake.next(),
             result_table=result_table,
             operation=operation,
-            kwargs=dict(kwargs or {}),
+            kwargs=dict(kwargs),
             params=masked.params,
             sql_template=masked.sql_template,
             task_id=None if task is None else task.task_id,
@@ -257,3 +268,12 @@ class OplogCollector:
 
     def _new_cell(self, task: Task | None) -> CellRecord:
         return CellRecord(task, self._settings.record_cell_source, self._secrets)
+
+
+def _without_system(columns: Columns) -> Columns:
+    """Return the column lineage of an operation but for what comes from system tables."""
+    if columns is None:
+        return None
+    if not callable(columns):
+        return edges_without_system(columns)
+    return lambda: None if (edges := columns()) is None else edges_without_system(edges)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.engine import Role, quote_literal
+from aaiclick_ext.engine import Role
+from aaiclick_ext.engine.versioned_table import VersionedTable
 from aaiclick_ext.errors import OplogError, UnknownTableError
 from aaiclick_ext.oplog.event import OperationEvent, to_json
 
@@ -80,134 +81,36 @@ _CODECS = dict.fromkeys(
     "ZSTD(3)",
 )
 
-_COMMENT = "aaiclick_ext operation log, version "
-
-
-def create_statement(*, is_scratch: bool = False) -> str:
-    """Return the statement that creates the log unless it exists.
-
-    What a question reads of a wide column is at least a granule. Those of 8192 rows, which logs of
-    earlier releases have and keep, take twice as long to read fifty events of one session, or of
-    fifty; smaller ones than these are no faster.
-
-    ClickHouse keeps what it has merged for eight minutes more, in case the power fails: about 15 KB
-    of memory for each cell. A scratch database ends with the kernel and needs none of it.
-    """
-    settings = "index_granularity = 1024"
-    if is_scratch:
-        settings += ", old_parts_lifetime = 1"
-    columns = ", ".join(_definition(name) for name in COLUMNS)
-    return (
-        f"CREATE TABLE IF NOT EXISTS {LOG_TABLE} ({columns}) "
-        f"ENGINE = MergeTree ORDER BY (result_table, created_at) "
-        f"SETTINGS {settings} "
-        f"COMMENT {_comment(LOG_VERSION)}"
-    )
-
-
-def _definition(name: str) -> str:
-    return f"{name} {COLUMNS[name]}" + (f" CODEC({_CODECS[name]})" if name in _CODECS else "")
-
-
-def _comment(version: int) -> str:
-    return quote_literal(f"{_COMMENT}{version}")
-
-
-def upgrade_statements(version: int) -> list[str]:
-    """Return what makes a log of an older version ours, in order.
-
-    Each can be run again, the version is noted after the columns it stands for, and none rewrites
-    data: an upgrade that was killed, or that another kernel does at the same time, is finished by
-    whoever opens the log next.
-    """
-    statements = []
-    for newer in range(version + 1, LOG_VERSION + 1):
-        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {_definition(n)}" for n in _SINCE[newer])
-        statements += [
-            f"ALTER TABLE {LOG_TABLE} {added}",
-            f"ALTER TABLE {LOG_TABLE} MODIFY COMMENT {_comment(newer)}",
-        ]
-    return statements
-
-
-def version_of(comment: str) -> int | None:
-    """Return the version that a log's comment tells, or None."""
-    number = comment.removeprefix(_COMMENT)
-    return int(number) if number != comment and number.isdecimal() else None
-
-
-def differences(found: Mapping[str, str], version: int = LOG_VERSION) -> list[str]:
-    """Return how the columns of an existing log differ from ours, as phrases for a message.
-
-    Parameters
-    ----------
-    version
-        The log's; columns of later ones may be there, from an upgrade that was not finished.
-    """
-    later = {name for newer in range(version + 1, LOG_VERSION + 1) for name in _SINCE[newer]}
-    said = [f"{name} is missing" for name in COLUMNS if name not in found and name not in later]
-    said += [f"{name} {kind} is not ours" for name, kind in found.items() if name not in COLUMNS]
-    said += [
-        f"{name} is {found[name]} instead of {kind}"
-        for name, kind in COLUMNS.items()
-        if name in found and found[name] != kind
-    ]
-    return said
+LOG = VersionedTable(
+    name=LOG_TABLE,
+    title="operation log",
+    columns=COLUMNS,
+    # What a question reads of a wide column is at least a granule. Those of 8192 rows, which logs
+    # of earlier releases have and keep, take twice as long to read fifty events of one session, or
+    # of fifty; smaller ones than these are no faster.
+    layout=(
+        "ENGINE = MergeTree ORDER BY (result_table, created_at) SETTINGS index_granularity = 1024"
+    ),
+    error=OplogError,
+    version=LOG_VERSION,
+    since=_SINCE,
+    codecs=_CODECS,
+)
 
 
 def ensure_log(engine: Engine) -> None:
     """Create the log unless it exists; upgrade one of an older version.
+
+    ClickHouse keeps what it has merged for eight minutes more, in case the power fails: about 15 KB
+    of memory for each cell. A scratch database ends with the kernel and needs none of it.
 
     Raises
     ------
     OplogError
         If it is of a newer version, or its columns are not those of its version.
     """
-    found = _columns_of_log(engine)
-    if not found:
-        statement = create_statement(is_scratch=engine.creds.is_scratch)
-        engine.command(statement, role=Role.LOG)
-        found = _columns_of_log(engine)
-    version = _version_of_log(engine) or LOG_VERSION
-    if version > LOG_VERSION:
-        raise OplogError(
-            f"table {LOG_TABLE} in {engine.identity} is of version {version}, made by a newer "
-            f"aaiclick-ext; this one writes version {LOG_VERSION}. It is left as it is: upgrade "
-            "aaiclick-ext, or open another database."
-        )
-    wrong = differences(found, version)
-    if wrong:
-        raise OplogError(
-            f"table {LOG_TABLE} in {engine.identity} is not the log that this version writes: "
-            f"{'; '.join(wrong)}. Rename it (RENAME TABLE {LOG_TABLE} TO {LOG_TABLE}_old) and a "
-            "new one is made, or open another database."
-        )
-    for statement in upgrade_statements(version):
-        engine.command(statement, role=Role.LOG)
-
-
-def is_ours(engine: Engine, *, role: Role = Role.LOG) -> bool:
-    """Say whether there is a log of this version or an older one, not that of something else."""
-    found = _columns_of_log(engine, role)
-    version = (_version_of_log(engine, role) or LOG_VERSION) if found else 0
-    return 0 < version <= LOG_VERSION and not differences(found, version)
-
-
-def _columns_of_log(engine: Engine, role: Role = Role.LOG) -> dict[str, str]:
-    sql = (
-        "SELECT name, type FROM system.columns "
-        "WHERE database = currentDatabase() AND table = {table:String} ORDER BY position"
-    )
-    return dict(engine.query_rows(sql, {"table": LOG_TABLE}, role=role))
-
-
-def _version_of_log(engine: Engine, role: Role = Role.LOG) -> int | None:
-    sql = (
-        "SELECT comment FROM system.tables "
-        "WHERE database = currentDatabase() AND name = {table:String}"
-    )
-    rows = engine.query_rows(sql, {"table": LOG_TABLE}, role=role)
-    return version_of(rows[0][0]) if rows else None
+    settings = ", old_parts_lifetime = 1" if engine.creds.is_scratch else ""
+    LOG.ensure(engine, role=Role.LOG, settings=settings)
 
 
 def insert_events(engine: Engine, events: Sequence[OperationEvent]) -> None:

@@ -9,7 +9,7 @@ from aaiclick_ext.engine import Role
 from aaiclick_ext.errors import OplogError, UnknownTableError
 from aaiclick_ext.lifecycle.keep_plan import ExpiredJob
 from aaiclick_ext.oplog.graph import DROP_TABLE
-from aaiclick_ext.oplog.log_table import LOG_TABLE, is_ours
+from aaiclick_ext.oplog.log_table import LOG, LOG_TABLE
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -157,7 +157,7 @@ class LogPruner:
     ) -> list[_Doomed]:
         """Decide what goes. One query where nothing has expired, else three."""
         try:
-            if not is_ours(self._engine, role=Role.WORKER):
+            if not LOG.is_there(self._engine, role=Role.WORKER):
                 return []
             found = self._rows(_JOBS, {"before": before})
         except UnknownTableError:

@@ -28,7 +28,7 @@ def words_of(sql: str) -> set[str] | None:
     >>> sorted(words_of('SELECT "a" FROM t -- b'))
     ['FROM', 'SELECT', 'a', 't']
     """
-    tokens = _tokens(sql)
+    tokens = tokens_of(sql)
     if tokens is None:
         return None
     return {name_of_token(token, sql) for token in tokens if token.token_type not in _VALUES}
@@ -42,7 +42,7 @@ def calls_of(sql: str) -> list[str]:
     >>> calls_of("SELECT now(), count (*), 'f()' FROM t -- g()")
     ['now', 'count']
     """
-    tokens = _tokens(sql) or []
+    tokens = tokens_of(sql) or []
     called = [
         token.text
         for token, after in pairwise(tokens)
@@ -59,7 +59,7 @@ def statements_of(sql: str) -> list[str]:
     >>> statements_of("INSERT INTO t SELECT ';'; INSERT INTO t SELECT 2;")
     ["INSERT INTO t SELECT ';'", 'INSERT INTO t SELECT 2']
     """
-    tokens = _tokens(sql) or []
+    tokens = tokens_of(sql) or []
     ends = [token.start for token in tokens if token.token_type is TokenType.SEMICOLON]
     bounds = pairwise([-1, *ends, len(sql)])
     parts = [sql[start + 1 : end].strip() for start, end in bounds]
@@ -76,7 +76,7 @@ def renamed(sql: str, names: Mapping[str, str]) -> str:
     >>> renamed("SELECT aai_1.a, 'aai_1' FROM shop.aai_1", {"aai_1": "sales"})
     "SELECT `sales`.a, 'aai_1' FROM `sales`"
     """
-    tokens = _tokens(sql) or []
+    tokens = tokens_of(sql) or []
     parts, done = [], 0
     for number, token in enumerate(tokens):
         if token.token_type in _VALUES or (name := name_of_token(token, sql)) not in names:
@@ -115,7 +115,8 @@ def name_of_token(token: Token, sql: str) -> str:
     return _ESCAPED.sub(lambda m: m[2] or _ESCAPES.get(m[1], m[1]), quoted)
 
 
-def _tokens(sql: str) -> list[Token] | None:
+def tokens_of(sql: str) -> list[Token] | None:
+    """Return the tokens of SQL; None where it cannot be read."""
     try:
         return list(ClickHouse().tokenize(sql))
     except sqlglot.errors.TokenError:

@@ -21,13 +21,11 @@ from aaiclick_ext.oplog.columns import ColumnEdge
 from aaiclick_ext.oplog.event import FIELD_NAMES, OperationEvent, from_arrow, from_json, to_json
 from aaiclick_ext.oplog.log_table import (
     COLUMNS,
+    LOG,
     LOG_TABLE,
     LOG_VERSION,
-    create_statement,
-    differences,
     ensure_log,
     insert_events,
-    upgrade_statements,
     written_ids,
 )
 
@@ -172,7 +170,7 @@ def test_the_log_is_ordered_by_result_and_time(engine, no_log):
 def test_creating_twice_keeps_what_is_there(engine, no_log):
     ensure_log(engine)
     engine.command(f"INSERT INTO {LOG_TABLE} (id, result_table) VALUES (7, 't')")
-    engine.command(create_statement())
+    engine.command(LOG.create_statement())
     ensure_log(engine)
     assert written_ids(engine, [6, 7]) == {7}
 
@@ -203,7 +201,7 @@ def test_a_log_of_another_shape_is_refused_and_left(engine, no_log):
 
 
 def test_equal_columns_do_not_differ():
-    assert differences(COLUMNS) == []
+    assert LOG.differences(COLUMNS) == []
 
 
 FIRST_VERSION = """
@@ -234,7 +232,7 @@ def definition(engine):
 
 
 def test_a_log_of_the_first_version_is_upgraded(engine, no_log):
-    engine.command(create_statement())
+    engine.command(LOG.create_statement())
     fresh = definition(engine)
     engine.command(f"DROP TABLE {LOG_TABLE}")
     engine.command(FIRST_VERSION)
@@ -246,13 +244,13 @@ def test_a_log_of_the_first_version_is_upgraded(engine, no_log):
     assert (found.read_rows, found.user_name, found.columns) == (None, None, ())
 
 
-@pytest.mark.parametrize("done", range(1 + len(upgrade_statements(1))))
+@pytest.mark.parametrize("done", range(1 + len(LOG.upgrade_statements(1))))
 def test_an_upgrade_that_was_killed_is_finished(engine, no_log, done):
-    engine.command(create_statement())
+    engine.command(LOG.create_statement())
     fresh = definition(engine)
     engine.command(f"DROP TABLE {LOG_TABLE}")
     engine.command(FIRST_VERSION)
-    for statement in upgrade_statements(1)[:done]:
+    for statement in LOG.upgrade_statements(1)[:done]:
         engine.command(statement)
     ensure_log(engine)
     assert definition(engine) == fresh
