@@ -6,8 +6,6 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import ibis
-
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.errors import (
     EngineError,
@@ -35,6 +33,7 @@ from aaiclick_ext.objects.materialized import check_materialized, filled_target
 from aaiclick_ext.objects.owners import contexts_of
 from aaiclick_ext.objects.pinning import let_go, write_to_disk
 from aaiclick_ext.objects.provenance import describe_argument, numbered_roles
+from aaiclick_ext.objects.sql_references import sql_literal
 from aaiclick_ext.objects.view import View, make_view
 from aaiclick_ext.objects.view_problems import below_view, problems_of
 from aaiclick_ext.objects.view_statements import statement_of
@@ -156,11 +155,7 @@ def _called(backend: Backend, name: str, arguments: Mapping[str, Any]) -> View:
             f"view {name} takes {listed or 'no parameters'}; "
             f"given: {', '.join(arguments) or 'none'}"
         )
-    values = {
-        parameter: backend.compile(ibis.literal(value).name("v")).removeprefix("SELECT ")
-        for parameter, value in arguments.items()
-    }
-    values = {parameter: sql.rpartition(" AS ")[0] for parameter, sql in values.items()}
+    values = {each: sql_literal(backend, each, value) for each, value in arguments.items()}
     listed = ", ".join(f"{quote_identifier(each)} = {sql}" for each, sql in values.items())
     text = f"SELECT * FROM {quote_identifier(name)}({listed})"
     schema = backend._get_schema_using_query(text)  # noqa: SLF001
