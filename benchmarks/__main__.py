@@ -19,6 +19,8 @@ from benchmarks.contestants.aaiclick_process import ROOT, Aaiclick, UnavailableE
 from benchmarks.interleave import Result, run_case
 from benchmarks.lineage_cases import CASES as LINEAGE
 from benchmarks.ownership import run_ownership
+from benchmarks.schema_cases import CASES as SCHEMAS
+from benchmarks.schema_notes import schema_notes
 from benchmarks.startup import run_startup
 from benchmarks.table import OURS, aims, table
 
@@ -93,6 +95,9 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
     lineage, note = _lineage(directory, quick=quick)
     results += lineage
     notes.append(note)
+    schemas, told = _schemas(directory, quick=quick)
+    results += schemas
+    notes += told
     results += _cells(directory, 5 if quick else 51)
     results += run_startup(directory, peer=peer is not None)
     return results, notes
@@ -114,6 +119,12 @@ def _lineage(directory: Path, *, quick: bool) -> tuple[list[Result], str]:
         f"cells each on columns of its own, takes {measured['bytes_on_disk'] / 1e6:.0f} MB on disk."
     )
     return results, note
+
+
+def _schemas(directory: Path, *, quick: bool) -> tuple[list[Result], list[str]]:
+    measured = _run("schemas", directory, str(directory), *(["--quick"] if quick else []))
+    times = measured["times_s"]
+    return [Result(SCHEMAS[key], times[key]) for key in SCHEMAS], schema_notes(measured)
 
 
 def _run(module: str, directory: Path, *arguments: str) -> Any:

@@ -9,14 +9,19 @@ import datetime as dt
 import html
 import unicodedata
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.errors import AaiclickError, StaleRefError
+from aaiclick_ext.objects.backend import backend_of
+from aaiclick_ext.objects.display_events import record_display
 from aaiclick_ext.objects.leaf import DatabaseTable
 from aaiclick_ext.objects.python_values import to_python
+from aaiclick_ext.objects.results import unpack
+from aaiclick_ext.oplog.graph import DISPLAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,6 +118,8 @@ class Shown:
 def mime_bundle(view: View) -> dict[str, str]:
     """Return the view as ``text/html`` and ``text/plain``. Runs one query with a limit.
 
+    The log has it as a ``display``, in memory until the cell ends.
+
     Where the query fails, what is shown is the error: IPython would print it, go on, and show the
     expression below it.
     """
@@ -169,7 +176,10 @@ def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
         dropped = frozenset(names[settings.display_columns :])
         op = ops.DropColumns(op, columns_to_drop=dropped)
     limit = settings.display_rows
-    data, plan = backend.fetch(ir.Table(op), None, limit=limit + 1, with_objects=True)
+    record = partial(record_display, backend, [view.op(), op], shown_names)
+    data, plan = backend.fetch(
+        ir.Table(op), DISPLAY, limit=limit + 1, with_objects=True, record=record
+    )
     more = data.num_rows > limit
     first = data.slice(0, limit)
     columns = _python_columns(backend, first, plan)
@@ -194,6 +204,16 @@ def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
         backend.services.freshness.files_changed_below(plan.tables),
     )
     return shown, first, plan
+
+
+def scalar_value(expression: ir.Scalar) -> Any:
+    """Fetch the value that a scalar shows. Runs one query; the log has it as a ``display``."""
+    backend = backend_of(expression.op())
+    assert backend is not None
+    op = backend.relation_of(expression)
+    record = partial(record_display, backend, [op], list(op.schema))
+    data, plan = backend.fetch(expression, DISPLAY, with_objects=True, record=record)
+    return unpack(expression, data, backend.python_columns(data.select(list(plan.objects)), plan))
 
 
 def _python_columns(backend: Backend, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:
@@ -232,8 +252,8 @@ def _total_rows(view: View, fetched: int, *, more: bool) -> int | None:
         return fetched
     op = view.op()
     if isinstance(op, DatabaseTable):
-        known = view._backend.services.schemas.known(op.name)  # noqa: SLF001
-        return None if known is None else known.rows
+        schemas = view._backend.services.schemas  # noqa: SLF001
+        return schemas.get(op.name, op.namespace.database).rows
     return None
 
 

@@ -37,11 +37,17 @@ class Freshness:
         self._changes: dict[str, dict[str, None]] = {}
         self._files: dict[str, dict[FilesRead, None]] = {}
         self._views: dict[str, tuple[str, ...]] = {}
+        self._versions: dict[str, object] = {}
 
-    def view(self, name: str, tables: Iterable[str]) -> None:
+    def view(self, name: str, tables: Iterable[str], *, version: object = None) -> None:
         """Note that a named view reads tables, at any distance: it has no rows of its own."""
         with self._lock:
             self._views[name] = tuple(tables)
+            self._versions[name] = version
+
+    def knows(self, view: str, version: object) -> bool:
+        """Say whether what a named view reads was noted of this very version of it."""
+        return self._versions.get(view) is version
 
     def _through_views(self, names: Iterable[str]) -> set[str]:
         return {table for name in names for table in self._views.get(name, (name,))}

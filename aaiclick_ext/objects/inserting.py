@@ -29,6 +29,7 @@ from aaiclick_ext.objects.creation import (
 from aaiclick_ext.objects.dependent_views import Feed, Place, moved_together, staged_feeds
 from aaiclick_ext.objects.freshness import when
 from aaiclick_ext.objects.leaf import tables_here
+from aaiclick_ext.objects.making_of import made_elsewhere
 from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
 from aaiclick_ext.objects.owners import contexts_of, owner_of
@@ -95,7 +96,12 @@ def _insert(backend: Backend, table: str, sources: Sequence[Any], event: dict[st
     views = [backend.without_memtables(view) for view in views]
     services.freshness.made(table, {name for view in views for name in tables_here(view)})
     parts = map(without_leaves, views)
-    services.makings.grown(table, parts, has_values=len(views) < len(given))
+    services.makings.grown(
+        table,
+        parts,
+        has_values=len(views) < len(given),
+        is_recorded=made_elsewhere(services.job_id, table),
+    )
     services.freshness.changed(table, _when(services))
     sql = ";\n".join(statements) or None
     services.oplog.record("insert", **event, rows=added, sql_template=sql, values=values)

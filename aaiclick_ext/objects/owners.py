@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from aaiclick_ext.schema.statements import changes_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -43,6 +45,14 @@ def held_elsewhere(services: Services, tables: Iterable[str]) -> frozenset[str]:
 def contexts_of(services: Services) -> list[Services]:
     """Return the open contexts of this process on the same database, the given one first."""
     return [services, *_others(services)]
+
+
+def note_statement(services: Services, sql: str) -> None:
+    """Let every context of this process on the same database forget what a statement changed."""
+    changes = changes_of(sql)
+    if changes:
+        for context in contexts_of(services):
+            context.schemas.apply(changes)
 
 
 def _of_others(services: Services) -> frozenset[str]:

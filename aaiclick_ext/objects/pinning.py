@@ -67,6 +67,8 @@ def pin_tables(backend: Backend, tables: Sequence[str]) -> None:
         for table in tables:
             change_comment(services.engine, table, lambda comment: with_pin(comment, now))
     services.sharing.claim(live)  # so that who unpins it elsewhere sees that it is held here
+    if not services.engine.creds.is_embedded:
+        services.schemas.watch(live)
     services.sessions.tables.pin(live, True)
     services.kept.pin([_row(services, table) for table in tables], live)
 

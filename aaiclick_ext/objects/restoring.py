@@ -193,8 +193,7 @@ class _Restorer:
         services.freshness.stale(made.table, self._inserts_since())
         inputs = {name for event in self._events for name in event.kwargs.values()}
         if inputs - {self._root.table}:
-            end = f"restored as {self._root.table} was; what that was made of is not followed"
-            services.makings.ended(made.table, end)
+            services.makings.recorded(made.table)
         is_same = status not in (RestoreStatus.DIFFERS, RestoreStatus.IMPOSSIBLE)
         views = revive_views(self._backend, self._root.table, restored) if is_same else []
         services.oplog.record(

@@ -130,6 +130,14 @@ class Services:
 
         self.lease.verify(self._mortal_tables)
 
+    def is_ours_alone(self, table: str) -> bool:
+        """Say whether nobody but this kernel changes a table of the current database."""
+        name = TableName.parse(table)
+        if name is None or self.engine.creds.is_embedded:
+            return name is not None
+        is_of_job = name.job_id == self.job_id and name.scope is not Scope.GLOBAL
+        return is_of_job and not self.sharing.is_shared(table)
+
     def _mortal_tables(self) -> list[str]:
         """Return the tables that go with the kernel."""
         names = ((table, TableName.parse(table)) for table in self.worker.live_tables())

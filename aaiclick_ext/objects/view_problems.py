@@ -96,7 +96,7 @@ def below_view(name: str, views: Mapping[str, ViewDefinition]) -> list[str]:
     found: dict[str, None] = {}
     todo = [name]
     while todo:
-        for source in reads_of(views[todo.pop()], views):
+        for source in views_read_by(views[todo.pop()], views):
             if source not in found:
                 found[source] = None
                 todo.append(source)
@@ -110,7 +110,7 @@ def tables_under(engine: Engine, name: str) -> list[str]:
     return list(dict.fromkeys(s for view in over for s in view.sources if s not in views))
 
 
-def reads_of(view: ViewDefinition, views: Mapping[str, ViewDefinition]) -> list[str]:
+def views_read_by(view: ViewDefinition, views: Mapping[str, ViewDefinition]) -> list[str]:
     """Return the views among all that one reads, also where others made it."""
     named = {name for name in view.sources if name in views}
     try:

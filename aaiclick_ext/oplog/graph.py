@@ -19,6 +19,12 @@ Direction = Literal["backward", "forward", "both"]
 VIEW_PREFIX = "view_"
 SINK_PREFIX = "fetch_"
 
+DISPLAY = "display"
+"""The operation of the event that tells which rows were shown to a person."""
+
+DISPLAY_PREFIX = f"{SINK_PREFIX}{DISPLAY}_"
+"""Of its sink: there are many, and nothing is made of them, so that most questions pass by them."""
+
 DROP_TABLE = "drop_table"
 """The operation of the event that tells a table's end; `Table.drop` of columns is another."""
 
