@@ -194,6 +194,35 @@ def test_views_that_users_made(ctx, tables):
     run(ctx, "DROP TABLE agg, inner_one, chain, qualified, by_k, chained, bad SYNC")
 
 
+class DropsBeforeTheMove:
+    """Drops a table when what is to be inserted is staged, and not yet moved."""
+
+    def __init__(self, ctx, table):
+        self.begun = lambda _table: run(ctx, f"DROP TABLE {table} SYNC")
+        self.ended = lambda *_: None
+
+
+def test_a_move_that_fails_says_who_has_the_rows(ctx, tables):
+    source = ctx.create_object_from_value({"a": [1]})
+    name = source.table_name
+    for view in ("x", "y"):
+        run(ctx, f"CREATE TABLE of_{view} (a Int64) ENGINE = MergeTree ORDER BY a")
+        run(ctx, f"CREATE MATERIALIZED VIEW {view} TO of_{view} AS SELECT a FROM {name}")
+    asked = f"SELECT dependencies_table FROM system.tables WHERE name = '{name}'"
+    first, last = rows(ctx, asked)[0][0]
+    watcher = DropsBeforeTheMove(ctx, f"of_{last}")
+    ctx.backend.services.inserts.add(name, watcher)
+    before = tables()
+    with pytest.raises(EngineError, match=rf"of_{last}.*\.{first} have these rows already"):
+        source.insert({"a": [5]})
+    ctx.backend.services.inserts.remove(name, watcher)
+    assert (len(source), count(ctx, f"of_{first}")) == (1, 1)
+    assert tables() == before
+    with pytest.raises(ViewError, match=f"its target .*of_{last} is gone"):
+        source.insert({"a": [6]})
+    run(ctx, f"DROP TABLE x, y, of_{first} SYNC")
+
+
 def test_a_constraint_of_a_target_leaves_the_insert_undone(ctx, tables):
     source = ctx.create_object_from_value({"a": [1]})
     run(
