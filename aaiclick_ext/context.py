@@ -305,10 +305,10 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         Parameters
         ----------
         query
-            ``{name}`` stands for a table that is given by that name; named objects stand under
-            their own. The View keeps every table that the text names.
+            ``{name}`` stands for a table that is given by that name, ``{name:Type}`` for a value;
+            named objects stand under their own. The View keeps every table that the text names.
         **tables
-            Objects, views, or what `create_object_from_value` makes a table of.
+            Objects, views, or what `create_object_from_value` makes a table of; values.
 
         Raises
         ------

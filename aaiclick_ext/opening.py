@@ -224,7 +224,9 @@ def _begin_reaping(
 def close_parts(opened: Opened) -> None:
     """Write the log, drop what does not outlive the context, and end every thread."""
     from aaiclick_ext.lifecycle import Scope, TableName
+    from aaiclick_ext.lifecycle.named_views import drop_own_views
     from aaiclick_ext.lifecycle.process_leases import process_leases
+    from aaiclick_ext.objects.owners import contexts_of
 
     services = opened.services
     services.closed = True
@@ -234,6 +236,8 @@ def close_parts(opened: Opened) -> None:
     services.oplog.flush_within(services.settings.close_timeout_s)
     services.worker.close(services.settings.close_timeout_s)
     staying = services.kept.noted if services.engine.creds.is_scratch else frozenset()
+    if services.engine.creds.is_scratch and len(contexts_of(services)) == 1:
+        drop_own_views(services.engine)  # the process may go on with the same database
     left = [
         table
         for table in services.worker.live_tables() | set(services.worker.undropped) | staying

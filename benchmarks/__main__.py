@@ -24,6 +24,7 @@ from benchmarks.schema_notes import schema_notes
 from benchmarks.startup import run_startup
 from benchmarks.system_tables import TITLES as SYSTEM
 from benchmarks.table import OURS, aims, table
+from benchmarks.view_cases import CASES as VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,8 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
     results += schemas
     notes += told
     results += _system_tables(directory, 5 if quick else 25)
+    views = _run("views", directory, str(directory), *(["--quick"] if quick else []))
+    results += [Result(VIEWS[key], views[key]) for key in VIEWS]
     results += _cells(directory, 5 if quick else 51)
     results += run_startup(directory, peer=peer is not None)
     return results, notes

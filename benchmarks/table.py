@@ -83,6 +83,8 @@ AIMS = (
     Aim("schema_hit", "a schema that is known", lambda o, _: o, 2e-6),
     Aim("schema_hit", "a schema that is known: ours / DESCRIBE", lambda o, r: o / r, 0.02),
     Aim("types_new", "types of a new query: ours / DESCRIBE", lambda o, r: o / r, 1.5),
+    Aim("view_query", "through a named view: view / the query itself", lambda o, r: o / r, 1.05),
+    Aim("view_small", "a small query through a view: over the query", lambda o, r: o - r, 0.0005),
     Aim("import", "import", lambda o, _: o, 0.2),
 )
 

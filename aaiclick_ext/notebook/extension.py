@@ -23,6 +23,7 @@ from aaiclick_ext.notebook.output_history import OutputHistory
 from aaiclick_ext.notebook.releasing import Releaser
 from aaiclick_ext.notebook.roots import notebook_roots
 from aaiclick_ext.notebook.sessions_magic import SessionsMagic
+from aaiclick_ext.notebook.sql_magic import SqlMagic
 from aaiclick_ext.notebook.tables_magic import TablesMagic
 from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.notebook.why_magic import WhyMagic
@@ -72,6 +73,7 @@ class Extension:
             undo.callback(WhyMagic(ip, self.context, releaser).close)
             undo.callback(TablesMagic(ip, self.context, releaser).close)
             undo.callback(SessionsMagic(ip, self.context).close)
+            undo.callback(SqlMagic(ip, self.context).close)
             hooks = CellHooks(ip, self.context, outputs, last_error, idle)
             undo.callback(hooks.unregister)
             hooks.register()

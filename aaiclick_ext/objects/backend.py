@@ -147,6 +147,8 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
         if operation is None:
             return
         source = self.provenance.name_of(op)
+        if plan is not None and error is None:
+            self.services.notes.seen(plan.others)
         self.services.oplog.record(
             operation,
             result_table=self.provenance.sink_name(),

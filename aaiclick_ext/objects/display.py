@@ -200,7 +200,7 @@ def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
         _total_rows(view, data.num_rows, more=more),
         len(names),
         more,
-        backend.services.freshness.changes_below(plan.tables),
+        backend.services.freshness.changes_below([*plan.tables, *plan.others]),
         backend.services.freshness.files_changed_below(plan.tables),
     )
     return shown, first, plan

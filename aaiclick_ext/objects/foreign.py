@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import UnknownTableError
+from aaiclick_ext.lifecycle.named_views import VIEW_ENGINES
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.view_problems import tables_under
 from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
 from aaiclick_ext.schema.reads import reads_of
 
@@ -44,7 +46,11 @@ def foreign_leaf(backend: Backend, table: str, database: str | None) -> Database
     """
     if database == SYSTEM_DATABASE:
         backend.services.system.ensure()
-    return backend.leaf(table, database)
+    leaf = backend.leaf(table, database)
+    schema, freshness = backend.services.schemas.get(table, database), backend.services.freshness
+    if database is None and schema.engine in VIEW_ENGINES and not freshness.knows(table, schema):
+        freshness.view(table, tables_under(backend.services.engine, table), version=schema)
+    return leaf
 
 
 def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -> ForeignReads:

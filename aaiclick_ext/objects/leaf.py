@@ -112,6 +112,12 @@ def owned_tables(op: ops.Node) -> list[str]:
     return list(dict.fromkeys(leaf.name for leaf in tables_below(op) if is_owned(leaf)))
 
 
+def tables_here(op: ops.Node) -> list[str]:
+    """Return the tables and views of the current database below an operation, ours and others'."""
+    leaves = (leaf for leaf in tables_below(op) if leaf.namespace.database is None)
+    return list(dict.fromkeys(leaf.name for leaf in leaves))
+
+
 def system_tables(op: ops.Node) -> list[str]:
     """Return the system tables below an operation, those that SQL text names included."""
     leaves = (leaf for leaf in tables_below(op) if leaf.namespace.database == SYSTEM_DATABASE)

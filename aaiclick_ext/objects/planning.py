@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
-from aaiclick_ext.objects.leaf import owned_tables, reads_below, system_tables
+from aaiclick_ext.objects.leaf import owned_tables, reads_below, system_tables, tables_here
 from aaiclick_ext.objects.object_columns import check_uses
 from aaiclick_ext.objects.ordering import ordered
 from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
@@ -46,6 +46,8 @@ class Plan:
         System tables that it reads.
     objects
         Column to Ibis type, for those that refer to Python objects.
+    others
+        Tables and views that it reads and that are not ours, of the current database.
     """
 
     sql: str
@@ -57,6 +59,7 @@ class Plan:
     tables: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
     objects: Mapping[str, dt.DataType] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
 
 class Planner:
@@ -121,5 +124,6 @@ class Planner:
         pairs, objects = pairs_in(self._backend, expression.op()), object_columns(schema)
         fetch_sql = wrap_fetch(sql, types)
         tables = tuple(owned_tables(expression.op()))
+        others = tuple(name for name in tables_here(expression.op()) if name not in tables)
         system = tuple(system_tables(expression.op()))
-        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, system, objects)
+        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, system, objects, others)

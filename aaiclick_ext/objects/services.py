@@ -15,7 +15,7 @@ from aaiclick_ext.objects.ends import hashes_of_small
 from aaiclick_ext.objects.freshness import Freshness
 from aaiclick_ext.objects.insert_watch import InsertWatch
 from aaiclick_ext.objects.making_of import Makings
-from aaiclick_ext.objects.owners import held_elsewhere
+from aaiclick_ext.objects.owners import contexts_of, held_elsewhere
 from aaiclick_ext.objects.table_notes import TableNotes
 from aaiclick_ext.oplog.graph import DROP_TABLE
 
@@ -223,7 +223,7 @@ class Services:
     def _staying(self, tables: Sequence[str]) -> set[str]:
         """Return which tables stay in the database though nothing here refers to them."""
         if self.closed and self.engine.creds.is_scratch:
-            return set()
+            return self._left_to_others(tables)
         stay = {
             table
             for table in self.sessions.tables.preserved(tables)
@@ -231,6 +231,17 @@ class Services:
         }
         stay |= self.kept.staying([table for table in tables if table not in stay])
         self.kept.note(stay)
+        return stay
+
+    def _left_to_others(self, tables: Sequence[str]) -> set[str]:
+        """Return which tables stay though their database ends with the process, under views.
+
+        They end with the last context of the process.
+        """
+        others = contexts_of(self)[1:]
+        stay = self.kept.under_views(tables) if others else set()
+        for other in others:
+            other.kept.note(stay)
         return stay
 
     def _end_of(self, table: str) -> dict[str, Any]:

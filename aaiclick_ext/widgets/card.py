@@ -185,7 +185,7 @@ def _inserts(node: OplogNode, maker: OperationEvent) -> list[OperationEvent]:
 def _kind(node: OplogNode, inputs: Mapping[str, str]) -> Kind:
     if node.table.startswith("fetch_"):
         return Kind.SINK
-    if node.table.startswith("view_"):
+    if node.table.startswith("view_") or node.is_named_view:
         return Kind.VIEW
     return Kind.TABLE if inputs else Kind.SOURCE
 
@@ -210,7 +210,7 @@ def name_of(node: OplogNode) -> str:
     parsed = TableName.parse(node.table)
     if parsed is not None:
         return parsed.name or ""
-    return node.table if node.event is None else ""
+    return node.table if node.event is None or node.is_named_view else ""
 
 
 def _rows(node: OplogNode) -> str:
