@@ -76,7 +76,7 @@ class LiveState:
     @property
     def status(self) -> str:
         """One line: how old it is, and how it is kept up to date."""
-        why = f" ({self.reason})" if self.reason else ""
+        why = f": {self.reason}" if self.reason else ""
         return f"{self.state}, updated {self.at:%Y-%m-%d %H:%M:%S} UTC, {self.how}{why}"
 
 

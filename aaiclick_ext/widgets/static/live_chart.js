@@ -1,6 +1,17 @@
 // The chart of a live result, drawn by uPlot, which stands above this in the same module.
 
 const CHART_HEIGHT = 240;
+const DAY_S = 86400, NEW_DAY = "\n{YYYY}-{MM}-{DD}";
+
+// Of each distance between ticks: a tick, and what is added where a year, month, day… begins.
+const TIMES = [
+  [365 * DAY_S, "{YYYY}", null, null, null, null, null, null, 1],
+  [28 * DAY_S, "{YYYY}-{MM}", null, null, null, null, null, null, 1],
+  [DAY_S, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", NEW_DAY, null, NEW_DAY, null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", NEW_DAY, null, NEW_DAY, null, null, null, 1],
+  [0.001, "{ss}.{fff}", `${NEW_DAY} {HH}:{mm}`, null, `${NEW_DAY} {HH}:{mm}`, null, "\n{HH}:{mm}", null, 1],
+];
 
 function drawChart(place, root) {
   let plot = null, shape = null, chart = null;
@@ -52,7 +63,7 @@ function drawChart(place, root) {
       axes: [
         chart.labels
           ? { ...axis, values: (u, s) => labels(u, s).map(short), incrs: [1, 2, 5, 10, 20, 50, 100] }
-          : axis,
+          : { ...axis, space: 80, ...(chart.time ? { values: TIMES } : {}) },
         { ...axis, size: 64 },
       ],
       series: [
