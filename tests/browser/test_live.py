@@ -22,9 +22,10 @@ import aaiclick_ext as aai
 start = dt.datetime(2026, 1, 1)
 def rows(first, last):
     numbers = range(first, last)
+    rooms = ('hall', 'attic', '<img src=x onerror="window.pwned = 1">')
     return {
         'at': [start + dt.timedelta(minutes=n) for n in numbers],
-        'room': [('hall', 'attic', '<img src=x onerror="window.pwned = 1">')[n % 3] for n in numbers],
+        'room': [rooms[n % 3] for n in numbers],
         'celsius': [20 + 5 * math.sin(n / 9) for n in numbers],
         'humidity': [40 + 9 * math.cos(n / 23) for n in numbers],
     }
@@ -35,7 +36,8 @@ CELLS = [
     "aai.live(readings.order_by(readings.at.desc()), rows=4, throttle_s=0)",
     "number = aai.live(readings.count().name('readings'), 'number', throttle_s=0)\nnumber",
     "aai.live(readings, 'chart', x='at', throttle_s=0)",
-    """by_room = readings.group_by('room').agg(low=readings.celsius.min(), high=readings.celsius.max())
+    """celsius = readings.celsius
+by_room = readings.group_by('room').agg(low=celsius.min(), high=celsius.max())
 aai.live(by_room, 'chart', x='room', throttle_s=0)""",
     "aai.live(aai.table('theirs'), throttle_s=0)",
     "size = len(readings)\nreadings.insert(rows(size, size + 60))",

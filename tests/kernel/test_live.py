@@ -80,8 +80,16 @@ def test_the_message_of_a_page_is_checked_and_a_page_that_goes_ends_it(kernel):
     )
     kernel.check("from aaiclick_ext.widgets.live import _live\n(widget,) = _live")
     kernel.check("widget.set_state({'_state': {}})")
-    for content in (None, "look", {"type": "look"}, {"type": "look", "viewer": ""}, {"type": 1},
-                    {"type": "look", "viewer": "v" * 65}, {"type": "pause", "more": 1}):  # fmt: skip
+    refused = [
+        None,
+        "look",
+        {"type": "look"},
+        {"type": "look", "viewer": ""},
+        {"type": "look", "viewer": "v" * 65},
+        {"type": "pause", "more": 1},
+        {"type": 1},
+    ]
+    for content in refused:
         kernel.check(f"widget._handle_custom_msg({content!r}, [])")
     assert kernel.value("(shown.state.state, shown._viewers)") == ("live", set())
     kernel.check("widget._handle_custom_msg({'type': 'look', 'viewer': 'v'}, [])")
