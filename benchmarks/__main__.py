@@ -93,6 +93,7 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
     lineage, note = _lineage(directory, quick=quick)
     results += lineage
     notes.append(note)
+    notes.append(_run("live", directory, *(["--quick"] if quick else []))["note"])
     results += _cells(directory, 5 if quick else 51)
     results += run_startup(directory, peer=peer is not None)
     return results, notes
