@@ -103,6 +103,7 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
     results += _system_tables(directory, 5 if quick else 25)
     views = _run("views", directory, str(directory), *(["--quick"] if quick else []))
     results += [Result(VIEWS[key], views[key]) for key in VIEWS]
+    notes.append(_run("live", directory, *(["--quick"] if quick else []))["note"])
     results += _cells(directory, 5 if quick else 51)
     results += run_startup(directory, peer=peer is not None)
     return results, notes
