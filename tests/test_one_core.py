@@ -77,6 +77,7 @@ STATE = {
     "objects.backend._open_backends": "how a pickle finds its context again",
     "objects.owners._opened": "contexts of a process on one database count its tables together",
     "objects.provenance._depth": "calls inside calls of a thread are one event",
+    "widgets.live._live": "the same as of lineage",
     "widgets.lineage._live": "the widgets to close when the extension is unloaded",
     "widgets.tables._live": "the same",
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -155,6 +156,7 @@ class SystemStore:
         self._part = part
         self._living_jobs = living_jobs
         self._before = before
+        self._mirroring = {name: threading.Lock() for name in self.tables}
         self._numbers = itertools.count(1)
         self._mirrored: dict[tuple[str, str], Hashable] = {}
         self._is_ready = False
@@ -220,15 +222,19 @@ class SystemStore:
             table = self.tables.get(name)
             if table is not None and table.sync is not None:
                 table.sync()
-            if table is None or table.rows is None:
-                continue
-            parts = {self._part: ()} | dict(table.rows())
-            for part, given in parts.items():
-                rows = [_as_json(table, part, row) for row in given]
-                version = hash(tuple(rows))
-                if self._mirrored.get((name, part)) != version:
-                    self._replace(table, part, rows)
-                    self._mirrored[name, part] = version
+            if table is not None and table.rows is not None:
+                with self._mirroring[name]:  # or older rows could take the place of newer ones
+                    self._mirror(table, table.rows)
+
+    def _mirror(
+        self, table: SystemTable, rows_of: Callable[[], Mapping[str, Iterable[Row]]]
+    ) -> None:
+        for part, given in ({self._part: ()} | dict(rows_of())).items():
+            rows = [_as_json(table, part, row) for row in given]
+            version = hash(tuple(rows))
+            if self._mirrored.get((table.name, part)) != version:
+                self._replace(table, part, rows)
+                self._mirrored[table.name, part] = version
 
     def _replace(self, table: SystemTable, part: str, rows: Collection[str]) -> None:
         """Put rows in the place of a part, in one step."""
