@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         lineage_aware_drop,
         list_objects,
         list_views,
+        live,
         open_object,
         open_ref,
         oplog_path,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.named_views import ViewDefinition
     from aaiclick_ext.lifecycle.sessions import SessionManager
-    from aaiclick_ext.live import Change, LiveQueryManager, Subscription
+    from aaiclick_ext.live import Change, LiveQueryManager, LiveResult, LiveState, Subscription
     from aaiclick_ext.objects import (
         DropPlan,
         Object,
@@ -92,6 +93,8 @@ __all__ = [
     "DropPlan",
     "KernelInfo",
     "LiveQueryManager",
+    "LiveResult",
+    "LiveState",
     "Object",
     "ObjectInfo",
     "OperationEvent",
@@ -129,6 +132,7 @@ __all__ = [
     "lineage_aware_drop",
     "list_objects",
     "list_views",
+    "live",
     "load_ipython_extension",
     "open_object",
     "open_ref",
@@ -166,6 +170,8 @@ _HOMES = {
     "DropPlan": "objects",
     "KernelInfo": "lifecycle.kernel_list",
     "LiveQueryManager": "live",
+    "LiveResult": "live",
+    "LiveState": "live",
     "Object": "objects",
     "ObjectInfo": "objects",
     "OperationEvent": "oplog",
@@ -210,9 +216,9 @@ def __getattr__(name: str) -> Any:
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
-        # `context` is also a submodule, which importing it would bind here; the name is the
-        # function's.
-        if name != "context" or not isinstance(value, ModuleType):
+        # These are submodules too, which importing them would bind here; the names are the
+        # functions'.
+        if name not in {"context", "live"} or not isinstance(value, ModuleType):
             super().__setattr__(name, value)
 
 

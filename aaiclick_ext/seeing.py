@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
     from aaiclick_ext.lifecycle.roots import Namer
+    from aaiclick_ext.live import LiveResult
     from aaiclick_ext.objects import TableInfo, Why
     from aaiclick_ext.objects.system_tables import System
     from aaiclick_ext.opening import Opened
@@ -36,6 +37,69 @@ class Seeing(ABC):
         from aaiclick_ext.objects.tables import list_tables
 
         return list_tables(opened.backend, self.roots())
+
+    def live(
+        self,
+        view: ir.Table | ir.Column | ir.Scalar,
+        kind: Literal["table", "number", "chart"] = "table",
+        *,
+        x: str | None = None,
+        y: str | Sequence[str] | None = None,
+        mark: Literal["line", "bar"] | None = None,
+        throttle_s: float = 0.5,
+        rows: int | None = None,
+    ) -> LiveResult:
+        """Return a result that follows its tables; as the last line of a cell it is shown so.
+
+        Runs one query for what is shown now. After that, in threads of its own: of aggregates of
+        counts, sums, minima and maxima what inserts add to them; of other views what is shown of
+        them once more, never sooner than `throttle_s` after the last time, and half of the time at
+        most. It is followed while somebody looks at it, and up to a minute longer; its tables are
+        kept as long.
+
+        Parameters
+        ----------
+        kind
+            ``"table"``: the first rows. ``"number"``: the only cell of the view, with its name.
+            ``"chart"``: lines or bars, of 2,000 points at most: of more rows, each point is the
+            mean of as many, and the chart says so.
+        x, y
+            Of a chart: the column to draw over, of numbers, times or text; and the columns of
+            numbers to draw, by default all.
+        mark
+            Of a chart: ``"bar"`` or ``"line"``; by default bars over text, else lines.
+        throttle_s
+            The time from one refresh to the next, at least.
+        rows
+            Of a table: how many to show; by default the setting `display_rows`.
+
+        Returns
+        -------
+        LiveResult
+            ``pause()``, ``resume()`` and ``close()`` are the buttons it has in the page, and
+            ``state`` is what it shows.
+
+        Raises
+        ------
+        SchemaError
+            If the view has not what is asked for.
+        UnsupportedTypeError
+            If it has columns of Python objects.
+
+        Examples
+        --------
+        ::
+
+            aai.live(readings.group_by("room").agg(mean=readings.celsius.mean()))
+            aai.live(readings.celsius.max(), "number")
+            aai.live(readings, "chart", x="at", y=["celsius", "humidity"])
+        """
+        opened = self._opened  # waits for what is imported below
+        from aaiclick_ext.live import live_result
+
+        return live_result(
+            opened.backend, view, kind, x=x, y=y, mark=mark, throttle_s=throttle_s, rows=rows
+        )
 
     @property
     def system(self) -> System:

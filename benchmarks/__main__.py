@@ -22,6 +22,7 @@ from benchmarks.ownership import run_ownership
 from benchmarks.schema_cases import CASES as SCHEMAS
 from benchmarks.schema_notes import schema_notes
 from benchmarks.startup import run_startup
+from benchmarks.system_tables import TITLES as SYSTEM
 from benchmarks.table import OURS, aims, table
 from benchmarks.view_cases import CASES as VIEWS
 
@@ -99,8 +100,10 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
     schemas, told = _schemas(directory, quick=quick)
     results += schemas
     notes += told
+    results += _system_tables(directory, 5 if quick else 25)
     views = _run("views", directory, str(directory), *(["--quick"] if quick else []))
     results += [Result(VIEWS[key], views[key]) for key in VIEWS]
+    notes.append(_run("live", directory, *(["--quick"] if quick else []))["note"])
     results += _cells(directory, 5 if quick else 51)
     results += run_startup(directory, peer=peer is not None)
     return results, notes
@@ -128,6 +131,11 @@ def _schemas(directory: Path, *, quick: bool) -> tuple[list[Result], list[str]]:
     measured = _run("schemas", directory, str(directory), *(["--quick"] if quick else []))
     times = measured["times_s"]
     return [Result(SCHEMAS[key], times[key]) for key in SCHEMAS], schema_notes(measured)
+
+
+def _system_tables(directory: Path, repeats: int) -> list[Result]:
+    times = _run("system_tables", directory, str(repeats))
+    return [Result(Case(key, title, repeats), times[key]) for key, title in SYSTEM.items()]
 
 
 def _run(module: str, directory: Path, *arguments: str) -> Any:

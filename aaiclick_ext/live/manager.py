@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import queue
 import threading
 import time
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.lifecycle.worker import Hold
     from aaiclick_ext.live.change import Change, Kind
+    from aaiclick_ext.live.heads import Head
     from aaiclick_ext.live.sources import Source
     from aaiclick_ext.objects.backend import Backend
 
@@ -69,7 +71,7 @@ class LiveQueryManager:
         self._backend = backend
         self._poll_s = poll_s
         self._lock = threading.Lock()  # held for what follows alone, never across a query
-        self._queries: dict[str, LiveQuery] = {}
+        self._queries: dict[tuple[str, Head | None], LiveQuery] = {}
         self._deliveries: dict[int, Delivery] = {}
         self._sources: dict[Source, WatchedSource] = {}
         self._again: set[int] = set()
@@ -80,6 +82,7 @@ class LiveQueryManager:
         self._ended: deque[int] = deque()  # by finalizers, which must not wait for a lock
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._looks_now = False
+        self._next_run = math.inf  # of a view that is not to be run again just now
         self._here: str | None = None
 
     # Subscribing.
@@ -91,14 +94,25 @@ class LiveQueryManager:
         *,
         where: Any = None,
         throttle_s: float = 0.1,
+        head: Head | None = None,
+        failed: Callable[[str], object] | None = None,
     ) -> Subscription:
-        """Call back with what changes in a view from now on. See `View.subscribe`."""
+        """Call back with what changes in a view from now on. See `View.subscribe`.
+
+        Parameters
+        ----------
+        head
+            Tell the head of the result as it is now, whatever has changed; there is no `where`.
+        failed
+            Called with the reason when the subscription is paused by an error; in a thread that
+            others wait for.
+        """
         backend = self._backend
         backend.services.check_open()
         adopted = adopt_expression(backend, view)
         op = backend.without_memtables(backend.relation_of(adopted))
         condition = None if where is None else condition_of(op.to_expr(), where)
-        made = LiveQuery(backend, op)
+        made = LiveQuery(backend, op, head)
         reads = sources_of(backend, op)
         self._here = self._here or backend.current_database
         number = next(self._numbers)
@@ -106,9 +120,9 @@ class LiveQueryManager:
         with self._lock:
             if self._is_closed:
                 raise ContextError("the DataContext was closed; nothing can be subscribed to")
-            query = self._queries.setdefault(made.plan.sql, made)
+            query = self._queries.setdefault(made.key, made)
             chosen = Filter(number, _over(condition, op, query.op))
-            delivery = Delivery(query, chosen, callback, throttle_s)
+            delivery = Delivery(query, chosen, callback, throttle_s, failed)
             for source, is_ours in reads.items():
                 watched = self._sources.get(source)
                 if watched is None:
@@ -138,6 +152,11 @@ class LiveQueryManager:
     def _clear(self) -> None:
         """Forget the subscriptions that have ended, with their filters and claims, in one step."""
         with self._lock:
+            now = time.monotonic()
+            for number, delivery in self._deliveries.items():
+                if delivery.until <= now:
+                    delivery.is_cancelled = True
+                    self._ended.append(number)
             while self._ended:
                 self._forget(self._ended.popleft())
 
@@ -156,7 +175,7 @@ class LiveQueryManager:
                 del self._sources[source]
                 self._backend.services.inserts.remove(source[1], self)
         if not any(other.query is query for other in self._deliveries.values()):
-            del self._queries[query.plan.sql]
+            del self._queries[query.key]
 
     def _tell_again(self, number: int) -> None:
         with self._lock:
@@ -220,7 +239,7 @@ class LiveQueryManager:
 
     def _run(self) -> None:
         next_poll = 0.0
-        while self._wait(next_poll):
+        while self._wait(min(next_poll, self._next_run)):
             try:
                 changed: set[Source] = set()
                 if self._looks_now or time.monotonic() >= next_poll:
@@ -238,6 +257,8 @@ class LiveQueryManager:
 
     def _wait(self, until: float) -> bool:
         """Wait for something to do; say whether somebody is still to be told."""
+        with self._lock:
+            until = min([until, *(delivery.until for delivery in self._deliveries.values())])
         try:
             self._wakes.get(timeout=max(0.0, until - time.monotonic()))
             time.sleep(_GATHERED_S)
@@ -272,6 +293,7 @@ class LiveQueryManager:
 
     def _update(self, changed: set[Source]) -> None:
         inserts = self._taken_inserts()
+        self._next_run = math.inf
         try:
             with self._lock:
                 again, self._again = self._again, set()
@@ -301,6 +323,9 @@ class LiveQueryManager:
                 query.forget()
             if afresh:
                 self._tell_all(query, afresh, "changed")
+            if query.increment is None:
+                self._run_again(query, deliveries, inserts)
+                return
             by_told: defaultdict[tuple[int, ...], list[Delivery]] = defaultdict(list)
             for delivery in deliveries:
                 by_told[tuple(delivery.told.values())].append(delivery)
@@ -309,16 +334,34 @@ class LiveQueryManager:
                 new = [i for i in inserts if i.source in told and i.number > told[i.source]]
                 if new:
                     self._tell_inserts(query, alike, new)
-        except AaiclickError as error:
+        except Exception as error:  # noqa: BLE001  the inserts are told to the other views
             query.forget()
+            known = isinstance(error, AaiclickError)
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
             for delivery in () if self._is_closed else deliveries:
-                delivery.fail(str(error))
+                delivery.fail(reason)
+
+    def _run_again(
+        self, query: LiveQuery, deliveries: list[Delivery], inserts: list[_Insert]
+    ) -> None:
+        """Run a view again for those who miss an insert; later, if it was run just now."""
+        for each in deliveries:
+            each.is_behind |= any(i.number > each.told.get(i.source, i.number) for i in inserts)
+        behind = [delivery for delivery in deliveries if delivery.is_behind]
+        if not behind:
+            return
+        rest_s = query.rest_s(min(delivery.throttle_s for delivery in behind))
+        if rest_s > 0:
+            self._next_run = min(self._next_run, time.monotonic() + rest_s)
+        else:
+            self._tell_all(query, behind, "result")
 
     def _tell_inserts(
         self, query: LiveQuery, deliveries: list[Delivery], new: list[_Insert]
     ) -> None:
         filters = [delivery.chosen for delivery in deliveries]
-        if query.increment is None or (query.increment.is_aggregate and not query.has_begun):
+        assert query.increment is not None
+        if query.increment.is_aggregate and not query.has_begun:
             self._tell_all(query, deliveries, "result")
             return
         if query.has_added_rows:
@@ -357,6 +400,7 @@ class LiveQueryManager:
             query.merged_until = before[0]
         for delivery in deliveries:
             delivery.told.update(zip((s.source for s in sources), before, strict=True))
+            delivery.is_behind = False
             delivery.put(kind, found[delivery.chosen.number], "recomputed")
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aaiclick_ext.live.change import How
+    from aaiclick_ext.live.heads import Head
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.object import Object
 
@@ -54,20 +56,31 @@ class LiveQuery:
     ----------
     op
         The view, without memtables.
+    head
+        What is told of a result that may be too large; None for all of it.
     """
 
-    def __init__(self, backend: Backend, op: ops.Relation) -> None:
+    def __init__(self, backend: Backend, op: ops.Relation, head: Head | None = None) -> None:
         self._backend = backend
         self.op = op
+        self.head = head
         self.plan = backend.planner.plan(op)
         refuse_objects(self.plan, "subscribe")
         found = increment_of(op)
+        if head is not None and isinstance(found, Increment) and not found.is_aggregate:
+            found = "what is shown of it is read again"
         self.increment = found if isinstance(found, Increment) else None
         self.reason = found if isinstance(found, str) else None
+        self._ran_at = self._took_s = 0.0
         self.merged_until = 0
         """The last insert that the aggregate contains."""
         self._compiled: dict[tuple[Filter, ...], tuple[Plan, Plan | None]] = {}
         self._state: Object | None = None
+
+    @property
+    def key(self) -> tuple[str, Head | None]:
+        """What two subscribers have in common who are told the same."""
+        return self.plan.sql, self.head
 
     @property
     def how(self) -> How:
@@ -83,9 +96,19 @@ class LiveQuery:
 
     def result(self, filters: Sequence[Filter]) -> dict[int, pa.Table]:
         """Run the view; return the rows of each filter, by its number."""
-        plan, _ = self._plans(tuple(filters))
+        if self.head is None:
+            plan, _ = self._plans(tuple(filters))
+        else:
+            plan = self._backend.planner.plan(self.head(self.op))
+        started = time.monotonic()
         raw = self._backend.services.engine.fetch(plan.fetch_sql)[0]
+        self._ran_at = time.monotonic()
+        self._took_s = self._ran_at - started
         return _split(_restored(raw, plan), filters)
+
+    def rest_s(self, throttle_s: float) -> float:
+        """Return how long the view is not to be run again: it runs half of the time at most."""
+        return self._ran_at + max(throttle_s, self._took_s) - time.monotonic()
 
     def added(self, staged: Sequence[str], filters: Sequence[Filter]) -> dict[int, pa.Table]:
         """Return the rows that inserts added, by the number of the filter.
@@ -149,7 +172,7 @@ class LiveQuery:
             if f.condition is not None
         }
         op = ops.Project(relation, columns | conditions) if conditions else relation
-        plan = backend.planner.plan(op)
+        plan = backend.planner.plan(op if self.head is None else self.head(op))
         raw = backend.services.engine.fetch(plan.fetch_sql)[0]
         return _split(_restored(raw, plan), filters)
 

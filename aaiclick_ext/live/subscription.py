@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
 import time
 import weakref
@@ -36,7 +37,12 @@ class Delivery:
     """
 
     def __init__(
-        self, query: LiveQuery, chosen: Filter, callback: Callable[[Change], Any], throttle_s: float
+        self,
+        query: LiveQuery,
+        chosen: Filter,
+        callback: Callable[[Change], Any],
+        throttle_s: float,
+        failed: Callable[[str], object] | None = None,
     ) -> None:
         self.query: LiveQuery | None = query
         self.chosen = chosen
@@ -49,6 +55,11 @@ class Delivery:
         self.is_cancelled = False  # set by a finalizer
         self.told: dict[Source, int] = {}
         """By source, the last insert that what was told contains."""
+        self.is_behind = False
+        """Whether the view has to be run again for it; used by the manager's thread alone."""
+        self.until = math.inf
+        """When it ends if nobody renews it, by the monotonic clock."""
+        self._failed = failed
         self._callback: Callable[[Change], Any] | None = callback
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Kind, pa.Table, How]] = deque()
@@ -66,30 +77,35 @@ class Delivery:
                 self._waiting_bytes = 0
             self._waiting.append((kind, rows, how))
             self._waiting_bytes += rows.nbytes
-            if self._waiting_bytes > MAX_WAITING_BYTES and len(self._waiting) > 1:
-                self._fail("it is too slow: more than 256 MB waited for it")
-                return
-            if self._thread is None:
+            is_too_slow = self._waiting_bytes > MAX_WAITING_BYTES and len(self._waiting) > 1
+            if not is_too_slow and self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="aai-live-call", daemon=True)
                 self._thread.start()
+        if is_too_slow:
+            self.fail("it is too slow: more than 256 MB waited for it")
 
     def forget(self) -> None:
         """Let go of the view, its tables and the callback, once it is cancelled."""
-        self.query = self._callback = None
+        self.query = self._callback = self._failed = None
         with self._lock:
             self._waiting.clear()
 
     def fail(self, reason: str) -> None:
         """Pause it, for a reason."""
         with self._lock:
-            self._fail(reason)
-
-    def _fail(self, reason: str) -> None:
-        self.is_paused = True
-        self.error = reason
-        self._waiting.clear()
-        self._waiting_bytes = 0
+            if self.is_cancelled:
+                return
+            self.is_paused = True
+            self.error = reason
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            failed = self._failed
         logger.warning("a subscription was paused: %s", reason)
+        if failed is not None:
+            try:
+                failed(reason)
+            except Exception:
+                logger.exception("a subscriber could not be told that it was paused")
 
     def join(self, timeout_s: float) -> None:
         """Wait for the call that is being made, if one is."""
@@ -178,6 +194,19 @@ class Subscription:
         """End it at once: nothing is told that was not being told already. Idempotent."""
         self._finalizer()
         self._clear()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it has ended."""
+        return self._delivery.is_cancelled
+
+    def renew(self, lease_s: float) -> None:
+        """Let it end by itself that many seconds from now, unless it is renewed before."""
+        self._delivery.until = time.monotonic() + lease_s
+
+    def refresh(self) -> None:
+        """Tell the result as it is now, as ``changed``. Returns at once."""
+        self._again()
 
     def pause(self) -> None:
         """Tell nothing until `resume`; what changes meanwhile is told as one ``changed``."""

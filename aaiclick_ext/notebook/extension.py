@@ -17,6 +17,7 @@ from aaiclick_ext.notebook.config import ShellSettings
 from aaiclick_ext.notebook.display import ValueFormatters
 from aaiclick_ext.notebook.idle import IdleCollection
 from aaiclick_ext.notebook.last_error import LastError
+from aaiclick_ext.notebook.live_display import LiveDisplay
 from aaiclick_ext.notebook.lost_interrupts import LostInterrupts
 from aaiclick_ext.notebook.magics import LineageMagic
 from aaiclick_ext.notebook.output_history import OutputHistory
@@ -61,6 +62,7 @@ class Extension:
             self.context = undo.enter_context(DataContext(settings=shell_settings.read()))
             undo.callback(_close_widgets)
             undo.callback(ValueFormatters(ip).close)
+            undo.callback(LiveDisplay(ip).close)
             undo.callback(LostInterrupts().close)
             undo.callback(LineageMagic(ip, self.context).close)
             idle = IdleCollection()
@@ -126,7 +128,7 @@ def unload(ip: Any) -> None:
 
 
 def _close_widgets() -> None:
-    """Close the widgets that `%lineage` and `%tables` have shown."""
+    """Close the widgets that `%lineage` and `%tables` have shown, and end live results."""
     if "aaiclick_ext.widgets.lineage" in sys.modules:
         from aaiclick_ext.widgets import close_all
 
@@ -135,3 +137,7 @@ def _close_widgets() -> None:
         from aaiclick_ext.widgets import close_tables
 
         close_tables()
+    if "aaiclick_ext.widgets.live" in sys.modules:
+        from aaiclick_ext.widgets import close_live
+
+        close_live()

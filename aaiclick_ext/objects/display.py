@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import ibis.expr.datatypes as dt_
+    import ibis.expr.schema as sch
     import pyarrow as pa
 
     from aaiclick_ext.objects.backend import Backend
@@ -180,30 +181,45 @@ def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
     data, plan = backend.fetch(
         ir.Table(op), DISPLAY, limit=limit + 1, with_objects=True, record=record
     )
-    more = data.num_rows > limit
-    first = data.slice(0, limit)
-    columns = _python_columns(backend, first, plan)
+    total_rows = _total_rows(view, data.num_rows, more=data.num_rows > limit)
+    shown = shown_of(backend, data, plan, op.schema, limit=limit, total=(total_rows, len(names)))
+    return shown, data.slice(0, limit), plan
+
+
+def shown_of(
+    backend: Backend,
+    data: pa.Table,
+    plan: Plan,
+    schema: sch.Schema,
+    *,
+    limit: int,
+    total: tuple[int | None, int],
+) -> Shown:
+    """Return what to show of rows that were fetched.
+
+    Parameters
+    ----------
+    limit
+        How many rows are shown at most; that there are more is said.
+    total
+        Rows of the whole, where they are known, and columns.
+    """
+    columns = _python_columns(backend, data.slice(0, limit), plan)
     rows = [
         [None if cell is None else cell_text(cell) for cell in row]
         for row in zip(*columns.values(), strict=True)
     ]
-    schema = op.schema
-    numeric = [schema[name].is_numeric() for name in shown_names]
-    shown = Shown(
-        shown_names,
-        [
-            "Python object" if name in plan.objects else plan.types.get(name, "")
-            for name in shown_names
-        ],
-        numeric,
+    names = data.column_names
+    return Shown(
+        names,
+        ["Python object" if name in plan.objects else plan.types.get(name, "") for name in names],
+        [schema[name].is_numeric() for name in names],
         rows,
-        _total_rows(view, data.num_rows, more=more),
-        len(names),
-        more,
+        *total,
+        data.num_rows > limit,
         backend.services.freshness.changes_below([*plan.tables, *plan.others]),
         backend.services.freshness.files_changed_below(plan.tables),
     )
-    return shown, first, plan
 
 
 def scalar_value(expression: ir.Scalar) -> Any:

@@ -7,9 +7,11 @@ pinned: what one of them lets go of, the last drops.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from aaiclick_ext.errors import ContextError
 from aaiclick_ext.schema.statements import changes_of
 
 if TYPE_CHECKING:
@@ -51,8 +53,10 @@ def note_statement(services: Services, sql: str) -> None:
     """Let every context of this process on the same database forget what a statement changed."""
     changes = changes_of(sql)
     if changes:
-        for context in contexts_of(services):
-            context.schemas.apply(changes)
+        services.schemas.apply(changes)
+        with contextlib.suppress(ContextError):  # the engine is being closed
+            for other in _others(services):
+                other.schemas.apply(changes)
 
 
 def _of_others(services: Services) -> frozenset[str]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.widgets.answers import KernelAnswers, RestoreOutcome
     from aaiclick_ext.widgets.kernel_table import kernels_html, kernels_text
     from aaiclick_ext.widgets.lineage import LineageWidget, close_all, lineage_bundle
+    from aaiclick_ext.widgets.live import LiveWidget, close_live, live_widget
     from aaiclick_ext.widgets.mermaid import lineage_mermaid
     from aaiclick_ext.widgets.mode import Mode
     from aaiclick_ext.widgets.picture import lineage_dot, lineage_svg
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 __all__ = [
     "KernelAnswers",
     "LineageWidget",
+    "LiveWidget",
     "Mode",
     "RestoreOutcome",
     "TablesWidget",
     "close_all",
+    "close_live",
     "close_tables",
     "kernels_html",
     "kernels_text",
@@ -35,6 +38,7 @@ __all__ = [
     "lineage_mermaid",
     "lineage_svg",
     "lineage_tree",
+    "live_widget",
     "size_text",
     "tables_bundle",
     "tables_text",
@@ -43,10 +47,12 @@ __all__ = [
 _HOME = {
     "KernelAnswers": "answers",
     "LineageWidget": "lineage",
+    "LiveWidget": "live",
     "Mode": "mode",
     "RestoreOutcome": "answers",
     "TablesWidget": "tables",
     "close_all": "lineage",
+    "close_live": "live",
     "close_tables": "tables",
     "kernels_html": "kernel_table",
     "kernels_text": "kernel_table",
@@ -55,6 +61,7 @@ _HOME = {
     "lineage_mermaid": "mermaid",
     "lineage_svg": "picture",
     "lineage_tree": "tree",
+    "live_widget": "live",
     "size_text": "table_list",
     "tables_bundle": "tables",
     "tables_text": "table_list",
