@@ -270,13 +270,21 @@ class Engine(Describing, LimitedWriting):
             stream.abandon(forked_from(self._pid))
 
     def _run(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
-        try:
+        if role is not Role.USER:
             return self._run_plainly(role, sql, work)
+        return self._explaining(lambda: self._run_plainly(role, sql, work))
+
+    def _explaining(self, run: Callable[[], T]) -> T:
+        try:
+            return run()
         except EngineError as error:
-            explained = self._explain(error) if role is Role.USER else None
+            explained = self._explain(error)
             if explained is None:
                 raise
-            raise explained from error
+            try:
+                raise explained from error
+            finally:
+                del explained  # as below
 
     def _run_plainly(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
         handles = self._handles()
@@ -291,6 +299,9 @@ class Engine(Describing, LimitedWriting):
 
     def _step(self, handle: Handle, sql: str, work: Callable[[Handle], T]) -> T:
         """Run a part of a statement on a handle that is already lent."""
+        return self._explaining(lambda: self._step_plainly(handle, sql, work))
+
+    def _step_plainly(self, handle: Handle, sql: str, work: Callable[[Handle], T]) -> T:
         self._check()
         with self._watch.guard() as guard:
             try:

@@ -150,6 +150,8 @@ def _append(
             _watched(services, table, staging, added),
         ):
             engine = _move(backend, table, staging, schema, engine, feeds)
+    for feed in feeds:
+        services.schemas.set_rows(feed.target[1], None)
     note_growth(services, table)
     services.schemas.set_rows(table, start + added, engine)
     return added, statements, values

@@ -23,6 +23,7 @@ from aaiclick_ext.lifecycle.named_views import (
     views_of,
 )
 from aaiclick_ext.lifecycle.names import check_name
+from aaiclick_ext.logs import logger_of
 from aaiclick_ext.objects.adoption import foreign_table
 from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.creation import TableSpec
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from aaiclick_ext.objects.services import Services
     from aaiclick_ext.objects.view_problems import ViewProblem
     from aaiclick_ext.objects.view_statements import ViewStatement
+
+logger = logger_of("objects")
 
 IfViewExists = Literal["fail", "replace"]
 IF_VIEW_EXISTS = ("fail", "replace")
@@ -179,21 +182,32 @@ def revive_views(backend: Backend, table: str, restored: Object) -> list[str]:
     services, new = backend.services, restored.table_name
     views = views_of(services.engine).values()
     found = [v for v in views if v.is_ours and table in v.sources and HIDDEN not in v.sql]
+    if found:
+        _note(services, [new])
+        write_to_disk(backend, [new])
+    revived = []
     for view in found:
         sources = {new if name == table else name: used for name, used in view.sources.items()}
         definition = replace(view, sql=renamed(view.sql, {table: new}), sources=sources)
-        _note(services, [new])
-        write_to_disk(backend, [new])
-        if view.target is None:
-            columns = services.schemas.get(view.name)  # as they were declared
-            spec = TableSpec(columns.types, columns.comments) if columns.types else None
-            services.engine.command(_ddl(definition, spec, is_new=False))
-        else:  # what it holds are the rows of this very table
-            name = quote_identifier(view.name)
-            comment = quote_literal(definition.comment)
-            services.engine.command(f"ALTER TABLE {name} MODIFY QUERY {definition.sql}")
-            services.engine.command(f"ALTER TABLE {name} MODIFY COMMENT {comment}")
-    return [view.name for view in found]
+        try:
+            _redefine(services, definition)
+        except EngineError as error:  # the table is restored all the same
+            logger.warning("view %s could not be made to read %s: %s", view.name, new, error)
+        else:
+            revived.append(view.name)
+    return revived
+
+
+def _redefine(services: Services, view: ViewDefinition) -> None:
+    """Give a view another SELECT, of the same columns."""
+    if view.target is None:
+        columns = None if view.parameters else services.schemas.get(view.name)  # as declared
+        spec = None if columns is None else TableSpec(columns.types, columns.comments)
+        services.engine.command(_ddl(view, spec, is_new=False))
+    else:  # what it holds are the rows of the same source
+        name, comment = quote_identifier(view.name), quote_literal(view.comment)
+        services.engine.command(f"ALTER TABLE {name} MODIFY QUERY {view.sql}")
+        services.engine.command(f"ALTER TABLE {name} MODIFY COMMENT {comment}")
 
 
 # Making.

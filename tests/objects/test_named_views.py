@@ -392,17 +392,23 @@ def test_restoring_revives_a_view(ctx, tables):
     name = copied.table_name
     view = ctx.create_view("v", copied.mutate(flag=copied.id > 1))
     schema = view.schema()
+    ctx.create_view("called", "SELECT id FROM {c} WHERE id > {least:Int8}", c=copied)
+    assert view.data()["id"] == [2]
     del copied
     assert name in tables()
     run(ctx, f"DROP TABLE {name} SYNC")
     error = broken(ctx, view, f"^view v: {name} is gone .it was as it should be at ")
     assert f"aai.restore('{name}')" in str(error)
-    (problem,) = ctx.validate_views()
+    with pytest.raises(BrokenViewError, match=f"{name} is gone"):  # planned before
+        list(view.to_pyarrow_batches())
+    problem, other = ctx.validate_views()
+    assert (problem.view, other.view) == ("called", "v")
     assert (problem.source, problem.column, problem.what) == (name, None, "is gone")
     restored = ctx.restore(name)
     assert restored.object is not None
-    assert restored.views == ("v",)
-    assert "view v reads it" in str(restored)
+    assert restored.views == ("called", "v")
+    assert "views called, v read it now" in str(restored)
+    assert ctx.table("called", least=1).data() == {"id": [2]}
     assert ctx.validate_views() == []
     assert view.data() == {"id": [2], "raw": [b"x"], "flag": [True]}
     assert ctx.table("v").schema() == schema
