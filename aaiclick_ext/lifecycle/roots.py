@@ -41,6 +41,7 @@ class HolderKind(StrEnum):
     PINNED = "pinned"
     PRESERVED = "preserved"
     VIEW = "view"
+    LIVE = "live"
     STORED = "stored"
     KERNEL = "kernel"
     SHARED = "shared"

@@ -83,7 +83,7 @@ _STAYING = {
 }  # fmt: skip
 
 
-_WHOLE = {HolderKind.THREAD, HolderKind.OBJECT_COLUMN, HolderKind.STORED}
+_WHOLE = {HolderKind.THREAD, HolderKind.OBJECT_COLUMN, HolderKind.STORED, HolderKind.LIVE}
 """Kinds of roots of which no part can be let go of."""
 
 

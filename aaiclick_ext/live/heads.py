@@ -55,7 +55,7 @@ class ChartHead:
     Attributes
     ----------
     x
-        A column of numbers, times or text.
+        A column of numbers, times or text; what has none is not drawn.
     y
         Columns of numbers.
     points
@@ -71,7 +71,10 @@ class ChartHead:
         """Return the head of a relation: bucket, x, each y, and how many rows are in the bucket."""
         table = ir.Table(op)
         at = table[self.x]
-        table = table.filter(at.notnull())
+        is_there = [at.notnull()]
+        if at.type().is_floating():
+            is_there += [~at.isnan(), ~at.isinf()]
+        table = table.filter(is_there)
         at = table[self.x]
         ys = {f"y{n}": table[name].cast("float64") for n, name in enumerate(self.y)}
         rows = table.select(

@@ -55,6 +55,7 @@ def find_chains(
             **module_roots(),
             id(backend.ingested): lambda _: [],
             **_objects_in_columns(backend),
+            **_live_queries(backend),
             **roots,
         },
         beyond=_readers(backend),
@@ -189,6 +190,26 @@ def shared_with(backend: Backend, tables: Collection[str]) -> dict[str, list[Cha
             text += " of share() that may still be redeemed"
             found[table].append(Chain(HolderKind.SHARED, text, "Object", "let it expire"))
     return found
+
+
+def _live_queries(backend: Backend) -> dict[int, Namer]:
+    """Return a root for what follows views: what lies behind is ours, and nothing to let go of."""
+    named: defaultdict[int, list[Named]] = defaultdict(list)
+    for number, delivery in backend.services.live.deliveries:
+        name = Named(
+            HolderKind.LIVE,
+            "live query",
+            str(number),
+            command="cancel() the subscription, close() the live result, or delete its output",
+        )
+        for holder in filter(None, (delivery, delivery.query)):
+            named[id(holder)].append(name)
+            named[id(vars(holder))].append(name)  # which of both refers to a value, Python decides
+    return {key: partial(_always, names) for key, names in named.items()}
+
+
+def _always(names: list[Named], _: object) -> list[Named]:
+    return names
 
 
 def _objects_in_columns(backend: Backend) -> dict[int, Namer]:

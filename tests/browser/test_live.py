@@ -18,6 +18,7 @@ PATIENCE_S = 30
 MAKE = """%load_ext aaiclick_ext
 import datetime as dt, math
 import aaiclick_ext as aai
+import aaiclick_ext.widgets.live as widgets_live
 
 start = dt.datetime(2026, 1, 1)
 def rows(first, last):
@@ -44,8 +45,10 @@ aai.live(by_room, 'chart', x='room', throttle_s=0)""",
     "print(len(aai.system.live_queries))",
     "aai.context().engine.command('DROP TABLE theirs SYNC')",
     "number.close()",
+    """for widget in list(widgets_live._live): widget.result.subscription.cancel()
+print(len(aai.context().backend.services.live.deliveries))""",
 ]
-TABLE, NUMBER, LINES, BARS, THEIRS, INSERT, COUNT, DROP, CLOSE = range(1, 10)
+TABLE, NUMBER, LINES, BARS, THEIRS, INSERT, COUNT, DROP, CLOSE, LAPSE = range(1, 11)
 
 
 def live(lab: LabPage, cell: int) -> Locator:
@@ -142,4 +145,14 @@ def test_live_results_follow_pause_fail_and_end(browser: Browser, lab_server: La
         assert "240" in shown.inner_text()
         assert shown.locator(".aai-live").count() == 0
         assert watched(lab) == 3
+
+        lab.run_cell(LAPSE)  # as after a minute of silence
+        assert int(lab.text(LAPSE)) == 0
+        lab.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        lab.page.goto("about:blank")  # a tab that is closed says nothing
+        lab.open("live.ipynb")
+        live(lab, TABLE).get_by_role("button").wait_for()
+        wait_watched(lab, 3)
+        lab.run_cell(INSERT)
+        live(lab, LINES).get_by_text("300 points").wait_for()
         assert lab.outside == []

@@ -114,6 +114,10 @@ def test_a_chart_over_times_and_over_text(ctx):
     over_text = ctx.live(source, "chart", x="who")
     assert (over_text.state.showing.labels, over_text.state.showing.bars) == (["<i>", "b"], True)
     assert "<i>" not in over_text.state.showing.html()
+    floats = ctx.create_object_from_value(
+        {"x": [2.0, float("nan"), float("inf"), 1.0], "n": [1, 2, 3, 4]}
+    )
+    assert ctx.live(floats, "chart", x="x").state.showing.x == [1.0, 2.0]
     nothing = ctx.live(source.filter(source.n > 9), "chart", x="at", y=["n"])
     assert (text(nothing).splitlines()[0], nothing.state.showing.x) == ("0 points", [])
 
@@ -184,6 +188,18 @@ def test_tables_go_with_their_variables_once_nobody_looks(ctx, tables, monkeypat
     assert name in shown.state.error
     assert "Run the cell again" in shown.state.advice
     assert text(shown).endswith(": 3")
+
+
+def test_why_names_what_follows_a_table_and_not_our_own_parts(ctx, readings):
+    shown = ctx.live(readings.n.sum().name("total"), "number", throttle_s=0)
+    with readings.filter(readings.n > 1).subscribe(lambda _: None):
+        readings.insert({"room": ["c"], "n": [9]})
+        wait(lambda: shown.state.updates)
+        held = [chain.text for chain in ctx.why(readings.table_name).chains]
+        followed = [text for text in held if text.startswith("live query ")]
+        assert len(followed) == 2
+        assert not [text for text in held if "thread" in text or "finalize" in text]
+    shown.close()
 
 
 def test_a_handle_that_is_gone_is_not_followed(ctx, readings):
