@@ -31,7 +31,7 @@ test: $(STAMPS)/test $(STAMPS)/browser browser postgresql ## tests, doctests and
 	@mkdir -p out/test/ipython
 	AAICLICK_STATE_DIR=$(CURDIR)/out/test/state AAICLICK_SCRATCH_DIR=$(CURDIR)/out/test/scratch \
 	  IPYTHONDIR=$(CURDIR)/out/test/ipython \
-	$(BIN)/python -m pytest -n 3 --dist loadfile --doctest-modules $(if $(CI),--reruns 1 -rR) \
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --doctest-modules $(if $(CI),--reruns 1 -rR) \
 	  --nbval --nbval-current-env --nbval-cell-timeout 120 \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	  aaiclick_ext tests $(NOTEBOOKS)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.sessions import SessionManager
     from aaiclick_ext.objects import Backend, Object, ObjectInfo, View
     from aaiclick_ext.oplog import OplogCollector, Task
+    from aaiclick_ext.schema import SchemaRegistry
 
 _entered: list[DataContext] = []
 """Open contexts, the current one last. Not a ContextVar: a value set in a notebook cell that
@@ -64,6 +65,8 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         about to run code of others waits for this.
     roots
         Says what a shell calls what it holds, for `why`; the notebook sets it.
+    variable_names
+        Says, by the name of a result in the log, which variables hold it; the notebook sets it.
 
     Examples
     --------
@@ -93,6 +96,7 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         self._future: Future[Opened] = Future()
         self.imported = threading.Event()
         self.roots: Callable[[], Mapping[int, Namer]] = dict
+        self.variable_names: Callable[[], Mapping[str, Sequence[str]]] = dict
         self._opener = threading.Thread(target=self._open, name="aai-context", daemon=True)
         self._opener.start()
         atexit.register(self.close)
@@ -249,6 +253,19 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         return self._opened.backend
 
     @property
+    def schemas(self) -> SchemaRegistry:
+        """What the columns of tables and queries are; waits until the engine is open.
+
+        Examples
+        --------
+        >>> with DataContext() as ctx:
+        ...     x = ctx.create_object_from_value({"a": [1], "b": ["x"]})
+        ...     ctx.schemas.get(x.table_name).types
+        {'a': 'Int64', 'b': 'String'}
+        """
+        return self._opened.services.schemas
+
+    @property
     def sessions(self) -> SessionManager:
         """The sessions inside this kernel; waits until the engine is open."""
         return self._opened.services.sessions
@@ -288,10 +305,10 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         Parameters
         ----------
         query
-            ``{name}`` stands for a table that is given by that name; named objects stand under
-            their own. The View keeps every table that the text names.
+            ``{name}`` stands for a table that is given by that name, ``{name:Type}`` for a value;
+            named objects stand under their own. The View keeps every table that the text names.
         **tables
-            Objects, views, or what `create_object_from_value` makes a table of.
+            Objects, views, or what `create_object_from_value` makes a table of; values.
 
         Raises
         ------

@@ -46,21 +46,29 @@ class Lineage(ABC):
 
         return backward_oplog(self._opened.services.engine, name, max_depth)
 
-    def forward_oplog(self, table: ir.Table | str, max_depth: int = 10) -> list[OperationEvent]:
-        """Return the events that a table went into."""
+    def forward_oplog(
+        self, table: ir.Table | str, max_depth: int = 10, *, displays: bool = False
+    ) -> list[OperationEvent]:
+        """Return the events that a table went into; those that showed rows with `displays`."""
         name = self._flushed_name(table)  # waits for what is imported below
         from aaiclick_ext.oplog import forward_oplog
 
-        return forward_oplog(self._opened.services.engine, name, max_depth)
+        return forward_oplog(self._opened.services.engine, name, max_depth, displays=displays)
 
     def oplog_subgraph(
-        self, table: ir.Table | str, direction: Direction = "backward", max_depth: int = 10
+        self,
+        table: ir.Table | str,
+        direction: Direction = "backward",
+        max_depth: int = 10,
+        *,
+        displays: bool = False,
     ) -> OplogGraph:
-        """Return the graph of operations around a table."""
+        """Return the graph of operations around a table; those that showed rows with `displays`."""
         name = self._flushed_name(table)  # waits for what is imported below
         from aaiclick_ext.oplog import oplog_subgraph
 
-        return oplog_subgraph(self._opened.services.engine, name, direction, max_depth)
+        engine = self._opened.services.engine
+        return oplog_subgraph(engine, name, direction, max_depth, displays=displays)
 
     subgraph = oplog_subgraph
 
@@ -79,7 +87,9 @@ class Lineage(ABC):
 
         return oplog_path(self._opened.services.engine, start, end)
 
-    def fed_by(self, source: ir.Table | str | PathLike[str]) -> OplogGraph:
+    def fed_by(
+        self, source: ir.Table | str | PathLike[str], *, displays: bool = False
+    ) -> OplogGraph:
         """Return all that was made of a table, a file or a URL, however far, by all kernels.
 
         A few queries, more for each step. What was exported to a file and read again counts, too.
@@ -89,6 +99,8 @@ class Lineage(ABC):
         source
             A view or object; the name of one, or of a table; else a path, a glob or a URL that
             was read. A relative path is one of this process.
+        displays
+            Whether it includes where rows were shown.
 
         Returns
         -------
@@ -112,7 +124,7 @@ class Lineage(ABC):
         name = self._flushed_name(fspath(source) if isinstance(source, PathLike) else source)
         from aaiclick_ext.oplog.feeding import fed_by
 
-        return fed_by(self._opened.services.engine, name)
+        return fed_by(self._opened.services.engine, name, displays=displays)
 
     def lineage_sql(self, table: ir.Table | str) -> str:
         """Return one SQL script that rebuilds a result from its sources, as `OplogGraph.to_sql`.

@@ -83,7 +83,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.objects.ends import ends_of_leftovers
     from aaiclick_ext.objects.making import leaf_from_memtable
-    from aaiclick_ext.objects.owners import tables_in_reach
+    from aaiclick_ext.objects.owners import note_statement, tables_in_reach
     from aaiclick_ext.objects.session_limits import tables_of
     from aaiclick_ext.objects.system_tables import system_store
     from aaiclick_ext.objects.view_problems import explain_broken_view
@@ -103,6 +103,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         run_id=context.run_id,
         node_id=context.node_id,
         user_name=user_name(),
+        names_now=lambda: context.variable_names(),
     )
     registry = Registry(settings.sql_url, settings.state_path)
     claims = None
@@ -127,7 +128,11 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     services = Services(
         settings=settings,
         engine=engine,
-        schemas=SchemaRegistry(engine),
+        schemas=SchemaRegistry(
+            engine,
+            cell=lambda: oplog.current_task,
+            is_ours_alone=lambda table: services.is_ours_alone(table),
+        ),
         worker=worker,
         oplog=oplog,
         registry=registry,
@@ -155,12 +160,13 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         run_id=context.run_id,
     )
     backend = Backend(services)
+    engine.tell_of_statements(functools.partial(note_statement, services))
     catalog = Catalog(backend)
     services.system = system_store(backend, catalog)
     services.live = LiveQueryManager(backend, poll_s=settings.live_poll_s)
     engine.explain_with(lambda error: explain_broken_view(services, error))
     backend.ingest = functools.partial(leaf_from_memtable, backend)
-    engine.belong_to(context.job_id, lambda: str(services.new_table_name()))
+    engine.belong_to(context.job_id)
     services.sessions.write_limits()
     services.lease.call_at_beat(services.sessions.end_expired)
     services.lease.call_at_beat(services.kept.refresh)
@@ -218,7 +224,9 @@ def _begin_reaping(
 def close_parts(opened: Opened) -> None:
     """Write the log, drop what does not outlive the context, and end every thread."""
     from aaiclick_ext.lifecycle import Scope, TableName
+    from aaiclick_ext.lifecycle.named_views import drop_own_views
     from aaiclick_ext.lifecycle.process_leases import process_leases
+    from aaiclick_ext.objects.owners import contexts_of
 
     services = opened.services
     services.closed = True
@@ -228,6 +236,8 @@ def close_parts(opened: Opened) -> None:
     services.oplog.flush_within(services.settings.close_timeout_s)
     services.worker.close(services.settings.close_timeout_s)
     staying = services.kept.noted if services.engine.creds.is_scratch else frozenset()
+    if services.engine.creds.is_scratch and len(contexts_of(services)) == 1:
+        drop_own_views(services.engine)  # the process may go on with the same database
     left = [
         table
         for table in services.worker.live_tables() | set(services.worker.undropped) | staying

@@ -24,7 +24,8 @@ class RowLineage(ABC):
         """Return the rows of every source that chosen rows of a result are made of.
 
         Runs nothing: the answer holds a lazy View for each source, which runs one query when it is
-        fetched. (An `ibis.memtable` below the result is made a table.)
+        fetched. (An `ibis.memtable` below the result is made a table.) With a `depth` of more than
+        1, restored tables and those of other kernels cost a few queries to the log.
 
         Parameters
         ----------
@@ -37,9 +38,11 @@ class RowLineage(ABC):
         depth
             How many tables to go through on each way. With 1 an object that `copy` made is a
             source; with 2 its rows are traced to what it was copied from, and so on; with None as
-            far as it goes. So are objects of `concat`, and rows that `insert` took from views. The
-            way ends at values and files, at restored tables, at tables of other kernels, and where
-            what a table was made of is gone; ``notes`` say so.
+            far as it goes. So are objects of `concat`, and rows that `insert` took from views. Of
+            restored tables, and of those that other kernels made, the log names what they were made
+            of: filtered, sorted and copied rows are found again there, of other SQL all that it
+            read is given. The way ends at values and files, and where what a table was made of is
+            gone; ``notes`` say so.
 
         Returns
         -------

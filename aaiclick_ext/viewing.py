@@ -30,6 +30,7 @@ class Viewing(ABC):
         *,
         if_exists: IfViewExists = "fail",
         copy: bool = False,
+        materialized: bool = False,
         **tables: Any,
     ) -> View | None:
         """Keep an expression in ClickHouse under a name, as a view that every program can read.
@@ -51,6 +52,11 @@ class Viewing(ABC):
         copy
             Copy the tables of ours that it reads first: the view then holds the copies, and what
             is inserted into the tables later it does not show.
+        materialized
+            Keep the rows as well, in a table that belongs to the view: each insert into the source
+            adds to it what it gives. For filters and projections over one table of ours, of which
+            that is exact; runs one query over its data. Rows that are changed or removed in the
+            source by other SQL than INSERT stay in the view, as with every materialized view.
         **tables
             What ``{name}`` stands for in a text, as for `sql`.
 
@@ -64,7 +70,8 @@ class Viewing(ABC):
         ObjectExistsError
             If there is a table, a view or an object of that name.
         ViewError
-            If something that it reads is not there, or would read the view itself.
+            If something that it reads is not there, or would read the view itself; or if it is to
+            be materialized and cannot be kept exact.
         UnsupportedTypeError
             If it has columns of Python objects, or is no table.
 
@@ -82,7 +89,14 @@ class Viewing(ABC):
         from aaiclick_ext.objects.named_views import create_view
 
         return create_view(
-            opened.backend, opened.catalog, name, query, tables, if_exists=if_exists, copy=copy
+            opened.backend,
+            opened.catalog,
+            name,
+            query,
+            tables,
+            if_exists=if_exists,
+            copy=copy,
+            materialized=materialized,
         )
 
     def drop_view(self, name: str) -> None:

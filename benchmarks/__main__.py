@@ -19,8 +19,12 @@ from benchmarks.contestants.aaiclick_process import ROOT, Aaiclick, UnavailableE
 from benchmarks.interleave import Result, run_case
 from benchmarks.lineage_cases import CASES as LINEAGE
 from benchmarks.ownership import run_ownership
+from benchmarks.schema_cases import CASES as SCHEMAS
+from benchmarks.schema_notes import schema_notes
 from benchmarks.startup import run_startup
+from benchmarks.system_tables import TITLES as SYSTEM
 from benchmarks.table import OURS, aims, table
+from benchmarks.view_cases import CASES as VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +97,12 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
     lineage, note = _lineage(directory, quick=quick)
     results += lineage
     notes.append(note)
+    schemas, told = _schemas(directory, quick=quick)
+    results += schemas
+    notes += told
+    results += _system_tables(directory, 5 if quick else 25)
+    views = _run("views", directory, str(directory), *(["--quick"] if quick else []))
+    results += [Result(VIEWS[key], views[key]) for key in VIEWS]
     notes.append(_run("live", directory, *(["--quick"] if quick else []))["note"])
     results += _cells(directory, 5 if quick else 51)
     results += run_startup(directory, peer=peer is not None)
@@ -115,6 +125,17 @@ def _lineage(directory: Path, *, quick: bool) -> tuple[list[Result], str]:
         f"cells each on columns of its own, takes {measured['bytes_on_disk'] / 1e6:.0f} MB on disk."
     )
     return results, note
+
+
+def _schemas(directory: Path, *, quick: bool) -> tuple[list[Result], list[str]]:
+    measured = _run("schemas", directory, str(directory), *(["--quick"] if quick else []))
+    times = measured["times_s"]
+    return [Result(SCHEMAS[key], times[key]) for key in SCHEMAS], schema_notes(measured)
+
+
+def _system_tables(directory: Path, repeats: int) -> list[Result]:
+    times = _run("system_tables", directory, str(repeats))
+    return [Result(Case(key, title, repeats), times[key]) for key, title in SYSTEM.items()]
 
 
 def _run(module: str, directory: Path, *arguments: str) -> Any:

@@ -7,9 +7,7 @@ given the same events to insert, and for the way back the recursive query that o
 from __future__ import annotations
 
 import argparse
-import gc
 import json
-import sys
 import time
 from dataclasses import replace
 from itertools import cycle, islice
@@ -31,6 +29,7 @@ from aaiclick_ext.widgets.picture import lineage_svg
 from benchmarks.history import Notebook, run_notebook, write_history
 from benchmarks.lineage_cases import CASES, DEPTH, LARGE, SMALL
 from benchmarks.table import OURS, RAW
+from benchmarks.timing import Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,39 +46,9 @@ SELECT {", ".join(READ_FIELDS)} FROM {LOG_TABLE} WHERE result_table IN (SELECT n
 """
 
 
-class Times(dict[str, dict[str, list[float]]]):
-    """Seconds by case and contestant."""
-
-    def __init__(self, *, quick: bool) -> None:
-        self.quick = quick
-
-    def take(self, key: str, turns: dict[str, Callable[[int], float | None]]) -> None:
-        """Let everyone take a turn in each repeat; a first one warms up and is not counted."""
-        order = Random(key)
-        times = self.setdefault(key, {name: [] for name in turns})
-        for step in range(-1, 3 if self.quick else CASES[key].repeats):
-            gc.collect()
-            for name in order.sample(list(turns), len(turns)):
-                elapsed_s = _timed(turns[name], step)
-                if step >= 0:
-                    times[name].append(elapsed_s)
-        print(f"  {CASES[key].title}", file=sys.stderr)
-
-
-def _timed(turn: Callable[[int], float | None], step: int) -> float:
-    """Return the seconds of a turn; some know better which of them count."""
-    gc.disable()
-    try:
-        started = time.perf_counter()
-        counted_s = turn(step)
-        return time.perf_counter() - started if counted_s is None else counted_s
-    finally:
-        gc.enable()
-
-
 def measure(directory: Path, *, quick: bool) -> dict[str, Any]:
     """Return the times of all cases, and what a million events take on disk."""
-    times = Times(quick=quick)
+    times = Times(CASES, quick=quick)
     settings = aai.Settings(state_dir=directory)
     url = f"chdb://{directory / 'notebook'}"
     with aai.DataContext(url, settings=settings) as context:

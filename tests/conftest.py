@@ -22,14 +22,26 @@ def pytest_sessionstart() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_LONG = ("browser", "objects/test_kept", "test_cli", "kernel", "lifecycle", "notebooks")
+"""Parts of paths of the files that take longest, the longest first."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is marked `soak` out, unless AAICLICK_SOAK is set, as `make soak` does."""
+    """Put long files first, so that no process ends with one while the others are done.
+
+    What is marked `soak` is left out, unless AAICLICK_SOAK is set, as `make soak` does.
+    """
+    items.sort(key=lambda item: _rank(item.path.as_posix()))
     if os.environ.get("AAICLICK_SOAK"):
         return
     left_out = [item for item in items if item.get_closest_marker("soak")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+def _rank(path: str) -> int:
+    return next((rank for rank, part in enumerate(_LONG) if f"/{part}" in path), len(_LONG))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

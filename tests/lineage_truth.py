@@ -92,6 +92,9 @@ def compare(engine, events: Sequence[OperationEvent], truth: Truth | None = None
     truth = truth or Truth()
     made = {event.result_table: event for event in events if event.status == "ok"}
     schemas = {table: dict(event.result_schema) for table, event in made.items()}
+    for name in {name for event in events for name in event.kwargs.values()} - schemas.keys():
+        if is_table_name(name):
+            schemas[name] = _schema_of_other(engine, name)
     with _tables(engine, schemas):
         for event in events:
             given = {*event.kwargs.values(), event.result_table}
@@ -173,6 +176,14 @@ def _whole(column: str, schema: Mapping[str, str]) -> str:
     while schema and column not in schema and "." in column:
         column = column.rpartition(".")[0]
     return column
+
+
+def _schema_of_other(engine, table: str) -> dict[str, str]:
+    sql = (
+        "SELECT name, type FROM system.columns "
+        "WHERE database = currentDatabase() AND table = {table:String} ORDER BY position"
+    )
+    return dict(engine.query_rows(sql, {"table": table}))
 
 
 @contextlib.contextmanager

@@ -54,12 +54,49 @@ def tables_and_columns_read(engine, sql: str) -> tuple[set[str], set[tuple[str, 
     }
     while _drop_unnamed(root):
         pass
+    looked_up = list(_looked_up(root))
+    tables |= {f"looked up {table}": table for table, _ in looked_up}
     columns = {
         (tables[node.attribute("source_id")], node.attribute("column_name"))
         for node in root.walk()
         if node.kind == "COLUMN" and node.attribute("source_id") in tables
     }
+    columns |= {(table, name) for table, names in looked_up for name in names}
+    columns |= {(table, name) for table in _sets(root) for name in _columns_of(engine, table)}
     return set(tables.values()), columns
+
+
+def _looked_up(root: Node) -> Iterator[tuple[str, list[str]]]:
+    """Yield the dictionaries and Join tables that functions name, with what they look up there."""
+    for node in root.walk():
+        function = node.attribute("function_name") or ""
+        if node.kind == "FUNCTION" and function.startswith(("dict", "joinGet")):
+            texts = [
+                (argument.attribute("constant_value") or "").strip("'")
+                for argument in node.children[0].children[0].children
+                if argument.kind == "CONSTANT"
+            ]
+            has_column = not function.startswith(("dictHas", "dictIs"))
+            yield texts[0].split(".", 1)[-1], texts[1:2] if has_column else []
+
+
+def _sets(root: Node) -> Iterator[str]:
+    """Yield the tables at the right of IN, of which all columns are read."""
+    for node in root.walk():
+        if node.kind == "FUNCTION" and (node.attribute("function_name") or "").endswith(
+            ("in", "In")
+        ):
+            for argument in node.children[0].children[0].children:
+                if argument.kind == "TABLE":
+                    yield str(argument.attribute("table_name")).split(".", 1)[-1]
+
+
+def _columns_of(engine, table: str) -> list[str]:
+    sql = (
+        "SELECT name FROM system.columns "
+        "WHERE database = currentDatabase() AND table = {table:String}"
+    )
+    return [name for (name,) in engine.query_rows(sql, {"table": table})]
 
 
 def _tree_of(engine, sql: str) -> Node:
@@ -98,9 +135,10 @@ def _drop_unnamed(root: Node) -> bool:
     dropped = False
     for query in subqueries:
         selects = _selects(query)
-        names = _names(selects[0]) if selects else []
+        used = {f"{name} " for source, name in named if source == query.attribute("id")}
+        lines = _columns(selects[0]) if selects else []  # of name and type, which may have spaces
         for select in selects:
-            keep = [(query.attribute("id"), name) in named for name in names]
+            keep = [any(line.startswith(name) for name in used) for line in lines]
             dropped |= _keep_columns(select, keep)
     return dropped
 
@@ -115,9 +153,9 @@ def _selects(query: Node) -> list[Node]:
     return [s for part in parts for one in part.children for q in one.children for s in _selects(q)]
 
 
-def _names(select: Node) -> list[str]:
+def _columns(select: Node) -> list[str]:
     (columns,) = (child for child in select.children if child.text == "PROJECTION COLUMNS")
-    return [child.text.rsplit(" ", 1)[0] for child in columns.children]
+    return [child.text for child in columns.children]
 
 
 def _keep_columns(select: Node, keep: list[bool]) -> bool:

@@ -14,14 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aaiclick_ext.engine.client import connect_embedded, connect_server, secrets_of
-from aaiclick_ext.engine.describe import column_infos, describe_statement, runs_when_described
+from aaiclick_ext.engine.describe import Describing
 from aaiclick_ext.engine.embedded import embedded_process, forked_from
 from aaiclick_ext.engine.embedded_handle import EmbeddedHandle
 from aaiclick_ext.engine.handle import Handle
 from aaiclick_ext.engine.handles import CLOSED, Handles, Role
 from aaiclick_ext.engine.interrupt import Guard, InterruptWatch
 from aaiclick_ext.engine.limited_writing import LimitedWriting
-from aaiclick_ext.engine.sql import quote_identifier
+from aaiclick_ext.engine.sql import qualified_name
 from aaiclick_ext.engine.stream import BatchStream
 from aaiclick_ext.engine.translate import QUERY_WAS_CANCELLED, translate
 from aaiclick_ext.errors import AaiclickError, ConnectError, ContextError, EngineError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from aaiclick_ext.engine.creds import ClickHouseCreds
-    from aaiclick_ext.engine.stats import ColumnInfo, QueryStats
+    from aaiclick_ext.engine.stats import QueryStats
     from aaiclick_ext.settings import Settings
 
 T = TypeVar("T")
@@ -40,10 +40,9 @@ Parameters = Mapping[str, Any] | None
 _KILLER_ANSWERS_WITHIN_S = 3
 _KILL_EVERY_S = 0.1
 _KILLED_ENDS_WITHIN_S = 5.0
-_DENIED = (164, 497)  # READONLY, ACCESS_DENIED
 
 
-class Engine(LimitedWriting):
+class Engine(Describing, LimitedWriting):
     """One ClickHouse, embedded or a server. Opens in the background; the first use waits.
 
     Threads never wait for each other's statements. After a failed statement the next result is
@@ -67,7 +66,7 @@ class Engine(LimitedWriting):
 
     def __init__(self, creds: ClickHouseCreds, settings: Settings) -> None:
         self.creds = creds
-        self._new_name: Callable[[], str] = lambda: f"aai_describe_{uuid.uuid4().hex}"
+        self._tell: Callable[[str], None] = lambda _: None
         self._explain: Callable[[EngineError], EngineError | None] = lambda _: None
         self._settings = settings
         self._pid = os.getpid()
@@ -109,16 +108,18 @@ class Engine(LimitedWriting):
         """
         self._handles(timeout_s)
 
-    def belong_to(self, kernel_session: int, new_name: Callable[[], str]) -> None:
-        """Say whose this is, so that what it leaves, should its process die, is known by that.
-
-        The kernel session is written down in a scratch database; `new_name` gives names of tables
-        for what is made for a moment.
-        """
-        self._new_name = new_name
+    def belong_to(self, kernel_session: int) -> None:
+        """Write down in a scratch database whose it is, should the process die."""
         if self.creds.is_scratch:
             self.wait_open()
             embedded_process.mark_scratch(kernel_session)
+
+    def tell_of_statements(self, tell: Callable[[str], None]) -> None:
+        """Give this the SQL of each statement once it ended, before who sent it goes on.
+
+        Also where it failed; it must not raise.
+        """
+        self._tell = tell
 
     def explain_with(self, explain: Callable[[EngineError], EngineError | None]) -> None:
         """Ask this, where a statement of `Role.USER` failed, for an error that says more.
@@ -202,7 +203,7 @@ class Engine(LimitedWriting):
         """
         if columns is not None:
             data = data.rename_columns(columns)
-        target = _qualified(table, database)
+        target = qualified_name(table, database)
         names = list(data.schema.names)
         return self._write(
             role,
@@ -221,42 +222,12 @@ class Engine(LimitedWriting):
         database: str | None = None,
     ) -> QueryStats:
         """Append a local file, written in one of ClickHouse's formats; a server gets its bytes."""
-        target = _qualified(table, database)
+        target = qualified_name(table, database)
         return self._write(
             Role.USER,
             f"INSERT INTO {target} FORMAT {file_format}",
             lambda handle: handle.insert_file(target, columns, path, file_format),
         )
-
-    def columns_of(self, sql: str) -> dict[str, str]:
-        """Return the ClickHouse types of a query's columns, without running any part of it.
-
-        ``DESCRIBE`` computes scalar subqueries; a query that may have one is described through a
-        view, which does not.
-        """
-        if not runs_when_described(sql):
-            return self._described(describe_statement(sql))
-        view = quote_identifier(self._new_name())
-        try:
-            self.command(f"CREATE VIEW {view} AS {sql.rstrip().rstrip(';')}")
-            return self._described(f"DESCRIBE TABLE {view}")
-        except EngineError as error:
-            if error.code not in _DENIED:
-                raise
-            return self._described(describe_statement(sql))  # no right to make views
-        finally:
-            with contextlib.suppress(AaiclickError):
-                self.command(f"DROP VIEW IF EXISTS {view}")
-
-    def columns_of_table(self, table: str, database: str | None = None) -> list[ColumnInfo]:
-        """Return the columns of a table or view, hidden ones too.
-
-        Raises
-        ------
-        UnknownTableError
-            If there is none of that name.
-        """
-        return column_infos(self.query_rows(f"DESCRIBE TABLE {_qualified(table, database)}"))
 
     def cancel(self, thread: int | None = None) -> None:
         """Kill what users run on this engine now; drops and log inserts go on.
@@ -299,13 +270,21 @@ class Engine(LimitedWriting):
             stream.abandon(forked_from(self._pid))
 
     def _run(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
-        try:
+        if role is not Role.USER:
             return self._run_plainly(role, sql, work)
+        return self._explaining(lambda: self._run_plainly(role, sql, work))
+
+    def _explaining(self, run: Callable[[], T]) -> T:
+        try:
+            return run()
         except EngineError as error:
-            explained = self._explain(error) if role is Role.USER else None
+            explained = self._explain(error)
             if explained is None:
                 raise
-            raise explained from error
+            try:
+                raise explained from error
+            finally:
+                del explained  # as below
 
     def _run_plainly(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
         handles = self._handles()
@@ -316,12 +295,19 @@ class Engine(LimitedWriting):
                 return self._attempt(guard if role is Role.USER else None, handle, sql, work)
             finally:
                 handles.give_back(handle)
+                self._tell(sql)
 
     def _step(self, handle: Handle, sql: str, work: Callable[[Handle], T]) -> T:
         """Run a part of a statement on a handle that is already lent."""
+        return self._explaining(lambda: self._step_plainly(handle, sql, work))
+
+    def _step_plainly(self, handle: Handle, sql: str, work: Callable[[Handle], T]) -> T:
         self._check()
         with self._watch.guard() as guard:
-            return self._attempt(guard, handle, sql, work)
+            try:
+                return self._attempt(guard, handle, sql, work)
+            finally:
+                self._tell(sql)
 
     def _attempt(
         self, guard: Guard | None, handle: Handle, sql: str, work: Callable[[Handle], T]
@@ -344,10 +330,10 @@ class Engine(LimitedWriting):
             raise
         else:
             return result
-        raise failure  # outside the handler, so that nothing unseen becomes its context
-
-    def _described(self, statement: str) -> dict[str, str]:
-        return {info.name: info.type for info in column_infos(self.query_rows(statement))}
+        try:
+            raise failure  # outside the handler, so that nothing unseen becomes its context
+        finally:
+            del failure  # or it would keep this frame, and that all callers with their tables
 
     def _translated(self, error: Exception, sql: str, handle: Handle) -> AaiclickError:
         if self._closed:
@@ -420,8 +406,3 @@ class Engine(LimitedWriting):
         for stream in list(self._streams):
             stream.cut_if_idle()
         return handles.wait_until_idle(_KILL_EVERY_S)
-
-
-def _qualified(table: str, database: str | None) -> str:
-    name = quote_identifier(table)
-    return name if database is None else f"{quote_identifier(database)}.{name}"

@@ -213,9 +213,7 @@ def _variant(arrow: pa.DataType, type_: ChType, flags: _Flags, column: str) -> _
     plans = [
         _plan(field.type, arg, flags, column) for field, arg in zip(old, type_.args, strict=False)
     ] + [_Plan(field.type) for field in old[len(type_.args) :]]
-    if all(plan.step is None for plan in plans):
-        return _Plan(arrow)
-    # Arrow's builder of unions makes every field nullable.
+    # Arrow's builder of unions makes every field nullable; so they are, whatever is inside.
     fields = [pa.field(field.name, p.type) for field, p in zip(old, plans, strict=True)]
     target = pa.dense_union(fields, arrow.type_codes)
     steps = [plan.step for plan in plans]

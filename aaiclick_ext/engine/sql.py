@@ -29,3 +29,15 @@ def quote_literal(text: str) -> str:
     from clickhouse_connect.driver.binding import format_str
 
     return str(format_str(text))
+
+
+def qualified_name(table: str, database: str | None = None) -> str:
+    """Return the name of a table as it stands in SQL, with its database where one is given.
+
+    Examples
+    --------
+    >>> print(qualified_name("a b", "db"), qualified_name("t"))
+    `db`.`a b` `t`
+    """
+    name = quote_identifier(table)
+    return name if database is None else f"{quote_identifier(database)}.{name}"

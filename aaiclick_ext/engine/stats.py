@@ -58,8 +58,8 @@ class ColumnInfo:
     ----------
     name, type
         Its name and ClickHouse type.
-    default_kind
-        ``DEFAULT``, ``MATERIALIZED``, ``ALIAS``, ``EPHEMERAL``, or empty.
+    default_kind, default_expression
+        ``DEFAULT``, ``MATERIALIZED``, ``ALIAS``, ``EPHEMERAL``, and the SQL of it; or empty.
     comment
         Its comment, or empty.
     """
@@ -67,4 +67,5 @@ class ColumnInfo:
     name: str
     type: str
     default_kind: str
+    default_expression: str
     comment: str

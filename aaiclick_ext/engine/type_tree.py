@@ -38,12 +38,15 @@ _RAW = {"Dynamic", "JSON", "Object", "QBit"}
 
 _AGGREGATE = {"AggregateFunction", "SimpleAggregateFunction"}
 
-_GEOMETRY = ("LineString", "MultiLineString", "MultiPolygon", "Point", "Polygon", "Ring")
+_GEOMETRY = (
+    "LineString", "MultiLineString", "MultiPolygon", "Point", "Polygon", "Ring", "MultiPoint",
+)  # fmt: skip
 _ALIASES = {
     "Point": "Tuple(Float64, Float64)",
     "Ring": "Array(Point)",
     "LineString": "Array(Point)",
     "MultiLineString": "Array(LineString)",
+    "MultiPoint": "Array(Point)",
     "Polygon": "Array(Ring)",
     "MultiPolygon": "Array(Polygon)",
     "Geometry": f"Variant({', '.join(_GEOMETRY)})",

@@ -9,14 +9,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.engine.arrow_sent import sent_schema
 from aaiclick_ext.engine.restore import restore, restored_schema
 from aaiclick_ext.engine.sql import quote_identifier
 from aaiclick_ext.engine.type_tree import ChType, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-__all__ = ["ChType", "fetch_casts", "parse", "restore", "restored_schema", "wrap_fetch"]
+    import pyarrow as pa
+
+    from aaiclick_ext.engine.type_paths import Path
+
+__all__ = [
+    "ChType",
+    "arrow_schema",
+    "fetch_casts",
+    "parse",
+    "restore",
+    "restored_schema",
+    "wrap_fetch",
+]
 
 _CASTS = {
     "AggregateFunction": ChType("String"),  # Arrow would carry a memory address
@@ -78,6 +91,31 @@ def wrap_fetch(
     )
     # Lines of its own: the query may end in a comment.
     return f"SELECT * REPLACE ({replaced}) FROM (\n{sql}\n)"
+
+
+def arrow_schema(columns: Mapping[str, str], *, binary: Collection[str | Path] = ()) -> pa.Schema:
+    """Return the schema that a fetch of columns has, as `restore` gives it. Runs no query.
+
+    Parameters
+    ----------
+    columns
+        Column to ClickHouse type.
+    binary
+        Columns, or paths into them, whose Strings are bytes.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        If it is not known how ClickHouse sends a type.
+
+    Examples
+    --------
+    >>> print(arrow_schema({"t": "DateTime('UTC')", "ip": "Nullable(IPv4)"}))
+    t: timestamp[s, tz=UTC] not null
+    ip: string
+    """
+    sent = sent_schema({**columns, **fetch_casts(columns)})
+    return restored_schema(sent, columns, binary=binary)
 
 
 def _castable(type_: ChType) -> ChType:

@@ -35,6 +35,10 @@ class VersionedTable:
         By version, the columns that it added.
     codecs
         Of the columns that have one.
+    defaults, comments
+        Of columns that have one: ``MATERIALIZED ''`` and the like; and what each says.
+    constraints
+        What stands behind the columns in CREATE TABLE.
     database
         None is the current one.
     error
@@ -49,6 +53,9 @@ class VersionedTable:
     version: int = 1
     since: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     codecs: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    comments: Mapping[str, str] = field(default_factory=dict)
+    constraints: tuple[str, ...] = ()
     database: str | None = None
 
     @property
@@ -59,9 +66,9 @@ class VersionedTable:
 
     def create_statement(self, *, settings: str = "") -> str:
         """Return the statement that creates the table unless it exists."""
-        columns = ", ".join(map(self._definition, self.columns))
+        inside = ", ".join([*map(self._definition, self.columns), *self.constraints])
         return (
-            f"CREATE TABLE IF NOT EXISTS {self.shown} ({columns}) {self.layout}{settings} "
+            f"CREATE TABLE IF NOT EXISTS {self.shown} ({inside}) {self.layout}{settings} "
             f"COMMENT {self._comment(self.version)}"
         )
 
@@ -168,8 +175,14 @@ class VersionedTable:
         return f"aaiclick_ext {self.title}, version "
 
     def _definition(self, name: str) -> str:
-        codec = f" CODEC({self.codecs[name]})" if name in self.codecs else ""
-        return f"{quote_identifier(name)} {self.columns[name]}{codec}"
+        parts = [quote_identifier(name), self.columns[name]]
+        if name in self.defaults:
+            parts.append(self.defaults[name])
+        if name in self.comments:
+            parts.append(f"COMMENT {quote_literal(self.comments[name])}")
+        if name in self.codecs:
+            parts.append(f"CODEC({self.codecs[name]})")
+        return " ".join(parts)
 
     def _comment(self, version: int) -> str:
         return quote_literal(f"{self._prefix}{version}")

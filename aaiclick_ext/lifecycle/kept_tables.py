@@ -71,6 +71,10 @@ class KeptTables:
             self._left_to_views.update(name for name, table in kept.items() if table.views)
         return set(kept)
 
+    def under_views(self, tables: Collection[str]) -> set[str]:
+        """Return which of these tables views read; up to two queries."""
+        return set(self._under_views(tables))
+
     def pin(self, rows: Collection[TableRow], live: Iterable[str]) -> None:
         """Pin tables, and hold those of them that are live here. Writes to the registry."""
         new = {}

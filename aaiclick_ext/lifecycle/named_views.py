@@ -14,16 +14,24 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.engine import Role
+from aaiclick_ext.engine import Role, quote_identifier
+from aaiclick_ext.errors import EngineError
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.logs import logger_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from aaiclick_ext.engine import Engine
 
+logger = logger_of("lifecycle")
+
 _MARK = "aaiclick:view "
-_VIEWS = "engine IN ('View', 'MaterializedView')"
+HIDDEN = "[HIDDEN]"
+"""What ClickHouse shows in place of a credential in a view's statement."""
+
+VIEW_ENGINES = ("View", "MaterializedView")
+_VIEWS = f"engine IN {VIEW_ENGINES}"
 _TABLE = re.compile(r"aai_[tsg]_\d+_[0-9a-z]+_[0-9a-z]+")
 
 
@@ -42,6 +50,8 @@ class ViewDefinition:
         None where others made it.
     parameters
         The parameters that it is called with, and their ClickHouse types.
+    target
+        The table that holds the rows of a materialized view of ours; it ends with the view.
     """
 
     name: str
@@ -50,6 +60,7 @@ class ViewDefinition:
     created_at: dt.datetime | None = None
     created_by: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -67,6 +78,8 @@ class ViewDefinition:
         }
         if self.parameters:
             made["parameters"] = dict(self.parameters)
+        if self.target is not None:
+            made["target"] = self.target
         return _MARK + json.dumps(made, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -90,9 +103,16 @@ class ViewDefinition:
                 dt.datetime.fromisoformat(made["created_at"]) if "created_at" in made else None,
                 made.get("created_by"),
                 made.get("parameters", {}),
+                made.get("target"),
             )
         except (ValueError, TypeError, AttributeError):  # somebody changed it
             return cls(name, sql)
+
+
+def kept_by(view: ViewDefinition) -> list[str]:
+    """Return the tables of ours that a view keeps: what it reads, and its own."""
+    tables = [*view.sources, *([] if view.target is None else [view.target])]
+    return [table for table in tables if TableName.parse(table) is not None]
 
 
 def views_of(engine: Engine, *, role: Role = Role.USER) -> dict[str, ViewDefinition]:
@@ -107,6 +127,17 @@ def views_of(engine: Engine, *, role: Role = Role.USER) -> dict[str, ViewDefinit
         for name, sql, comment in rows
         if TableName.parse(name) is None  # made for a moment, to ask for types
     }
+
+
+def drop_own_views(engine: Engine) -> None:
+    """Drop the views of the current database that `create_view` made; one or two statements."""
+    try:
+        names = [name for name, view in views_of(engine, role=Role.WORKER).items() if view.is_ours]
+        if names:
+            listed = ", ".join(map(quote_identifier, names))
+            engine.command(f"DROP TABLE IF EXISTS {listed}", role=Role.WORKER)
+    except EngineError as error:  # closing goes on
+        logger.warning("views could not be dropped at close: %s", error)
 
 
 def tables_under_views(

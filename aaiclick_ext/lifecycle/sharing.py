@@ -96,6 +96,11 @@ class Sharing:
             self._shared -= {t for t in shared if t not in held or held[t].sessions}
         return held
 
+    def is_shared(self, table: str) -> bool:
+        """Say whether other kernels may know a table."""
+        with self._lock:
+            return table in self._shared
+
     def holding(self) -> Mapping[str, Holding]:
         """Return who holds the tables that this kernel shared or redeemed. Reads the registry."""
         with self._lock:

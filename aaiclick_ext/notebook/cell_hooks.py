@@ -18,7 +18,6 @@ from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.notebook.interrupt import interrupt_held_back
 from aaiclick_ext.notebook.scripts import forget_scripts
-from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.oplog.task import Task
 from aaiclick_ext.settings import jupyter_session_name
 
@@ -143,7 +142,7 @@ class CellHooks:
                 context.end_task(running.pop().task)
             if context.is_open:
                 recorded = context.oplog.pending
-                context.oplog.end_task(names_of_views(self._ip, context) if recorded else {})
+                context.oplog.end_task(context.variable_names() if recorded else {})
             if running:
                 self._resume()
                 return

@@ -52,7 +52,9 @@ def show_value(expression: Any) -> Any:
         method = getattr(expression, "_repr_mimebundle_", None)
         return None if method is None else method(include=None, exclude=None)
     if isinstance(expression, ir.Scalar):
-        return {"text/plain": scalar_text(expression.execute())}
+        from aaiclick_ext.objects.display import scalar_value
+
+        return {"text/plain": scalar_text(scalar_value(expression))}
     from aaiclick_ext.objects.view import make_view
 
     return make_view(expression.as_table().op())._repr_mimebundle_()

@@ -24,7 +24,9 @@ from aaiclick_ext.notebook.output_history import OutputHistory
 from aaiclick_ext.notebook.releasing import Releaser
 from aaiclick_ext.notebook.roots import notebook_roots
 from aaiclick_ext.notebook.sessions_magic import SessionsMagic
+from aaiclick_ext.notebook.sql_magic import SqlMagic
 from aaiclick_ext.notebook.tables_magic import TablesMagic
+from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.notebook.why_magic import WhyMagic
 
 if TYPE_CHECKING:
@@ -68,10 +70,12 @@ class Extension:
             outputs = OutputHistory(ip, lambda: self.context.settings.displayed_results)
             last_error = LastError(ip)
             self.context.roots = partial(notebook_roots, ip)
+            self.context.variable_names = partial(names_of_views, ip, self.context)
             releaser = Releaser(ip, self.context, outputs, last_error)
             undo.callback(WhyMagic(ip, self.context, releaser).close)
             undo.callback(TablesMagic(ip, self.context, releaser).close)
             undo.callback(SessionsMagic(ip, self.context).close)
+            undo.callback(SqlMagic(ip, self.context).close)
             hooks = CellHooks(ip, self.context, outputs, last_error, idle)
             undo.callback(hooks.unregister)
             hooks.register()

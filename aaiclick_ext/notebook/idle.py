@@ -8,9 +8,10 @@ Ibis and the engine imported: nothing while a user reads, too much in a cell.
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 import time
+
+from aaiclick_ext.lifecycle.collection import collect_garbage
 
 IDLE_S = 2.0
 """How long after a cell the kernel counts as idle."""
@@ -51,6 +52,8 @@ class IdleCollection:
     def _collect(self) -> None:
         self._timer = None
         started = time.monotonic()
-        gc.collect()
+        if not collect_garbage(patience_s=0):  # another thread does: wait for it, but not here
+            self.schedule()
+            return
         ended = time.monotonic()
         self._not_before = ended + (ended - started) / WORK_PER_PAUSE

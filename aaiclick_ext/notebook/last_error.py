@@ -6,13 +6,13 @@ which is until the next cell that is not about it (``%debug``, ``%tb``).
 
 from __future__ import annotations
 
-import gc
 import re
 import sys
 from functools import partial
 from typing import Any
 
 from aaiclick_ext.errors import AaiclickError
+from aaiclick_ext.lifecycle.collection import collect_garbage
 from aaiclick_ext.notebook.error_frames import (
     error_reaches_table,
     forget_frames,
@@ -72,7 +72,7 @@ class LastError:
             forget_result(error)
         error = None  # type: ignore[assignment]
         forget_frames(errors)
-        gc.collect()  # a loop may have run long enough for its cycles to grow old
+        collect_garbage()  # a loop may have run long enough for its cycles to grow old
 
     def _forget(self) -> None:
         """Drop every reference to the last error that IPython and Python keep."""

@@ -1,4 +1,4 @@
-"""Line magics of ours: registered, taken back, and finding what a user's text stands for."""
+"""Magics of ours: registered, taken back, and finding what a user's text stands for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_CANDIDATES = 10
 
 
 class LineMagic:
-    """One line magic, as registered with a shell.
+    """One magic, of a line or of a cell, as registered with a shell.
 
     Parameters
     ----------
@@ -26,29 +26,30 @@ class LineMagic:
 
     Attributes
     ----------
-    name
-        Of the magic, and of the method that is it.
+    name, kind
+        Of the magic, and of the method that is it; ``"line"`` or ``"cell"``.
     lacking, nothing
         What is said of a value of another kind, and where no variable holds a table.
     """
 
     name = ""
+    kind = "line"
     lacking = "has no table of its own"
     nothing = "No variable holds a table."
 
     def __init__(self, ip: Any) -> None:
         self._ip = ip
-        self._before = ip.magics_manager.magics["line"].get(self.name)
-        function: Callable[[str], Any] = getattr(self, self.name)
-        ip.register_magic_function(function, "line", self.name)
+        self._before = ip.magics_manager.magics[self.kind].get(self.name)
+        function: Callable[..., Any] = getattr(self, self.name)
+        ip.register_magic_function(function, self.kind, self.name)
 
     def close(self) -> None:
         """Put back what was registered before."""
         manager = self._ip.magics_manager
-        for names in (manager.magics["line"], vars(manager.user_magics)):
+        for names in (manager.magics[self.kind], vars(manager.user_magics)):
             names.pop(self.name, None)
         if self._before is not None:
-            self._ip.register_magic_function(self._before, "line", self.name)
+            self._ip.register_magic_function(self._before, self.kind, self.name)
 
     def _evaluated(self, text: str) -> Any:
         """Return the expression of ours that text stands for; the text where it can be a name.

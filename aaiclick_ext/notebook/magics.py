@@ -58,7 +58,7 @@ class LineageMagic(LineMagic):
     @argument("--depth", type=int, default=None, help="How many steps to follow; 10 by default.")
     @argument("--columns", action="store_true", help="Draw columns; of a column, list where from.")
     @argument("--cells", action="store_true", help="Put the steps of a cell into a box.")
-    @argument("--all", action="store_true", help="Draw every step of a large graph.")
+    @argument("--all", action="store_true", help="Draw every step, and displays.")
     @argument("--history", action="store_true", help="List what a variable stood for.")
     @argument("--stale", action="store_true", help="List results made of what has changed since.")
     @argument("--changes", type=int, metavar="N", help="Say what changed since the run before [N].")
@@ -121,7 +121,8 @@ class LineageMagic(LineMagic):
         direction: Direction = "forward" if arguments.forward else "backward"
         if arguments.both:
             direction = "both"
-        graph = self._context.subgraph(target, direction, arguments.depth or _DEPTH)
+        depth, displays = arguments.depth or _DEPTH, arguments.all
+        graph = self._context.subgraph(target, direction, depth, displays=displays)
         if target is not text or graph.is_known:
             return graph
         if direction != "forward":
@@ -129,7 +130,7 @@ class LineageMagic(LineMagic):
         if arguments.depth is not None:
             raise UsageError("%lineage: what a file has fed is followed all the way; no --depth")
         try:
-            return self._context.fed_by(text)
+            return self._context.fed_by(text, displays=displays)
         except UnknownObjectError as error:
             raise UsageError(f"%lineage: {error}. {self._candidates(text)}") from error
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aaiclick_ext.lifecycle.collection import collect_garbage
 from aaiclick_ext.lifecycle.roots import HolderKind
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Releaser:
         if chain.kind is HolderKind.ERROR:
             self._last_error.release()
         elif chain.kind is HolderKind.GARBAGE:
-            gc.collect()
+            collect_garbage()
         elif chain.kind is HolderKind.OUTPUT:
             assert isinstance(chain.group, tuple)
             self._outputs.let_go(chain.group[1])

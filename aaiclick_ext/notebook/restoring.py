@@ -25,12 +25,15 @@ class Restored:
     ----------
     status, reason
         As of a `Restoration`.
+    table
+        The new table; None where there is none.
     variable
-        The variable that holds the table now; None where there is none.
+        The variable that holds it.
     """
 
     status: str
     reason: str | None
+    table: str | None
     variable: str | None
 
 
@@ -60,7 +63,8 @@ class Restorer:
             return bound[0]
 
         found = self._context._restored(table, bind)  # noqa: SLF001
-        return Restored(str(found.status), found.reason, bound[0] if bound else None)
+        made = None if found.object is None else found.object.table_name
+        return Restored(str(found.status), found.reason, made, bound[0] if bound else None)
 
     def _free_name(self, names: Sequence[str]) -> str:
         other = f"{names[0]}_{_NAMELESS}" if names else _NAMELESS

@@ -20,13 +20,18 @@ def views_in_variables(ip: Any) -> dict[str, Any]:
     hidden = ip.user_ns_hidden
     return {
         name: value
-        for name, value in list(ip.user_ns.items())
+        for name, value in ip.user_ns.copy().items()  # in one go, whatever other threads do
         if is_instance(value, View) and hidden.get(name) is not value and not _is_history(name)
     }
 
 
 def names_of_views(ip: Any, context: DataContext) -> dict[str, list[str]]:
-    """Return the names of the variables that hold each result: log name to variable names."""
+    """Return the names of the variables that hold each result: log name to variable names.
+
+    Empty until the context is open. May be called in any thread; runs nothing.
+    """
+    if not context.is_open:
+        return {}
     name_of = context.backend.provenance.names_in_variables
     found: dict[str, list[str]] = {}
     for variable, view in views_in_variables(ip).items():

@@ -91,19 +91,24 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
         params: Mapping[Any, Any] | None = None,
         limit: int | None = None,
         with_objects: bool = False,
+        record: Callable[..., None] | None = None,
     ) -> tuple[pa.Table, Plan]:
         """Run an expression; return its rows and the plan that fetched them.
 
         Parameters
         ----------
         operation
-            How the event is called; None records nothing (previews).
+            How the event is called; None records nothing.
         with_objects
             Whether the caller puts Python objects in place of their numbers; where not, columns of
             such are refused.
+        record
+            Records it in another way than `record_fetch`, of which it takes what is found out.
         """
         self.services.check_open()
         op = self.relation_of(expr)
+        if record is None:
+            record = partial(self.record_fetch, operation, op)
         limited = op if limit is None else ops.Limit(op, n=limit, offset=0)
         runnable = self.without_memtables(limited)
         started = time.perf_counter()
@@ -117,9 +122,9 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
             stats = replace(stats, written_bytes=raw.nbytes)
             data = restore(raw, plan.types, binary=plan.binary, booleans=plan.booleans)
         except BaseException as error:  # Ctrl-C, too
-            self.record_fetch(operation, op, plan, started, error=error)
+            record(plan, started, error=error)
             raise
-        self.record_fetch(operation, op, plan, started, rows=data.num_rows, stats=stats)
+        record(plan, started, rows=data.num_rows, stats=stats)
         return data, plan
 
     def python_columns(self, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:
@@ -142,6 +147,8 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
         if operation is None:
             return
         source = self.provenance.name_of(op)
+        if plan is not None and error is None:
+            self.services.notes.seen(plan.others)
         self.services.oplog.record(
             operation,
             result_table=self.provenance.sink_name(),

@@ -79,6 +79,7 @@ class Catalog:
         if chosen is Scope.TEMP or name is None:
             return build(Scope.TEMP, None)
         check_name(name)
+        self._check_no_view(name)
         held = self._held(name, chosen)
         if held is not None and if_exists == "fail":
             raise ObjectExistsError(
@@ -93,6 +94,19 @@ class Catalog:
         if held is not None:
             self._let_go(held)
         return made
+
+    def _check_no_view(self, name: str) -> None:
+        """Raise where a view has the name: in SQL it would mean either. Runs one query."""
+        found = self._services.engine.query_rows(
+            "SELECT count() FROM system.tables WHERE database = currentDatabase() "
+            "AND name = {name:String} AND engine IN ('View', 'MaterializedView')",
+            {"name": name},
+        )
+        if found[0][0]:
+            raise ObjectExistsError(
+                f"there is a view named {name!r}; give the object another name, or "
+                f"drop_view({name!r})"
+            )
 
     def open(self, name: str) -> Object:
         """Return a named object; it may have been made by another kernel.

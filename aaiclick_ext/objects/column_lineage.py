@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.operations as ops
 
 from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView
+from aaiclick_ext.objects.value_parts import parts_of, values_of_field
 from aaiclick_ext.oplog.columns import NONE, Use, used_as
 from aaiclick_ext.oplog.derivation import Derivation, Origin, as_used, edges_of, named, through
 from aaiclick_ext.oplog.sql_columns import sql_column_edges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from aaiclick_ext.oplog.columns import ColumnEdge
 
@@ -80,7 +81,10 @@ class _Lineage:
         self._known: dict[int, Derivation] = {}
         self._missing: list[ops.Relation] = []
         self.unnested: list[ops.Value] = []
-        """The lists that `origins` has seen turned into rows, which decides how many there are."""
+        """The lists that `origins` has seen turned into rows, which decides how many there are.
+
+        Not those that are written down, which are of one length.
+        """
         self.continued: dict[ops.Field, Origin] = {}
         """Columns of the joins that the root continues, by what they are there."""
 
@@ -143,16 +147,22 @@ class _Lineage:
             if key in seen:
                 continue
             seen.add(key)
-            if kind is ops.Unnest:
+            if kind is ops.StructField and (fields := values_of_field(node, self._is_source)):
+                todo.extend((part, use) for part in fields)
+                continue
+            if kind is ops.Unnest and not isinstance(node.arg, ops.Array):
                 self.unnested.append(node.arg)
             elif isinstance(node, _OF_RELATIONS):
                 found |= self._of_relation(node, use)
             todo.extend(
                 (part, used_as(use, inner))
-                for part, inner in _parts(node)
+                for part, inner in parts_of(node)
                 if not isinstance(part, ops.Relation)
             )
         return frozenset(found)
+
+    def _is_source(self, relation: ops.Relation) -> bool:
+        return relation is not self._root and self._name_of(relation) is not None
 
     def _of_field(self, field: ops.Field) -> frozenset[Origin]:
         origin = self.continued.get(field) if self.continued else None
@@ -192,24 +202,6 @@ class _Lineage:
 
 
 _OF_RELATIONS = (ops.Subquery, ops.CountStar, ops.CountDistinctStar, ops.RowID)
-
-_USE_OF_ARGUMENT: dict[str, Use] = {"where": "filter", "order_by": "order", "group_by": "group"}
-"""Arguments of reductions and windows that do not give the value itself."""
-
-
-def _parts(node: Any) -> Iterator[tuple[ops.Node, Use]]:
-    """Yield the nodes that a value is made of, each with what it is for the value."""
-    if isinstance(node, (ops.Reduction, ops.WindowFunction)):
-        for name, argument in zip(node.__argnames__, node.__args__, strict=True):
-            use = _USE_OF_ARGUMENT.get(name, "value")
-            if name == "key" and isinstance(node, (ops.ArgMin, ops.ArgMax)):
-                use = "order"
-            for part in argument if isinstance(argument, tuple) else (argument,):
-                if isinstance(part, ops.Node):
-                    yield part, use
-        return
-    for part in node.__children__:
-        yield part, "value"
 
 
 def _projected(

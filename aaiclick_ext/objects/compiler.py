@@ -14,6 +14,8 @@ from ibis.backends.sql.compilers.base import NULL, STAR
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
 from ibis.backends.sql.datatypes import ClickHouseType
 
+from aaiclick_ext.schema.dialect import ClickHouse
+
 if TYPE_CHECKING:
     from aaiclick_ext.objects.row_keys import RowKey
 
@@ -33,6 +35,7 @@ class Compiler(ClickHouseCompiler):  # type: ignore[misc]
     """Ibis's ClickHouse compiler; SQL text passes through it untouched."""
 
     __slots__ = ()
+    dialect = ClickHouse
     type_mapper = _Types
 
     def visit_SQLQueryResult(  # noqa: N802  Ibis dispatches on the name

@@ -83,12 +83,28 @@ class TableSpec:
             columns.append(f"{POSITION} UInt64 MATERIALIZED rowNumberInAllBlocks()")
         clause = engine
         if engine == MERGE_TREE:
-            clause += f" ORDER BY {POSITION if self.shape is Shape.ARRAY else 'tuple()'}"
+            clause += f" ORDER BY {self._sorting_key(engine) or 'tuple()'}"
         comment = f" COMMENT {quote_literal(SCALAR_COMMENT)}" if self.shape is Shape.SCALAR else ""
         return (
             f"CREATE TABLE {quote_identifier(table)} ({', '.join(columns)}) "
             f"ENGINE = {clause}{comment}"
         )
+
+    def schema(self, engine: str, rows: int | None) -> TableSchema:
+        """Return the schema of the table that `ddl` makes, once it has these rows."""
+        key = self._sorting_key(engine)
+        return TableSchema(
+            types=self.types,
+            comments=self.comments,
+            shape=self.shape,
+            engine=engine,
+            rows=rows,
+            sorting_key=key,
+            primary_key=key,
+        )
+
+    def _sorting_key(self, engine: str) -> str:
+        return POSITION if engine == MERGE_TREE and self.shape is Shape.ARRAY else ""
 
 
 def engine_for(backend: Backend, spec: TableSpec, size_bytes: int | None) -> str:
@@ -199,8 +215,7 @@ def create_table(
             backend.services.engine.insert_arrow(filled, with_position(data, spec.shape))
             check_rows(backend, filled, data.num_rows, target=table)
     rows = 0 if data is None else data.num_rows
-    schema = TableSchema(spec.types, spec.comments, spec.shape, engine, rows)
-    backend.services.schemas.put(table, schema)
+    backend.services.schemas.put(table, spec.schema(engine, rows))
     return backend.leaf(table)
 
 
@@ -230,10 +245,7 @@ def create_table_as(
     with _filling(backend, spec, table) as filled:
         statement = f"{spec.ddl(filled, engine)} AS {sql}{ordered_insert}"
         stats = backend.services.engine.command(statement)
-    backend.services.schemas.put(
-        table,
-        TableSchema(spec.types, spec.comments, spec.shape, engine, count_rows(backend, table)),
-    )
+    backend.services.schemas.put(table, spec.schema(engine, count_rows(backend, table)))
     return backend.leaf(table), stats
 
 
@@ -265,6 +277,7 @@ def rebuild_on_disk(
         engine.command(spec.ddl(built, MERGE_TREE))
         engine.command(f"INSERT INTO {new} ({columns}) {rows} SETTINGS max_threads = 1")
         engine.command(f"EXCHANGE TABLES {old} AND {new}")
+        backend.services.schemas.put(table, spec.schema(MERGE_TREE, None))
 
 
 def check_rows(backend: Backend, table: str, expected: int, *, target: str | None = None) -> None:

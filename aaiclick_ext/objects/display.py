@@ -9,14 +9,19 @@ import datetime as dt
 import html
 import unicodedata
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.errors import AaiclickError, StaleRefError
+from aaiclick_ext.objects.backend import backend_of
+from aaiclick_ext.objects.display_events import record_display
 from aaiclick_ext.objects.leaf import DatabaseTable
 from aaiclick_ext.objects.python_values import to_python
+from aaiclick_ext.objects.results import unpack
+from aaiclick_ext.oplog.graph import DISPLAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,6 +119,8 @@ class Shown:
 def mime_bundle(view: View) -> dict[str, str]:
     """Return the view as ``text/html`` and ``text/plain``. Runs one query with a limit.
 
+    The log has it as a ``display``, in memory until the cell ends.
+
     Where the query fails, what is shown is the error: IPython would print it, go on, and show the
     expression below it.
     """
@@ -170,7 +177,10 @@ def _fetched(view: View) -> tuple[Shown, pa.Table, Plan]:
         dropped = frozenset(names[settings.display_columns :])
         op = ops.DropColumns(op, columns_to_drop=dropped)
     limit = settings.display_rows
-    data, plan = backend.fetch(ir.Table(op), None, limit=limit + 1, with_objects=True)
+    record = partial(record_display, backend, [view.op(), op], shown_names)
+    data, plan = backend.fetch(
+        ir.Table(op), DISPLAY, limit=limit + 1, with_objects=True, record=record
+    )
     total_rows = _total_rows(view, data.num_rows, more=data.num_rows > limit)
     shown = shown_of(backend, data, plan, op.schema, limit=limit, total=(total_rows, len(names)))
     return shown, data.slice(0, limit), plan
@@ -207,9 +217,19 @@ def shown_of(
         rows,
         *total,
         data.num_rows > limit,
-        backend.services.freshness.changes_below(plan.tables),
+        backend.services.freshness.changes_below([*plan.tables, *plan.others]),
         backend.services.freshness.files_changed_below(plan.tables),
     )
+
+
+def scalar_value(expression: ir.Scalar) -> Any:
+    """Fetch the value that a scalar shows. Runs one query; the log has it as a ``display``."""
+    backend = backend_of(expression.op())
+    assert backend is not None
+    op = backend.relation_of(expression)
+    record = partial(record_display, backend, [op], list(op.schema))
+    data, plan = backend.fetch(expression, DISPLAY, with_objects=True, record=record)
+    return unpack(expression, data, backend.python_columns(data.select(list(plan.objects)), plan))
 
 
 def _python_columns(backend: Backend, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:
@@ -248,8 +268,8 @@ def _total_rows(view: View, fetched: int, *, more: bool) -> int | None:
         return fetched
     op = view.op()
     if isinstance(op, DatabaseTable):
-        known = view._backend.services.schemas.known(op.name)  # noqa: SLF001
-        return None if known is None else known.rows
+        schemas = view._backend.services.schemas  # noqa: SLF001
+        return schemas.get(op.name, op.namespace.database).rows
     return None
 
 

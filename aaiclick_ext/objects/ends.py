@@ -91,5 +91,5 @@ def _schemas(engine: Engine, tables: Mapping[str, Fate]) -> dict[str, TableSchem
         shape = Shape.TABLE if types.pop(POSITION, None) is None else Shape.ARRAY
         is_lost = engine.creds.is_embedded and engines[table] == MEMORY
         count = None if is_lost else tables[table].table.rows
-        found[table] = TableSchema(types, shape=shape, engine=engines[table], rows=count)
+        found[table] = TableSchema(types=types, shape=shape, engine=engines[table], rows=count)
     return found

@@ -6,24 +6,18 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import sqlglot
-import sqlglot.errors
-from sqlglot import exp
-
 from aaiclick_ext.errors import UnknownTableError
+from aaiclick_ext.lifecycle.named_views import VIEW_ENGINES
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.view_problems import tables_under
 from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
+from aaiclick_ext.schema.reads import reads_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.leaf import DatabaseTable
-
-_READERS = frozenset(
-    {"file", "url", "s3", "gcs", "hdfs", "azureblobstorage", "deltalake", "iceberg", "hudi"}
-)
-"""Table functions whose first argument says where the data is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +37,7 @@ class ForeignReads:
 
 
 def foreign_leaf(backend: Backend, table: str, database: str | None) -> DatabaseTable:
-    """Return a leaf of a table as its columns are now. Runs two queries where it is not ours.
+    """Return a leaf of a table as its columns are now.
 
     Raises
     ------
@@ -52,45 +46,36 @@ def foreign_leaf(backend: Backend, table: str, database: str | None) -> Database
     """
     if database == SYSTEM_DATABASE:
         backend.services.system.ensure()
-    if TableName.parse(table) is None and backend.services.schemas.refresh(table, database):
-        backend.planner.cache.clear()  # plans know the columns' ClickHouse types
-    return backend.leaf(table, database)
+    leaf = backend.leaf(table, database)
+    schema, freshness = backend.services.schemas.get(table, database), backend.services.freshness
+    if database is None and schema.engine in VIEW_ENGINES and not freshness.knows(table, schema):
+        freshness.view(table, tables_under(backend.services.engine, table), version=schema)
+    return leaf
 
 
 def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -> ForeignReads:
     """Return what a SELECT reads that is not ours; nothing where it cannot be parsed.
-
-    Runs two queries for each table.
 
     Parameters
     ----------
     meant
         Names that the text has for something else.
     """
-    try:
-        query = sqlglot.parse_one(text, dialect="clickhouse")
-    except (sqlglot.errors.SqlglotError, RecursionError):
-        return ForeignReads()
-    named = {common.alias for common in query.find_all(exp.CTE)}.union(meant)
-    leaves = {}
-    for table, database in dict.fromkeys(_tables(query)):
+    reads = reads_of(text)
+    named = reads.named.union(meant)
+    leaves: dict[tuple[str | None, str], DatabaseTable] = {}
+
+    def add(table: str, database: str | None) -> None:
         is_other = database is None and (table in named or TableName.parse(table) is not None)
-        if not is_other:
+        if not is_other and (database, table) not in leaves:
             with contextlib.suppress(UnknownTableError):
                 leaves[database, table] = foreign_leaf(backend, table, database)
-    return ForeignReads(tuple(leaves.values()), tuple(dict.fromkeys(_paths(query))))
 
-
-def _tables(query: exp.Expr) -> Iterator[tuple[str, str | None]]:
-    for table in query.find_all(exp.Table):
-        if isinstance(table.this, exp.Identifier):
-            yield table.name, table.db or None
-
-
-def _paths(query: exp.Expr) -> Iterator[str]:
-    for table in query.find_all(exp.Table):
-        function = table.this
-        if not isinstance(function, exp.Identifier) and function.name.lower() in _READERS:
-            first = next(iter(function.expressions), None)
-            if isinstance(first, exp.Literal) and first.is_string:
-                yield first.this
+    for table, database in reads.tables:
+        add(table, database)
+    columns = {name for leaf in leaves.values() for name in leaf.schema}
+    for found in reads.looked_up:
+        database, _, table = found.rpartition(".")
+        if found not in columns:
+            add(table, database or None)
+    return ForeignReads(tuple(leaves.values()), reads.paths)

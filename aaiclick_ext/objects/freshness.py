@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Freshness:
     """Knows, without asking the log, what a display has to call stale.
 
+    Named views are seen through to what they read.
+
     Each table knows all tables below it that can still change, at any distance, so that a change is
     told to whom it concerns when it happens. `aaiclick_ext.oplog.staleness` says the same from the
     log, and of other kernels.
@@ -34,11 +36,26 @@ class Freshness:
         self._results: defaultdict[str, set[str]] = defaultdict(set)
         self._changes: dict[str, dict[str, None]] = {}
         self._files: dict[str, dict[FilesRead, None]] = {}
+        self._views: dict[str, tuple[str, ...]] = {}
+        self._versions: dict[str, object] = {}
+
+    def view(self, name: str, tables: Iterable[str], *, version: object = None) -> None:
+        """Note that a named view reads tables, at any distance: it has no rows of its own."""
+        with self._lock:
+            self._views[name] = tuple(tables)
+            self._versions[name] = version
+
+    def knows(self, view: str, version: object) -> bool:
+        """Say whether what a named view reads was noted of this very version of it."""
+        return self._versions.get(view) is version
+
+    def _through_views(self, names: Iterable[str]) -> set[str]:
+        return {table for name in names for table in self._views.get(name, (name,))}
 
     def made(self, table: str, sources: Iterable[str]) -> None:
         """Note that a table has just been made, or got more rows, of others."""
         with self._lock:
-            below = set(sources)
+            below = self._through_views(sources)
             for source in list(below):
                 below |= self._sources.get(source, set())
                 self._note(table, self._changes.get(source, ()))
@@ -81,7 +98,8 @@ class Freshness:
         if not self._changes:
             return []
         with self._lock:
-            return list(dict.fromkeys(w for t in tables for w in self._changes.get(t, ())))
+            read = [t for name in tables for t in self._views.get(name, (name,))]
+            return list(dict.fromkeys(w for t in read for w in self._changes.get(t, ())))
 
     def forget(self, tables: Iterable[str]) -> None:
         """Drop what is known of tables that are gone, which cannot change any more."""

@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
 
-from aaiclick_ext.errors import DroppedTableError
+from aaiclick_ext.errors import AaiclickError, DroppedTableError
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.catalog import Catalog, qualified
+from aaiclick_ext.objects.foreign import foreign_leaf
 from aaiclick_ext.objects.leaf import is_owned, tables_below
+from aaiclick_ext.objects.making_of import Making, made_elsewhere
 from aaiclick_ext.objects.ordering import ordered
+from aaiclick_ext.objects.owners import tables_in_reach
+from aaiclick_ext.objects.recorded_making import RecordedMaking, recorded_making
+from aaiclick_ext.objects.row_keys import is_row_of
 from aaiclick_ext.objects.row_trace import Found, sources
-from aaiclick_ext.objects.selection import Selection, conditions, limits_first
+from aaiclick_ext.objects.selection import Selection, across, conditions, limits_first
 from aaiclick_ext.objects.unbinding import with_leaves
 from aaiclick_ext.schema import POSITION
 
@@ -46,24 +52,78 @@ def _parts(backend: Backend, found: Found) -> tuple[list[list[Found]], Found | N
     """Return the sources of each part of a table; and the table where its own rows are an end."""
     table = found.source.name
     making = backend.services.makings.of(table)
+    if making is None and made_elsewhere(backend.services.job_id, table):
+        making = Making(is_recorded=True)
     if making is None:
-        parsed = TableName.parse(table)
-        is_other = parsed is not None and parsed.job_id != backend.services.job_id
-        remark = "another kernel made it, and its log has SQL text, which cannot be looked into"
-        return [], _remarking(found, remark) if is_other else found
+        return [], found
     parts, gone = [], []
     for stored in making.parts:
         try:
             parts.append(_sources_of(backend, found, with_leaves(backend, stored)))
         except DroppedTableError as error:
             gone.append(str(error))
+    has_values = making.has_values
+    if making.is_recorded:  # by another kernel, or by what was restored
+        recorded = recorded_making(backend.services, table)
+        parts += _recorded_parts(backend, found, recorded, gone)
+        gone += recorded.gone
+        has_values |= recorded.has_values and bool(parts)
     if gone:
         return parts, _remarking(found, f"made of {', '.join(gone)}, which is gone", parts)
-    if making.end:
-        return parts, _remarking(found, making.end, parts)
-    if making.has_values:
+    if has_values:
         return parts, _remarking(found, "rows that were given as values are its own", parts)
-    return parts, None
+    return parts, None if parts else found
+
+
+def _recorded_parts(
+    backend: Backend, found: Found, recorded: RecordedMaking, gone: list[str]
+) -> list[list[Found]]:
+    """Return the sources that the log names; note those that this kernel cannot read as gone."""
+    leaves = {}
+    for name, is_same in recorded.sources.items():
+        try:
+            leaves[_leaf(backend, name)] = is_same
+        except AaiclickError:
+            gone.append(name)
+    is_only = len(recorded.sources) == 1 and not recorded.gone and not recorded.has_values
+    way = (*found.way, (found.source, 0))
+    return [
+        [Found(leaf, selection, way, found.roles, found.is_operand)]
+        for leaf, is_same in leaves.items()
+        for selection in (_recorded_rows(backend, found, leaf, is_same=is_same, is_only=is_only),)
+    ]
+
+
+def _leaf(backend: Backend, name: str) -> ops.DatabaseTable:
+    """Return a leaf of a table, which may be one that another kernel pinned."""
+    if TableName.parse(name) is None:
+        database, table = qualified(name)
+        return foreign_leaf(backend, table, database)
+    if name in tables_in_reach(backend.services):
+        return backend.leaf(name)
+    op: ops.DatabaseTable = Catalog(backend).open(name).op()
+    return op
+
+
+def _recorded_rows(
+    backend: Backend, found: Found, source: ops.DatabaseTable, *, is_same: bool, is_only: bool
+) -> Selection:
+    """Return the rows of a source that a table's selected rows were made of, by the log."""
+    table = found.source
+    is_alike = dict(source.schema) == dict(table.schema) and POSITION not in table.schema
+    if not (is_same and is_alike):
+        return Selection().because(
+            *found.selection.reasons,
+            f"the log has the SQL that made {table.name}, which cannot be looked into; all rows of "
+            "what it read are given",
+        )
+    selection = across(table, found.selection, lambda chosen: is_row_of(source, chosen))
+    if not is_only:
+        reason = f"{table.name} was made of others, too; rows that are equal are given of each"
+        selection = selection.because(reason)
+    if changes := backend.services.freshness.changes_below([table.name]):
+        selection = selection.because(_got_more(table.name, changes) + ", which may be among these")
+    return selection
 
 
 def _remarking(found: Found, remark: str, parts: list[list[Found]] | None = None) -> Found:
@@ -79,18 +139,21 @@ def _sources_of(backend: Backend, found: Found, part: ops.Relation) -> list[Foun
     table = found.source
     way, roles = (*found.way, (table, 0)), found.roles
     changes = backend.services.freshness.changes_below([table.name])
+    reason = _got_more(table.name, changes)
     if changes and not _only_gets_more(part):
-        reason = f"what {table.name} was made of got rows later ({', '.join(changes)})"
         whole = Selection().because(*found.selection.reasons, f"{reason}; all its rows are given")
         leaves = {(leaf.name, leaf.namespace): leaf for leaf in tables_below(part)}
         return [Found(leaf, whole, way, roles, found.is_operand) for leaf in leaves.values()]
     selection = found.selection
     if changes:
-        reason = f"what {table.name} was made of got rows later ({', '.join(changes)})"
         selection = selection.because(f"{reason}, which may be among these")
     op = limits_first(ordered(part))
     selection = _over(selection, table, op)
     return list(sources(op, selection, way, roles, is_operand=found.is_operand))
+
+
+def _got_more(table: str, changes: Iterable[str]) -> str:
+    return f"what {table} was made of got rows later ({', '.join(changes)})"
 
 
 def _over(selection: Selection, table: ops.Relation, part: ops.Relation) -> Selection:

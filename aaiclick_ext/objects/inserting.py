@@ -26,11 +26,13 @@ from aaiclick_ext.objects.creation import (
     stored_columns,
     with_position,
 )
+from aaiclick_ext.objects.dependent_views import Feed, Place, moved_together, staged_feeds
 from aaiclick_ext.objects.freshness import when
-from aaiclick_ext.objects.leaf import owned_tables
+from aaiclick_ext.objects.leaf import tables_here
+from aaiclick_ext.objects.making_of import made_elsewhere
 from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
-from aaiclick_ext.objects.owners import contexts_of
+from aaiclick_ext.objects.owners import contexts_of, owner_of
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.session_limits import note_growth
 from aaiclick_ext.objects.unbinding import without_leaves
@@ -87,13 +89,19 @@ def _insert(backend: Backend, table: str, sources: Sequence[Any], event: dict[st
     }
     services.notes.used([table])
     services.notes.appended(table)
-    with services.inserting.lock(table):  # positions and engine are read, then written
+    owner = owner_of(services, table)  # another context of this process may insert, too
+    with owner.inserting.lock(table):  # positions and engine are read, then written
         added, statements, values = _append(backend, table, schema, given)
     views = [backend.relation_of(s) for s in given if isinstance(s, ir.Table)]
     views = [backend.without_memtables(view) for view in views]
-    services.freshness.made(table, {name for view in views for name in owned_tables(view)})
+    services.freshness.made(table, {name for view in views for name in tables_here(view)})
     parts = map(without_leaves, views)
-    services.makings.grown(table, parts, has_values=len(views) < len(given))
+    services.makings.grown(
+        table,
+        parts,
+        has_values=len(views) < len(given),
+        is_recorded=made_elsewhere(services.job_id, table),
+    )
     services.freshness.changed(table, _when(services))
     sql = ";\n".join(statements) or None
     services.oplog.record("insert", **event, rows=added, sql_template=sql, values=values)
@@ -120,7 +128,7 @@ def _append(
     with new_table(backend, spec, beside=table) as staging:
         _run(backend, f"CREATE TABLE {_q(staging)} AS {_q(table)} COMMENT ''")
         services.schemas.put(staging, replace(schema, rows=0))
-        start, engine = _state(backend, table)
+        start, engine, place, views = _state(backend, table)
         statements, values = [], {}
         for number, source in enumerate(sources):
             before = count_rows(backend, staging)
@@ -136,11 +144,14 @@ def _append(
         added = count_rows(backend, staging)
         services.schemas.set_rows(table, None)  # Ctrl-C may come after the move was done
         with (
+            staged_feeds(backend, place, staging, views) as feeds,
             _held_objects(backend, table, staging, schema),
             services.engine.limited(None),
             _watched(services, table, staging, added),
         ):
-            engine = _move(backend, table, staging, schema, engine)
+            engine = _move(backend, table, staging, schema, engine, feeds)
+    for feed in feeds:
+        services.schemas.set_rows(feed.target[1], None)
     note_growth(services, table)
     services.schemas.set_rows(table, start + added, engine)
     return added, statements, values
@@ -236,29 +247,39 @@ def _cast(plan: Plan, source: str, wanted: str) -> str:
     return lossless_cast(_q(source), given, wanted, name=source, is_boolean=is_boolean)
 
 
-def _state(backend: Backend, table: str) -> tuple[int, str]:
-    """Return the rows and the engine of a table as they are now."""
+def _state(backend: Backend, table: str) -> tuple[int, str, Place, list[Place]]:
+    """Return the rows and the engine of a table as they are now, its place, and who it feeds."""
     rows = backend.services.engine.query_rows(
-        "SELECT total_rows, engine FROM system.tables "
-        "WHERE database = currentDatabase() AND name = {table:String}",
+        "SELECT total_rows, engine, database, arrayZip(dependencies_database, dependencies_table) "
+        "FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
         {"table": table},
     )
-    return int(rows[0][0]), str(rows[0][1])
+    count, engine, database, views = rows[0]
+    return int(count), str(engine), (database, table), [(view[0], view[1]) for view in views]
 
 
-def _move(backend: Backend, table: str, staging: str, schema: TableSchema, engine: str) -> str:
+def _move(
+    backend: Backend,
+    table: str,
+    staging: str,
+    schema: TableSchema,
+    engine: str,
+    feeds: Sequence[Feed],
+) -> str:
     """Move the staged rows over in one atomic step; return the target's engine afterwards."""
     if engine == MERGE_TREE:
-        _run(backend, f"ALTER TABLE {_q(table)} ATTACH PARTITION tuple() FROM {_q(staging)}")
+        attach = f"ALTER TABLE {_q(table)} ATTACH PARTITION tuple() FROM {_q(staging)}"
+        moved_together(backend, feeds, lambda: _run(backend, attach))
         return engine
     columns = stored_columns(schema)
-    if _bytes_of(backend, (table, staging)) <= backend.services.settings.memory_table_bytes:
+    is_small = _bytes_of(backend, (table, staging)) <= backend.services.settings.memory_table_bytes
+    if is_small and not feeds:
         _run(
             backend,
             f"INSERT INTO {_q(table)} ({columns}) SELECT {columns} FROM {_q(staging)}",
         )
         return engine
-    rebuild_on_disk(backend, table, schema, more=staging)
+    moved_together(backend, feeds, lambda: rebuild_on_disk(backend, table, schema, more=staging))
     return MERGE_TREE
 
 

@@ -18,9 +18,10 @@ from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.owners import owner_of
 from aaiclick_ext.objects.services import Services
 from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
+from aaiclick_ext.schema.reads import Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class DatabaseTable(ops.DatabaseTable):  # type: ignore[misc]
@@ -92,10 +93,14 @@ def services_of(op: ops.Node) -> Services | None:
 
 
 def relations_below(op: ops.Node) -> Iterator[ops.Relation]:
-    """Yield the nearest relations below a node, through values and join references."""
+    """Yield the nearest relations below a node, through values and join references, once each."""
+    seen: set[int] = set()
     todo = list(reversed(inputs_of(op)))
     while todo:
         node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
         if isinstance(node, ops.Relation) and not isinstance(node, ops.Reference):
             yield node
         else:
@@ -105,6 +110,12 @@ def relations_below(op: ops.Node) -> Iterator[ops.Relation]:
 def owned_tables(op: ops.Node) -> list[str]:
     """Return the tables of ours below an operation, those that SQL text names included."""
     return list(dict.fromkeys(leaf.name for leaf in tables_below(op) if is_owned(leaf)))
+
+
+def tables_here(op: ops.Node) -> list[str]:
+    """Return the tables and views of the current database below an operation, ours and others'."""
+    leaves = (leaf for leaf in tables_below(op) if leaf.namespace.database is None)
+    return list(dict.fromkeys(leaf.name for leaf in leaves))
 
 
 def system_tables(op: ops.Node) -> list[str]:
@@ -125,6 +136,16 @@ def tables_below(op: ops.Node) -> Iterator[DatabaseTable]:
         if isinstance(node, DatabaseTable):
             yield node
         todo.extend(inputs_of(node))
+
+
+def reads_below(roots: Iterable[ops.Relation]) -> Reads:
+    """Return the tables that operations read; SQL text may read more than its leaves."""
+    tables: dict[tuple[str, str | None], None] = {}
+    is_all = True
+    for root in roots:
+        tables |= {(leaf.name, leaf.namespace.database): None for leaf in tables_below(root)}
+        is_all = is_all and not root.find((SQLQueryResult, SQLStringView))
+    return Reads(tuple(tables), is_all=is_all)
 
 
 def inputs_of(op: ops.Node) -> tuple[ops.Node, ...]:

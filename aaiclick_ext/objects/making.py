@@ -18,7 +18,7 @@ from aaiclick_ext.objects.creation import (
     create_table_as,
     new_table,
 )
-from aaiclick_ext.objects.leaf import DatabaseTable, owned_tables
+from aaiclick_ext.objects.leaf import DatabaseTable, reads_below, tables_here
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.object_columns import refuse_operation
 from aaiclick_ext.objects.object_values import Keeping
@@ -195,7 +195,7 @@ def make_from_select(
     with new_table(backend, spec) as table:
         leaf, stats = create_table_as(backend, spec, sql, table=table, size_bytes=size_bytes)
         backend.python_objects.hold_found(table, leaf.schema)
-        reads = {name for relation in made_of for name in owned_tables(relation)}
+        reads = {name for relation in made_of for name in tables_here(relation)}
         backend.services.freshness.made(table, reads)
         backend.services.makings.made(table, map(without_leaves, made_of))
         backend.services.oplog.record(
@@ -255,7 +255,7 @@ def _concat(backend: Backend, sources: Sequence[Any], event: dict[str, Any]) -> 
     else:
         sql = " UNION ALL ".join(f"SELECT {selected} FROM ({part.sql})" for part in parts)
     event["sql_template"] = sql
-    types = backend.services.engine.columns_of(sql)
+    types = backend.services.schemas.of_query(sql, reads_below(operations)).types
     binary = frozenset().union(*(part.binary for part in parts))
     booleans = frozenset.intersection(*(part.booleans for part in parts))
     objects = _common_objects(names, [part.objects for part in parts])

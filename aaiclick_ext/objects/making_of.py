@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.lifecycle.names import TableName
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,13 +27,19 @@ class Making:
         The expressions that they are rows of, without leaves.
     has_values
         Whether other rows were given as values.
-    end
-        Why other rows cannot be followed, though they were made of others; empty if there are none.
+    is_recorded
+        Whether of other rows only the log says what they were made of (`recorded_making`).
     """
 
     parts: tuple[ops.Relation, ...] = ()
     has_values: bool = False
-    end: str = ""
+    is_recorded: bool = False
+
+
+def made_elsewhere(job_id: int, table: str) -> bool:
+    """Say whether another kernel made a table."""
+    parsed = TableName.parse(table)
+    return parsed is not None and parsed.job_id != job_id
 
 
 class Makings:
@@ -44,15 +52,26 @@ class Makings:
         """Note that a table was made of relations alone."""
         self._of[table] = Making(tuple(relations))
 
-    def ended(self, table: str, why: str) -> None:
-        """Note that what a table was made of cannot be followed."""
-        self._of[table] = Making(end=why)
+    def recorded(self, table: str) -> None:
+        """Note that what a table was made of is in the log alone."""
+        self._of[table] = Making(is_recorded=True)
 
-    def grown(self, table: str, relations: Iterable[ops.Relation], *, has_values: bool) -> None:
-        """Note that a table got more rows; one that was not made of relations had values before."""
-        known = self._of.get(table, Making(has_values=True))
+    def grown(
+        self,
+        table: str,
+        relations: Iterable[ops.Relation],
+        *,
+        has_values: bool,
+        is_recorded: bool = False,
+    ) -> None:
+        """Note that a table got more rows.
+
+        One that was not made of relations had values before, or the log says what of.
+        """
+        before = Making(is_recorded=True) if is_recorded else Making(has_values=True)
+        known = self._of.get(table, before)
         parts = dict.fromkeys((*known.parts, *relations))
-        self._of[table] = Making(tuple(parts), known.has_values or has_values, known.end)
+        self._of[table] = Making(tuple(parts), known.has_values or has_values, known.is_recorded)
 
     def of(self, table: str) -> Making | None:
         """Return how a table's rows came into it, or None where they came from values or files."""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
-
-import ibis
-import ibis.expr.operations as ops
-import ibis.expr.types as ir
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
 from aaiclick_ext.errors import (
@@ -15,77 +12,52 @@ from aaiclick_ext.errors import (
     ObjectExistsError,
     SettingsError,
     UnknownTableError,
-    UnsupportedTypeError,
     ViewError,
 )
 from aaiclick_ext.lifecycle.liveness import user_name
-from aaiclick_ext.lifecycle.named_views import ViewDefinition, tables_under_views, views_of
-from aaiclick_ext.lifecycle.names import TableName, check_name
-from aaiclick_ext.objects.adoption import adopt_expression, foreign_table
+from aaiclick_ext.lifecycle.named_views import (
+    HIDDEN,
+    ViewDefinition,
+    kept_by,
+    tables_under_views,
+    views_of,
+)
+from aaiclick_ext.lifecycle.names import check_name
+from aaiclick_ext.logs import logger_of
+from aaiclick_ext.objects.adoption import foreign_table
 from aaiclick_ext.objects.attempts import attempted
-from aaiclick_ext.objects.column_lineage import column_edges
+from aaiclick_ext.objects.creation import TableSpec
 from aaiclick_ext.objects.foreign import foreign_leaf
-from aaiclick_ext.objects.leaf import Leaves, SQLQueryResult, is_owned, tables_below
-from aaiclick_ext.objects.making import copy_view, spec_of_plan
-from aaiclick_ext.objects.object_columns import refuse_operation
+from aaiclick_ext.objects.leaf import Leaves, SQLQueryResult, is_owned
+from aaiclick_ext.objects.making import copy_view
+from aaiclick_ext.objects.materialized import check_materialized, filled_target
 from aaiclick_ext.objects.owners import contexts_of
 from aaiclick_ext.objects.pinning import let_go, write_to_disk
 from aaiclick_ext.objects.provenance import describe_argument, numbered_roles
-from aaiclick_ext.objects.sql_names import owning_text
-from aaiclick_ext.objects.sql_references import parameters_in, sql_of, with_references
+from aaiclick_ext.objects.sql_references import sql_literal
 from aaiclick_ext.objects.view import View, make_view
 from aaiclick_ext.objects.view_problems import below_view, problems_of
+from aaiclick_ext.objects.view_statements import statement_of
 from aaiclick_ext.oplog.columns import ALL, unchanged_columns
-from aaiclick_ext.oplog.graph import DROP_TABLE
+from aaiclick_ext.oplog.graph import CREATE_VIEW, DROP_TABLE
 from aaiclick_ext.oplog.renaming import renamed
-from aaiclick_ext.schema import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import ibis.expr.types as ir
+
     from aaiclick_ext.objects.backend import Backend
     from aaiclick_ext.objects.catalog import Catalog
-    from aaiclick_ext.objects.leaf import DatabaseTable
     from aaiclick_ext.objects.object import Object
     from aaiclick_ext.objects.services import Services
     from aaiclick_ext.objects.view_problems import ViewProblem
+    from aaiclick_ext.objects.view_statements import ViewStatement
+
+logger = logger_of("objects")
 
 IfViewExists = Literal["fail", "replace"]
 IF_VIEW_EXISTS = ("fail", "replace")
-
-CREATE_VIEW = "create_view"
-
-
-class _Statement:
-    """What a new view is to be.
-
-    Attributes
-    ----------
-    columns
-        The list of its columns with types and comments, in SQL; empty where ClickHouse finds them.
-    leaves
-        The tables that it reads.
-    inputs
-        What it was made of, in the log.
-    """
-
-    def __init__(
-        self,
-        sql: str,
-        leaves: Sequence[DatabaseTable],
-        inputs: Mapping[str, str],
-        columns: str = "",
-        types: Mapping[str, str] | None = None,
-        used: Mapping[str, set[str]] | None = None,
-        parameters: Mapping[str, str] | None = None,
-    ) -> None:
-        self.sql = sql
-        self.leaves = leaves
-        self.inputs = inputs
-        self.columns = columns
-        self.types = types
-        self.used = used
-        self.parameters = parameters or {}
 
 
 def create_view(
@@ -97,6 +69,7 @@ def create_view(
     *,
     if_exists: IfViewExists,
     copy: bool,
+    materialized: bool,
 ) -> View | None:
     """Make a view in ClickHouse; return it as a View, or None where it takes parameters."""
     services = backend.services
@@ -108,17 +81,21 @@ def create_view(
     _check_free(backend, catalog, name, views, if_exists)
     known = {"result_table": name, "params": {"name": name}}
     with attempted(backend, CREATE_VIEW, **known) as event:
-        statement = _statement(backend, catalog, query, tables)
+        statement = statement_of(backend, catalog, name, query, tables, views)
         event |= {"kwargs": dict(statement.inputs), "sql_template": statement.sql}
-        _check_sources(backend, name, statement, views)
+        if materialized:
+            check_materialized(backend, name, statement, copy=copy)
+            event["params"]["materialized"] = "true"
         definition, copies = _defined(backend, name, statement, copy=copy)
-        _make(backend, definition, statement, views.get(name))
-        del copies  # the view has them now
+        _make(backend, definition, statement, views.get(name), materialized=materialized)
+        if copies:  # it has them now, and reads nothing else of ours
+            event |= {"kwargs": numbered_roles(definition.sources), "sql_template": definition.sql}
+        del copies
         services.oplog.record(
             CREATE_VIEW,
             **event,
-            result_schema=statement.types,
-            columns=unchanged_columns(statement.inputs.values()),
+            result_schema=None if statement.spec is None else statement.spec.types,
+            columns=None if copy else unchanged_columns(statement.inputs.values()),
         )
     return None if statement.parameters else make_view(foreign_leaf(backend, name, None))
 
@@ -139,7 +116,7 @@ def drop_view(backend: Backend, name: str) -> bool:
         raise ViewError(
             f"view {name} cannot be dropped: {', '.join(over)} read it; drop those first"
         )
-    before = _kept_by(definition)
+    before = kept_by(definition)
     services.engine.command(f"DROP VIEW IF EXISTS {quote_identifier(name)}")
     services.schemas.forget([name])
     services.oplog.record(DROP_TABLE, result_table=name, params={"reason": "drop_view"})
@@ -181,11 +158,7 @@ def _called(backend: Backend, name: str, arguments: Mapping[str, Any]) -> View:
             f"view {name} takes {listed or 'no parameters'}; "
             f"given: {', '.join(arguments) or 'none'}"
         )
-    values = {
-        parameter: backend.compile(ibis.literal(value).name("v")).removeprefix("SELECT ")
-        for parameter, value in arguments.items()
-    }
-    values = {parameter: sql.rpartition(" AS ")[0] for parameter, sql in values.items()}
+    values = {each: sql_literal(backend, each, value) for each, value in arguments.items()}
     listed = ", ".join(f"{quote_identifier(each)} = {sql}" for each, sql in values.items())
     text = f"SELECT * FROM {quote_identifier(name)}({listed})"
     schema = backend._get_schema_using_query(text)  # noqa: SLF001
@@ -202,20 +175,39 @@ def _called(backend: Backend, name: str, arguments: Mapping[str, Any]) -> View:
 
 
 def revive_views(backend: Backend, table: str, restored: Object) -> list[str]:
-    """Let the views that read a table, which is gone, read the restored one; return their names."""
-    services = backend.services
-    views = views_of(services.engine)
-    found = [view for view in views.values() if view.is_ours and table in view.sources]
+    """Let the views that read a table, which is gone, read the restored one; return their names.
+
+    Not those with a credential in them, of which ClickHouse shows no text that works.
+    """
+    services, new = backend.services, restored.table_name
+    views = views_of(services.engine).values()
+    found = [v for v in views if v.is_ours and table in v.sources and HIDDEN not in v.sql]
+    if found:
+        _note(services, [new])
+        write_to_disk(backend, [new])
+    revived = []
     for view in found:
-        sources = {restored.table_name if n == table else n: c for n, c in view.sources.items()}
-        sql = renamed(view.sql, {table: restored.table_name})
-        definition = ViewDefinition(
-            view.name, sql, sources, view.created_at, view.created_by, view.parameters
-        )
-        _note(services, [restored.table_name])
-        write_to_disk(backend, [restored.table_name])
-        services.engine.command(_ddl(definition, "", is_new=False))
-    return [view.name for view in found]
+        sources = {new if name == table else name: used for name, used in view.sources.items()}
+        definition = replace(view, sql=renamed(view.sql, {table: new}), sources=sources)
+        try:
+            _redefine(services, definition)
+        except EngineError as error:  # the table is restored all the same
+            logger.warning("view %s could not be made to read %s: %s", view.name, new, error)
+        else:
+            revived.append(view.name)
+    return revived
+
+
+def _redefine(services: Services, view: ViewDefinition) -> None:
+    """Give a view another SELECT, of the same columns."""
+    if view.target is None:
+        columns = None if view.parameters else services.schemas.get(view.name)  # as declared
+        spec = None if columns is None else TableSpec(columns.types, columns.comments)
+        services.engine.command(_ddl(view, spec, is_new=False))
+    else:  # what it holds are the rows of the same source
+        name, comment = quote_identifier(view.name), quote_literal(view.comment)
+        services.engine.command(f"ALTER TABLE {name} MODIFY QUERY {view.sql}")
+        services.engine.command(f"ALTER TABLE {name} MODIFY COMMENT {comment}")
 
 
 # Making.
@@ -256,113 +248,8 @@ def _check_free(
         )
 
 
-def _statement(
-    backend: Backend, catalog: Catalog, query: ir.Table | str, tables: Mapping[str, Any]
-) -> _Statement:
-    if isinstance(query, str):
-        parameters = parameters_in(query)
-        if parameters:
-            return _with_parameters(backend, catalog, query, tables, parameters)
-        query = sql_of(backend, catalog, query, tables)
-    elif tables:
-        raise SettingsError(f"{', '.join(tables)}: tables are given for SQL text alone")
-    if not isinstance(query, ir.Table):
-        raise UnsupportedTypeError(
-            f"a view is made of a View, an Ibis table or SQL text, not of {type(query).__name__}"
-        )
-    view = adopt_expression(backend, query)
-    inputs = {"source": backend.provenance.name_of(view.op())}
-    op = backend.without_memtables(backend.relation_of(view))
-    plan = backend.planner.plan(op)
-    for column in plan.objects:
-        refuse_operation(column, "create_view", "They end with this kernel, and a view does not")
-    spec = spec_of_plan(plan, Shape.TABLE)
-    leaves = _leaves(op)
-    return _Statement(
-        plan.sql, leaves, inputs, spec.column_list(), spec.types, _used(backend, op, leaves)
-    )
-
-
-def _with_parameters(
-    backend: Backend,
-    catalog: Catalog,
-    query: str,
-    tables: Mapping[str, Any],
-    parameters: Mapping[str, str],
-) -> _Statement:
-    """Return the statement of a view that is called: its types come with the call."""
-    text, references = with_references(backend, query, tables)
-    owned = owning_text(backend, catalog, text)
-    name_of = backend.provenance.name_of
-    inputs = {name: name_of(reference.relation) for name, reference in references.items()}
-    below = {name_of(leaf) for each in references.values() for leaf in tables_below(each.relation)}
-    others = [n for leaf in owned.leaves.tables if (n := name_of(leaf)) not in below]
-    inputs |= numbered_roles(others)
-    return _Statement(owned.text, list(owned.leaves.tables), inputs, parameters=parameters)
-
-
-def _leaves(op: ops.Relation) -> list[DatabaseTable]:
-    found = {(leaf.namespace.database, leaf.name): leaf for leaf in tables_below(op)}
-    return list(found.values())
-
-
-def _used(
-    backend: Backend, op: ops.Relation, leaves: Sequence[DatabaseTable]
-) -> dict[str, set[str]] | None:
-    """Return which columns of which tables an expression uses; None where that is not known."""
-    if isinstance(op, ops.DatabaseTable):
-        return None
-    names = {id(leaf): backend.provenance.name_of(leaf) for leaf in leaves}
-
-    def name_of(relation: ops.Relation) -> str | None:
-        is_leaf = isinstance(relation, ops.DatabaseTable)
-        return names.get(id(relation), backend.provenance.name_of(relation)) if is_leaf else None
-
-    edges = column_edges(op, name_of)
-    if edges is None:
-        return None
-    used: dict[str, set[str]] = {name: set() for name in names.values()}
-    for edge in edges:
-        used.setdefault(edge.source, set()).add(edge.column)
-    return used
-
-
-def _check_sources(
-    backend: Backend, name: str, statement: _Statement, views: Mapping[str, ViewDefinition]
-) -> None:
-    """Raise where a source is gone, or reads the view itself."""
-    services, here = backend.services, (None, backend.current_database)
-    missing = [_shown(leaf) for leaf in statement.leaves if not _is_there(services, leaf)]
-    if missing:
-        raise ViewError(
-            f"view {name} cannot be made: {', '.join(missing)}, which it reads, "
-            f"{'is' if len(missing) == 1 else 'are'} not in {services.engine.identity}"
-        )
-    for leaf in statement.leaves:
-        source = leaf.name
-        if leaf.namespace.database not in here or source not in views:
-            continue
-        if source == name or name in below_view(source, views):
-            through = "" if source == name else f", through {source}"
-            raise ViewError(f"view {name} cannot be made: it would read itself{through}")
-
-
-def _is_there(services: Services, leaf: DatabaseTable) -> bool:
-    (row,) = services.engine.query_rows(
-        "SELECT count() FROM system.tables WHERE name = {table:String} AND database = "
-        "if({database:String} = '', currentDatabase(), {database:String})",
-        {"table": leaf.name, "database": leaf.namespace.database or ""},
-    )
-    return bool(row[0])
-
-
-def _shown(leaf: DatabaseTable) -> str:
-    database = leaf.namespace.database
-    return leaf.name if database is None else f"{database}.{leaf.name}"
-
-
 def _defined(
-    backend: Backend, name: str, statement: _Statement, *, copy: bool
+    backend: Backend, name: str, statement: ViewStatement, *, copy: bool
 ) -> tuple[ViewDefinition, list[Object]]:
     """Return the definition of a new view, and the copies of tables that it is to have."""
     copies: dict[str, Object] = {}
@@ -389,25 +276,37 @@ def _defined(
 def _make(
     backend: Backend,
     definition: ViewDefinition,
-    statement: _Statement,
+    statement: ViewStatement,
     replaced: ViewDefinition | None,
+    *,
+    materialized: bool,
 ) -> None:
-    services = backend.services
-    before = [] if replaced is None else _kept_by(replaced)
-    owned = [table for table in definition.sources if TableName.parse(table) is not None]
+    services, is_new = backend.services, replaced is None
+    before = [] if replaced is None else kept_by(replaced)
+    owned = kept_by(definition)
     _note(services, owned)
     write_to_disk(backend, owned)
-    services.engine.command(_ddl(definition, statement.columns, is_new=replaced is None))
+    if materialized:
+        with filled_target(backend, statement) as target:
+            definition = replace(definition, target=target)
+            _note(services, [target])
+            services.engine.command(_ddl(definition, statement.spec, is_new=is_new))
+    else:
+        services.engine.command(_ddl(definition, statement.spec, is_new=is_new))
     services.schemas.forget([definition.name])
     if before:
         _let_go_of_unread(services, before)
 
 
-def _ddl(definition: ViewDefinition, columns: str, *, is_new: bool) -> str:
-    head = "CREATE VIEW" if is_new else "CREATE OR REPLACE VIEW"
+def _ddl(definition: ViewDefinition, spec: TableSpec | None, *, is_new: bool) -> str:
+    head = "CREATE" if is_new else "CREATE OR REPLACE"
+    target = ""
+    if definition.target is not None:
+        head, target = f"{head} MATERIALIZED", f" TO {quote_identifier(definition.target)}"
+    columns = "" if spec is None else f" {spec.column_list()}"
     return (
-        f"{head} {quote_identifier(definition.name)} {columns}\nAS {definition.sql}\n"
-        f"COMMENT {quote_literal(definition.comment)}"
+        f"{head} VIEW {quote_identifier(definition.name)}{target}{columns}\n"
+        f"AS {definition.sql}\nCOMMENT {quote_literal(definition.comment)}"
     )
 
 
@@ -419,11 +318,6 @@ def _note(services: Services, tables: Iterable[str]) -> None:
     listed = list(tables)
     for each in contexts_of(services):
         each.kept.note(listed)
-
-
-def _kept_by(view: ViewDefinition) -> list[str]:
-    """Return the tables of ours that a view reads."""
-    return [table for table in view.sources if TableName.parse(table) is not None]
 
 
 def _let_go_of_unread(services: Services, tables: Sequence[str]) -> bool:

@@ -7,8 +7,12 @@ pinned: what one of them lets go of, the last drops.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
+
+from aaiclick_ext.errors import ContextError
+from aaiclick_ext.schema.statements import changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +47,16 @@ def held_elsewhere(services: Services, tables: Iterable[str]) -> frozenset[str]:
 def contexts_of(services: Services) -> list[Services]:
     """Return the open contexts of this process on the same database, the given one first."""
     return [services, *_others(services)]
+
+
+def note_statement(services: Services, sql: str) -> None:
+    """Let every context of this process on the same database forget what a statement changed."""
+    changes = changes_of(sql)
+    if changes:
+        services.schemas.apply(changes)
+        with contextlib.suppress(ContextError):  # the engine is being closed
+            for other in _others(services):
+                other.schemas.apply(changes)
 
 
 def _of_others(services: Services) -> frozenset[str]:

@@ -15,7 +15,6 @@ from aaiclick_ext.objects.creation import TableSpec, count_rows, engine_for, new
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.staging import Reading, record
 from aaiclick_ext.objects.typed_stream import Columns, load
-from aaiclick_ext.schema import TableSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,9 +52,7 @@ def object_from_parquet(reading: Reading) -> Object:
         load(lambda: _pieces(reading), columns, create=create, insert=insert)
         engine = engine_for(backend, spec, reading.size_bytes)
         rows = count_rows(backend, table)
-        services.schemas.put(
-            table, TableSchema(spec.types, spec.comments, engine=engine, rows=rows)
-        )
+        services.schemas.put(table, spec.schema(engine, rows))
         record(reading, table, spec, time.perf_counter() - started)
         return make_object(backend.leaf(table))
 

@@ -18,7 +18,7 @@ from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.lifecycle.own_jobs import own_jobs
 from aaiclick_ext.objects.creation import rebuild_on_disk
 from aaiclick_ext.objects.object import Object, make_object
-from aaiclick_ext.objects.owners import tables_in_reach
+from aaiclick_ext.objects.owners import owner_of, tables_in_reach
 from aaiclick_ext.oplog.log_table import LOG_TABLE
 from aaiclick_ext.registry import TableRow
 from aaiclick_ext.schema import MEMORY, MERGE_TREE
@@ -67,6 +67,8 @@ def pin_tables(backend: Backend, tables: Sequence[str]) -> None:
         for table in tables:
             change_comment(services.engine, table, lambda comment: with_pin(comment, now))
     services.sharing.claim(live)  # so that who unpins it elsewhere sees that it is held here
+    if not services.engine.creds.is_embedded:
+        services.schemas.watch(live)
     services.sessions.tables.pin(live, True)
     services.kept.pin([_row(services, table) for table in tables], live)
 
@@ -159,7 +161,7 @@ def write_to_disk(backend: Backend, tables: Iterable[str]) -> None:
     if services.engine.creds.is_scratch:
         return
     for table in tables:
-        with services.inserting.lock(table):
+        with owner_of(services, table).inserting.lock(table):
             schema = services.schemas.get(table)
             if schema.engine == MEMORY:
                 rebuild_on_disk(backend, table, schema)

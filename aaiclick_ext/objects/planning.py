@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
-from aaiclick_ext.objects.leaf import owned_tables, system_tables
+from aaiclick_ext.objects.leaf import owned_tables, reads_below, system_tables, tables_here
 from aaiclick_ext.objects.object_columns import check_uses
 from aaiclick_ext.objects.ordering import ordered
 from aaiclick_ext.objects.pairing import Length, check_lengths, pairs_in
@@ -46,6 +46,8 @@ class Plan:
         System tables that it reads.
     objects
         Column to Ibis type, for those that refer to Python objects.
+    others
+        Tables and views that it reads and that are not ours, of the current database.
     """
 
     sql: str
@@ -57,6 +59,7 @@ class Plan:
     tables: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
     objects: Mapping[str, dt.DataType] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
 
 class Planner:
@@ -69,6 +72,7 @@ class Planner:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._cache: CompileCache[Plan] = CompileCache()
+        self._generation = 0
 
     @property
     def cache(self) -> CompileCache[Plan]:
@@ -95,6 +99,10 @@ class Planner:
         sessions = self._backend.services.sessions
         if sessions.tables.has_released:
             sessions.tables.check(owned_tables(op))
+        generation = self._backend.services.schemas.generation
+        if generation != self._generation:  # plans know the columns' ClickHouse types
+            self._generation = generation
+            self._cache.clear()
         if params:
             plan = self._make(op, params)
         else:
@@ -110,11 +118,12 @@ class Planner:
         expression = ordered(op).to_expr()
         check_uses(expression.op())
         sql = self._backend.compile(expression, params=params)
-        types = self._backend.services.engine.columns_of(sql)
+        types = self._backend.services.schemas.of_query(sql, reads_below([op])).types
         schema = expression.schema()
         binary, booleans = binary_paths(schema), boolean_paths(schema, types)
         pairs, objects = pairs_in(self._backend, expression.op()), object_columns(schema)
         fetch_sql = wrap_fetch(sql, types)
         tables = tuple(owned_tables(expression.op()))
+        others = tuple(name for name in tables_here(expression.op()) if name not in tables)
         system = tuple(system_tables(expression.op()))
-        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, system, objects)
+        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, system, objects, others)

@@ -18,6 +18,7 @@ from aaiclick_ext.logs import logger_of
 from aaiclick_ext.objects.column_lineage import column_edges
 from aaiclick_ext.objects.leaf import is_owned, relations_below
 from aaiclick_ext.oplog.columns import unchanged_columns
+from aaiclick_ext.oplog.graph import SINK_PREFIX, VIEW_PREFIX
 from aaiclick_ext.oplog.system_names import SYSTEM_PREFIX, is_system_name
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Provenance:
         joins = isinstance(op, ops.JoinChain)
         for relation in inputs:
             if (joins and isinstance(relation, ops.JoinChain)) or (
-                self._name_below(relation) not in found
+                self.name_below(relation) not in found
             ):
                 known.update(self.names_below(relation))
         return [name for name in found if name not in known]
@@ -150,7 +151,7 @@ class Provenance:
                     continue
                 seen.add(id(relation))
                 is_memory = isinstance(relation, ops.InMemoryTable)
-                name = self.name_of(relation) if is_memory else self._name_below(relation)
+                name = self.name_of(relation) if is_memory else self.name_below(relation)
                 if name is None:
                     todo.append(relation)
                 else:
@@ -165,13 +166,14 @@ class Provenance:
         Takes milliseconds where the expression is SQL text.
         """
         try:
-            return column_edges(op, self._name_below, inputs)
+            return column_edges(op, self.name_below, inputs)
         except Exception:  # what cannot be explained must still run
             kind = type(op).__name__
             logger.debug("the columns of a %s could not be traced", kind, exc_info=True)
             return None
 
-    def _name_below(self, op: ops.Relation) -> str | None:
+    def name_below(self, op: ops.Relation) -> str | None:
+        """Return the name of a table, or of a view that has one."""
         return self.name_of(op) if isinstance(op, ops.DatabaseTable) else self.known_name(op)
 
     def record_ingested(self, memtable: ops.InMemoryTable, table: str) -> None:
@@ -184,9 +186,9 @@ class Provenance:
             columns=unchanged_columns([table]),
         )
 
-    def sink_name(self) -> str:
+    def sink_name(self, prefix: str = SINK_PREFIX) -> str:
         """Return a name for data that leaves the database."""
-        return f"fetch_{to_base36(self._services.snowflake.next())}"
+        return f"{prefix}{to_base36(self._services.snowflake.next())}"
 
     def names_in_variables(self, op: ops.Relation) -> str | None:
         """Return the log name of a relation held by a variable, without recording anything."""
@@ -195,7 +197,7 @@ class Provenance:
         return self.known_name(op)
 
     def _assign_name(self, op: ops.Relation, prefix: str = "") -> str:
-        name = f"{prefix}view_{to_base36(self._services.snowflake.next())}"
+        name = f"{prefix}{VIEW_PREFIX}{to_base36(self._services.snowflake.next())}"
         key, names = id(op), self._names
         names[key] = (weakref.ref(op, lambda _: names.pop(key, None)), name)
         return name

@@ -23,7 +23,7 @@ from aaiclick_ext.oplog.kept_values import values_of
 from aaiclick_ext.oplog.paths import locations
 from aaiclick_ext.oplog.renaming import renamed, statements_of
 from aaiclick_ext.oplog.states import RESTORE
-from aaiclick_ext.schema import MERGE_TREE, TableSchema
+from aaiclick_ext.schema import MERGE_TREE
 from aaiclick_ext.schema.python_objects import object_columns
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ class _Replay:
                 return make_object(create_table(self._backend, spec, data, table=table))
             self._engine.command(spec.ddl(table, MERGE_TREE))
             self._engine.insert_arrow(table, with_position(data, spec.shape))
-            schema = TableSchema(spec.types, spec.comments, spec.shape, MERGE_TREE, data.num_rows)
-            self._backend.services.schemas.put(table, schema)
+            self._backend.services.schemas.put(table, spec.schema(MERGE_TREE, data.num_rows))
             return make_object(self._backend.leaf(table))
 
     def insert(self, event: OperationEvent, made: Object) -> None:
@@ -162,7 +161,7 @@ class _Replay:
         most = self._backend.services.settings.kept_value_bytes
         size = int(event.params.get("bytes", most + 1))
         spec = TableSpec.from_event(event)
-        if object_columns(TableSchema(spec.types, spec.comments).ibis):
+        if object_columns(spec.schema(MERGE_TREE, None).ibis):
             return "held Python objects, which are not in the log"
         if size > most:
             return (

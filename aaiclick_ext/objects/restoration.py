@@ -45,6 +45,8 @@ class Restoration:
         Other dropped tables that were made again on the way, and let go after it.
     changed
         Sources that are not what they were when they were read: tables and files.
+    views
+        Named views that read the dropped table, and read the restored one now.
     """
 
     status: RestoreStatus
@@ -55,9 +57,12 @@ class Restoration:
     rows: int | None = None
     rebuilt: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Say it in a sentence."""
         rows = "" if self.rows is None else f", {self.rows} rows"
         why = f": {self.reason}" if self.reason else ""
-        return f"{self.table}: {self.status}{rows}{why}"
+        verb = "view {} reads" if len(self.views) == 1 else "views {} read"
+        read = f"; {verb.format(', '.join(self.views))} it now" if self.views else ""
+        return f"{self.table}: {self.status}{rows}{why}{read}"

@@ -151,7 +151,9 @@ class _Restorer:
         foreign = [
             node.table
             for node in self._graph.nodes
-            if is_table_name(node.table) and TableName.parse(node.table) is None
+            if is_table_name(node.table)
+            and TableName.parse(node.table) is None
+            and not node.is_named_view
         ]
         if foreign:
             return f"the log does not know whether these changed: {', '.join(foreign)}"
@@ -191,10 +193,9 @@ class _Restorer:
         services.freshness.stale(made.table, self._inserts_since())
         inputs = {name for event in self._events for name in event.kwargs.values()}
         if inputs - {self._root.table}:
-            end = f"restored as {self._root.table} was; what that was made of is not followed"
-            services.makings.ended(made.table, end)
-        if status in (RestoreStatus.EXACT, RestoreStatus.UNORDERED):
-            revive_views(self._backend, self._root.table, restored)
+            services.makings.recorded(made.table)
+        is_same = status not in (RestoreStatus.DIFFERS, RestoreStatus.IMPOSSIBLE)
+        views = revive_views(self._backend, self._root.table, restored) if is_same else []
         services.oplog.record(
             RESTORE,
             result_table=made.table,
@@ -205,7 +206,9 @@ class _Restorer:
             columns=unchanged_columns([self._root.table]),
             variable_names=() if self._bind is None else [self._bind(restored)],
         )
-        return self._outcome(status, reason, made.changed, rows=rows, restored=restored)
+        return self._outcome(
+            status, reason, made.changed, rows=rows, restored=restored, views=views
+        )
 
     def _inserts_since(self) -> list[str]:
         """Return when tables got rows that the root was made of before, as a display says it."""
@@ -227,11 +230,12 @@ class _Restorer:
         *,
         rows: int | None = None,
         restored: Object | None = None,
+        views: Sequence[str] = (),
     ) -> Restoration:
         root = self._root.table
         others = tuple(table for table in self._rebuilt if table != root)
         return Restoration(
-            status, root, restored, reason, self._expected_rows, rows, others, changed
+            status, root, restored, reason, self._expected_rows, rows, others, changed, tuple(views)
         )
 
     # How a state is made.

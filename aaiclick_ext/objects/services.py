@@ -15,7 +15,7 @@ from aaiclick_ext.objects.ends import hashes_of_small
 from aaiclick_ext.objects.freshness import Freshness
 from aaiclick_ext.objects.insert_watch import InsertWatch
 from aaiclick_ext.objects.making_of import Makings
-from aaiclick_ext.objects.owners import held_elsewhere
+from aaiclick_ext.objects.owners import contexts_of, held_elsewhere
 from aaiclick_ext.objects.table_notes import TableNotes
 from aaiclick_ext.oplog.graph import DROP_TABLE
 
@@ -130,6 +130,14 @@ class Services:
 
         self.lease.verify(self._mortal_tables)
 
+    def is_ours_alone(self, table: str) -> bool:
+        """Say whether nobody but this kernel changes a table of the current database."""
+        name = TableName.parse(table)
+        if name is None or self.engine.creds.is_embedded:
+            return name is not None
+        is_of_job = name.job_id == self.job_id and name.scope is not Scope.GLOBAL
+        return is_of_job and not self.sharing.is_shared(table)
+
     def _mortal_tables(self) -> list[str]:
         """Return the tables that go with the kernel."""
         names = ((table, TableName.parse(table)) for table in self.worker.live_tables())
@@ -215,7 +223,7 @@ class Services:
     def _staying(self, tables: Sequence[str]) -> set[str]:
         """Return which tables stay in the database though nothing here refers to them."""
         if self.closed and self.engine.creds.is_scratch:
-            return set()
+            return self._left_to_others(tables)
         stay = {
             table
             for table in self.sessions.tables.preserved(tables)
@@ -223,6 +231,17 @@ class Services:
         }
         stay |= self.kept.staying([table for table in tables if table not in stay])
         self.kept.note(stay)
+        return stay
+
+    def _left_to_others(self, tables: Sequence[str]) -> set[str]:
+        """Return which tables stay though their database ends with the process, under views.
+
+        They end with the last context of the process.
+        """
+        others = contexts_of(self)[1:]
+        stay = self.kept.under_views(tables) if others else set()
+        for other in others:
+            other.kept.note(stay)
         return stay
 
     def _end_of(self, table: str) -> dict[str, Any]:

@@ -23,7 +23,9 @@ def share_object(shared: Object, expires_s: float) -> str:
             f"open_object({shared.name!r})"
         )
     services.kept.note([shared.table_name])  # another kernel may pin it
-    return services.sharing.give(shared.table_name, expires_s)
+    token = services.sharing.give(shared.table_name, expires_s)
+    services.schemas.watch([shared.table_name])
+    return token
 
 
 def open_shared(backend: Backend, token: str) -> Object:

@@ -45,7 +45,7 @@ class OwningText:
 def owning_text(
     backend: Backend, catalog: Catalog, query: str, *, meant: Collection[str] = ()
 ) -> OwningText:
-    """Claim what a text names. Runs one query, for the names of objects, and two for each other.
+    """Claim what a text names. Runs one query, for the names of objects.
 
     Parameters
     ----------

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+from ibis.common.exceptions import IbisError
 from sqlglot.tokens import TokenType
 
 from aaiclick_ext.engine import quote_identifier
-from aaiclick_ext.errors import SQLError
+from aaiclick_ext.errors import SQLError, UnsupportedTypeError
 from aaiclick_ext.objects.adoption import Reference, adopt_expression, sql_view
 from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.making import object_from_value
 from aaiclick_ext.objects.sql_text import tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlglot.tokens import Token
 
@@ -26,9 +28,13 @@ if TYPE_CHECKING:
 
 
 def sql_of(backend: Backend, catalog: Catalog, query: str, tables: Mapping[str, Any]) -> View:
-    """Return a lazy View of a SELECT in which ``{name}`` stands for the tables given."""
+    """Return a lazy View of a SELECT in which ``{name}`` stands for the tables given.
+
+    ``{name:Type}`` stands for the value given by that name.
+    """
     with attempted(backend, "sql", sql_template=query):
-        text, references = with_references(backend, query, tables)
+        bound, tables = with_values(backend, query, tables)
+        text, references = with_references(backend, bound, tables)
         return sql_view(backend, catalog, text, given=references)
 
 
@@ -37,7 +43,8 @@ def with_references(
 ) -> tuple[str, dict[str, Reference]]:
     """Return a text with tables in place of their ``{name}``, and what each name stands for.
 
-    A table is put there by its quoted name, any other view as a subquery. ``{name:Type}``, which is
+    A table is put there by its quoted name, any other view as a subquery; behind FROM and JOIN
+    under the name in braces, where the text gives it no other. ``{name:Type}``, which is
     ClickHouse's own parameter, and braces in strings, comments and maps are left as they are.
 
     Parameters
@@ -64,8 +71,10 @@ def with_references(
         raise SQLError(f"{{{missing[0]}}} is not in the SQL, but {missing[0]} was given for it")
     references = {name: _reference(backend, value) for name, value in given.items()}
     parts, end = [], 0
+    unaliased = _without_alias(tokens)
     for (start, stop), name in places.items():
-        parts += [query[end:start], references[name].text]
+        alias = f" AS {quote_identifier(name)}" if start in unaliased else ""
+        parts += [query[end:start], references[name].text, alias]
         end = stop
     return "".join([*parts, query[end:]]), references
 
@@ -78,14 +87,72 @@ def parameters_in(query: str) -> dict[str, str]:
     >>> parameters_in("SELECT {a:Array(Int8)}, '{b:Int8}', {t}")
     {'a': 'Array(Int8)'}
     """
+    return {name: kind for name, kind, _, _ in _parameters(query)}
+
+
+def tables_in(query: str) -> list[str]:
+    """Return the names that stand in braces for tables, once each.
+
+    Examples
+    --------
+    >>> tables_in("SELECT {a:Int8} FROM {t} JOIN {u} USING (k) WHERE '{v}' != ''")
+    ['t', 'u']
+    """
+    return list(dict.fromkeys(_places(tokens_of(query)).values()))
+
+
+def with_values(
+    backend: Backend, query: str, given: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return a text with values in place of its ``{name:Type}``, and what else was given.
+
+    Raises
+    ------
+    SQLError
+        If a parameter has no value.
+    UnsupportedTypeError
+        If a value is none that SQL can write.
+    """
+    parts, end, names = [], 0, set()
+    for name, kind, start, stop in _parameters(query):
+        if name not in given:
+            raise SQLError(
+                f"{{{name}:{kind}}} has no value: pass it, as in sql(…, {name}=1). "
+                f"Given: {', '.join(given) or 'none'}"
+            )
+        parts += [query[end:start], f"CAST({sql_literal(backend, name, given[name])} AS {kind})"]
+        names.add(name)
+        end = stop
+    rest = {name: value for name, value in given.items() if name not in names}
+    return "".join([*parts, query[end:]]), rest
+
+
+def sql_literal(backend: Backend, name: str, value: Any) -> str:
+    """Return a Python value as SQL.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        If it is none that SQL can write.
+    """
+    try:
+        sql: str = backend.compile(ibis.literal(value).name("v"))
+    except (IbisError, TypeError, ValueError, NotImplementedError) as error:
+        raise UnsupportedTypeError(
+            f"{name}: a {type(value).__name__} is no value of a parameter; give a number, text, "
+            "a date, None, or a list of such"
+        ) from error
+    return sql.removeprefix("SELECT ").rpartition(" AS ")[0]
+
+
+def _parameters(query: str) -> Iterator[tuple[str, str, int, int]]:
+    """Yield name and type of each parameter, and its first character and the one behind it."""
     tokens = tokens_of(query)
-    found = {}
     for left, name, colon in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if left.token_type is TokenType.L_BRACE and colon.token_type is TokenType.COLON:
             end = query.find("}", colon.end)
             if name.text.isidentifier() and end > 0:
-                found[name.text] = query[colon.end + 1 : end].strip()
-    return found
+                yield name.text, query[colon.end + 1 : end].strip(), left.start, end + 1
 
 
 def _places(tokens: Sequence[Token]) -> dict[tuple[int, int], str]:
@@ -97,6 +164,18 @@ def _places(tokens: Sequence[Token]) -> dict[tuple[int, int], str]:
         and right.token_type is TokenType.R_BRACE
         and name.text.isidentifier()
         and name.token_type not in (TokenType.STRING, TokenType.IDENTIFIER)
+    }
+
+
+def _without_alias(tokens: Sequence[Token]) -> set[int]:
+    """Return where braces begin that stand for a table to which the text gives no name."""
+    named = (TokenType.ALIAS, TokenType.VAR, TokenType.IDENTIFIER)
+    return {
+        left.start
+        for before, left, at in zip(tokens, tokens[1:], range(4, len(tokens) + 4), strict=False)
+        if before.token_type in (TokenType.FROM, TokenType.JOIN)
+        and left.token_type is TokenType.L_BRACE
+        and (at >= len(tokens) or tokens[at].token_type not in named)
     }
 
 

@@ -13,7 +13,9 @@ import sqlglot.errors
 from sqlglot.dialects import ClickHouse
 from sqlglot.tokens import Token, TokenType
 
+from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SQLError
+from aaiclick_ext.oplog.renaming import name_of_token
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -81,3 +83,68 @@ def names_in(tokens: list[Token], known: Container[str]) -> list[str]:
     """
     found = (t.text for t in tokens if t.token_type not in _VALUES and t.text in known)
     return list(dict.fromkeys(found))
+
+
+def in_place_of(select: str, table: tuple[str, str], other: str) -> str | None:
+    """Return a SELECT that reads another table; None where it does not name the first just once.
+
+    Parameters
+    ----------
+    select
+        As ClickHouse writes it, with databases before all tables.
+
+    Examples
+    --------
+    >>> in_place_of("SELECT a FROM shop.orders WHERE a > 1", ("shop", "orders"), "new")
+    'SELECT a FROM `new` AS `orders` WHERE a > 1'
+    >>> in_place_of("SELECT o.a FROM shop.orders AS o", ("shop", "orders"), "new")
+    'SELECT o.a FROM `new` AS o'
+    """
+    tokens = tokens_of(select)
+    found = [
+        at
+        for at in range(1, len(tokens) - 2)
+        if tokens[at - 1].token_type in (TokenType.FROM, TokenType.JOIN)
+        and tokens[at + 1].token_type is TokenType.DOT
+        and _names(tokens[at : at + 3], select) == table
+    ]
+    named = sum(name_of_token(token, select) == table[1] for token in tokens)
+    (at, *more) = found or (None,)
+    if at is None or more:
+        return None
+    after = tokens[at + 3] if at + 3 < len(tokens) else None
+    is_aliased = after is not None and after.token_type is TokenType.ALIAS
+    if is_aliased and named > 1:  # by its name elsewhere
+        return None
+    alias = "" if is_aliased else f" AS {quote_identifier(table[1])}"
+    start, end = tokens[at].start, tokens[at + 2].end + 1
+    return f"{select[:start]}{quote_identifier(other)}{alias}{select[end:]}"
+
+
+def target_of(statement: str) -> tuple[str, str]:
+    """Return database and table that hold the rows of a materialized view.
+
+    Parameters
+    ----------
+    statement
+        Its CREATE as ClickHouse writes it, with UUIDs where it has them.
+
+    Examples
+    --------
+    >>> target_of("CREATE MATERIALIZED VIEW a.v TO b.`t 1` (`x` Int8) AS SELECT 1 AS x")
+    ('b', 't 1')
+    >>> target_of("CREATE MATERIALIZED VIEW a.v UUID '0-1' TO INNER UUID '0-2' (`x` Int8) …")
+    ('a', '.inner_id.0-1')
+    """
+    tokens = tokens_of(statement)
+    database, view = _names(tokens[3:6], statement)
+    after = 6
+    inner = f".inner.{view}"
+    if tokens[after].text.upper() == "UUID":
+        inner, after = f".inner_id.{tokens[after + 1].text}", after + 2
+    has_own = tokens[after].text.upper() != "TO" or tokens[after + 2].text.upper() == "UUID"
+    return (database, inner) if has_own else _names(tokens[after + 1 : after + 4], statement)
+
+
+def _names(tokens: list[Token], text: str) -> tuple[str, str]:
+    return name_of_token(tokens[0], text), name_of_token(tokens[2], text)

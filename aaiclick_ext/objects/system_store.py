@@ -1,9 +1,9 @@
-"""System tables in ClickHouse: views over what is there, and over mirrors of what is elsewhere.
+"""System tables in ClickHouse: a database of its own, which brings itself up to date.
 
-Rows whose home is in memory or in the registry are mirrored before a query that names them, where
-they have changed. Each table is a view, so that nobody can write to it; a mirror has parts that are
-replaced as a whole, by one atomic statement: one for what all kernels see alike, and one for each
-kernel that has rows of its own.
+What ClickHouse knows is a view. Rows whose home is in memory or in the registry are mirrored before
+a query that names them, where they have changed. A mirror has parts, each replaced as a whole by
+one atomic statement: one for what all kernels see alike, and one for each kernel that has rows of
+its own. A constraint refuses what others would insert.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ Row = tuple[Any, ...]
 
 _PART = "part"
 _OWN = "kernel/"
-_TITLE = "system view"
+_TITLE = "system table"
 _MIRROR_LAYOUT = (
     f"ENGINE = MergeTree PARTITION BY {_PART} ORDER BY tuple() SETTINGS old_parts_lifetime = 1"
 )
@@ -73,23 +74,37 @@ class SystemTable:
 
     @property
     def mirror(self) -> VersionedTable:
-        """The table that its rows are mirrored in."""
+        """The table that has its rows, where their home is not ClickHouse."""
+        return self._mirror(self.name, ("CONSTRAINT only_aaiclick_ext_writes_this CHECK 0",))
+
+    def staging(self, name: str) -> VersionedTable:
+        """Return a table from which a part of the mirror is replaced."""
+        return self._mirror(name)
+
+    def _mirror(self, name: str, constraints: tuple[str, ...] = ()) -> VersionedTable:
         columns = {name: column.type for name, column in self.columns.items()}
         return VersionedTable(
-            name=f"_{self.name}",
-            title=f"mirror of {self.name}",
+            name=name,
+            title=f"{_TITLE} {self.name}",
             columns={_PART: "String"} | columns,
             layout=_MIRROR_LAYOUT,
             error=SystemTableError,
             version=self.version,
             since=self.since,
+            defaults={_PART: "MATERIALIZED ''"},  # which no SELECT * shows
+            comments={name: column.doc for name, column in self.columns.items()},
+            constraints=constraints,
             database=SYSTEM_DATABASE,
         )
 
     @property
     def comment(self) -> str:
         """What the view's comment says."""
-        return f"{self.doc} (aaiclick_ext {_TITLE}, version {self.version})"
+        return f"aaiclick_ext {_TITLE} {self.name}, version {self.version}"
+
+    def version_of(self, comment: str) -> int | None:
+        """Return the version that a comment tells, or None where it is not ours."""
+        return self.mirror.version_of(comment)
 
     def view_statement(self) -> str:
         """Return the statement that makes the view, in the place of one that is there."""
@@ -97,10 +112,8 @@ class SystemTable:
             f"{quote_identifier(name)} {column.type} COMMENT {quote_literal(column.doc)}"
             for name, column in self.columns.items()
         )
-        names = ", ".join(map(quote_identifier, self.columns))
-        select = self.select or f"SELECT {names} FROM {self.mirror.shown}"
         return (
-            f"CREATE OR REPLACE VIEW {self.shown} ({columns}) AS {select} "
+            f"CREATE OR REPLACE VIEW {self.shown} ({columns}) AS {self.select} "
             f"COMMENT {quote_literal(self.comment)}"
         )
 
@@ -143,6 +156,7 @@ class SystemStore:
         self._part = part
         self._living_jobs = living_jobs
         self._before = before
+        self._mirroring = {name: threading.Lock() for name in self.tables}
         self._numbers = itertools.count(1)
         self._mirrored: dict[tuple[str, str], Hashable] = {}
         self._is_ready = False
@@ -160,39 +174,39 @@ class SystemStore:
         engine = self._engine
         self._before()
         engine.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(SYSTEM_DATABASE)}")
-        found = {
-            name: (kind, comment)
-            for name, kind, comment in engine.query_rows(
-                "SELECT name, engine, comment FROM system.tables WHERE database = {name:String}",
+        found = dict(
+            engine.query_rows(
+                "SELECT name, comment FROM system.tables WHERE database = {name:String}",
                 {"name": SYSTEM_DATABASE},
             )
-        }
+        )
         for table in self.tables.values():
-            self._check(table, *found.get(table.name, ("View", None)))
+            if table.name in found:
+                self._check(table, found[table.name])
         for table in self.tables.values():
-            is_known = found.get(table.name) == ("View", table.comment)
-            if table.rows is not None and table.mirror.name not in found:
-                engine.command(table.mirror.create_statement())
-            elif table.rows is not None and not is_known:
-                table.mirror.ensure(engine)
-            if not is_known:  # last: a view of this version says that all is there
+            if found.get(table.name) == table.comment:
+                continue
+            if table.rows is None:
                 engine.command(table.view_statement())
+            elif table.name in found:
+                table.mirror.ensure(engine)
+            else:
+                engine.command(table.mirror.create_statement())
         self._forget_dead_kernels(found)
         self._is_ready = True
 
-    def _check(self, table: SystemTable, kind: str, comment: str | None) -> None:
-        if comment is None:
-            return
-        _head, mark, number = comment.rstrip(")").rpartition(f"(aaiclick_ext {_TITLE}, version ")
-        if kind != "View" or not mark or not number.isdecimal():
+    def _check(self, table: SystemTable, comment: str) -> None:
+        """Raise where what is there under a table's name cannot be used."""
+        version = table.version_of(comment)
+        if version is None:
             raise SystemTableError(
                 f"{table.shown} in {self._engine.identity} is not a system table of aaiclick_ext, "
                 f"which keeps its own in the database {SYSTEM_DATABASE}: rename it, "
                 f"RENAME TABLE {table.shown} TO …"
             )
-        if int(number) > table.version:
+        if version > table.version:
             raise SystemTableError(
-                f"system table {table.shown} in {self._engine.identity} is of version {number}, "
+                f"system table {table.shown} in {self._engine.identity} is of version {version}, "
                 f"made by a newer aaiclick-ext; this one knows version {table.version}. It is left "
                 "as it is: upgrade aaiclick-ext, or open another database."
             )
@@ -208,15 +222,19 @@ class SystemStore:
             table = self.tables.get(name)
             if table is not None and table.sync is not None:
                 table.sync()
-            if table is None or table.rows is None:
-                continue
-            parts = {self._part: ()} | dict(table.rows())
-            for part, given in parts.items():
-                rows = [_as_json(table, part, row) for row in given]
-                version = hash(tuple(rows))
-                if self._mirrored.get((name, part)) != version:
-                    self._replace(table, part, rows)
-                    self._mirrored[name, part] = version
+            if table is not None and table.rows is not None:
+                with self._mirroring[name]:  # or older rows could take the place of newer ones
+                    self._mirror(table, table.rows)
+
+    def _mirror(
+        self, table: SystemTable, rows_of: Callable[[], Mapping[str, Iterable[Row]]]
+    ) -> None:
+        for part, given in ({self._part: ()} | dict(rows_of())).items():
+            rows = [_as_json(table, part, row) for row in given]
+            version = hash(tuple(rows))
+            if self._mirrored.get((table.name, part)) != version:
+                self._replace(table, part, rows)
+                self._mirrored[table.name, part] = version
 
     def _replace(self, table: SystemTable, part: str, rows: Collection[str]) -> None:
         """Put rows in the place of a part, in one step."""
@@ -224,19 +242,23 @@ class SystemStore:
         if not rows:
             self._engine.command(f"ALTER TABLE {target} DROP PARTITION {quote_literal(part)}")
             return
-        own = self._part.removeprefix(_OWN).replace("/", "_")
-        staging = f"{quote_identifier(SYSTEM_DATABASE)}.{quote_identifier(self._staging(own))}"
+        staging = table.staging(self._staging())
+        names = ", ".join(map(quote_identifier, staging.columns))
+        lines = "\n".join(rows)
         try:
-            self._engine.command(f"CREATE TABLE {staging} AS {target}")
-            lines = "\n".join(rows)
-            self._engine.command(f"INSERT INTO {staging} FORMAT JSONEachRow\n{lines}")
+            self._engine.command(staging.create_statement())
             self._engine.command(
-                f"ALTER TABLE {target} REPLACE PARTITION {quote_literal(part)} FROM {staging}"
+                f"INSERT INTO {staging.shown} ({names}) SETTINGS "
+                f"insert_allow_materialized_columns = 1 FORMAT JSONEachRow\n{lines}"
+            )
+            self._engine.command(
+                f"ALTER TABLE {target} REPLACE PARTITION {quote_literal(part)} FROM {staging.shown}"
             )
         finally:
-            self._engine.command(f"DROP TABLE IF EXISTS {staging}")
+            self._engine.command(f"DROP TABLE IF EXISTS {staging.shown}")
 
-    def _staging(self, own: str) -> str:
+    def _staging(self) -> str:
+        own = self._part.removeprefix(_OWN).replace("/", "_")
         return f"_staging_{own}_{next(self._numbers)}"
 
     def _forget_dead_kernels(self, found: Collection[str]) -> None:

@@ -402,7 +402,13 @@ class _Rows:
 
     def stats(self) -> dict[str, list[Row]]:
         services, job = self._services, self._services.job_id
+        schemas = services.schemas.stats
         counted = (
+            ("schema_hits", schemas.hits, "schemas of tables that were known"),
+            ("schema_misses", schemas.misses, "schemas of tables that were read"),
+            ("schema_looks", schemas.looks, "looks at tables that others can change"),
+            ("query_schema_hits", schemas.query_hits, "columns of queries that were known"),
+            ("query_schema_misses", schemas.query_misses, "columns of queries that were asked for"),
             ("plan_hits", self._plans.hits, "plans of expressions that were remembered"),
             ("plan_misses", self._plans.misses, "plans of expressions that were made"),
             ("tables", len(services.worker.live_tables()), "tables that this kernel keeps"),

@@ -23,6 +23,7 @@ class TableNotes:
     def __init__(self) -> None:
         self._cells: dict[str, int | None] = {}
         self._used: dict[str, float] = {}
+        self._seen: dict[str, float] = {}
         self._parts: set[str] = set()
         self._kept: set[str] = set()
 
@@ -56,6 +57,16 @@ class TableNotes:
         now = time.time()
         for table in tables:
             self._used[table] = now
+
+    def seen(self, views: Iterable[str]) -> None:
+        """Note that views have just been read, or found to be as they should be."""
+        now = time.time()
+        for view in views:
+            self._seen[view] = now
+
+    def last_seen(self, view: str) -> float | None:
+        """Return when a view was last read or found well, in seconds since 1970."""
+        return self._seen.get(view)
 
     def forget(self, tables: Iterable[str]) -> None:
         """Drop what is known of tables that are gone."""

@@ -32,30 +32,28 @@ _MARK = "aaiclick_object_"
 
 
 def schema_of_text(services: Services, query: str, tokens: list[Token]) -> sch.Schema:
-    """Return the Ibis schema of a SELECT. Runs one DESCRIBE, or two, and not the query.
+    """Return the Ibis schema of a SELECT. Runs at most two DESCRIBEs, and not the query.
 
     Raises
     ------
     UnsupportedTypeError
         If it computes with a column of Python objects.
     """
-    types = services.engine.columns_of(query)
+    columns = services.schemas.of_query(query)
     named = [(table, services.schemas.get(table)) for table in _tables_in(services, tokens)]
     shadows = [_shadow(table, schema) for table, schema in named if _marked_types(schema)]
     if not shadows:
-        return ibis_schema(types, {})
+        return columns.ibis
     try:
-        marked = services.engine.columns_of(
-            f"WITH {', '.join(shadows)} SELECT * FROM (\n{query}\n)"
-        )
+        marked = services.schemas.of_query(f"WITH {', '.join(shadows)} SELECT * FROM (\n{query}\n)")
     except EngineError as error:
-        columns = ", ".join(name for _, schema in named for name in _marked_types(schema))
+        listed = ", ".join(name for _, schema in named for name in _marked_types(schema))
         raise UnsupportedTypeError(
-            f"the SQL may use columns of Python objects ({columns}) only as they are, and as keys "
+            f"the SQL may use columns of Python objects ({listed}) only as they are, and as keys "
             f"of groups and joins: {error}"
         ) from error
     comments = {}
-    for name, text in marked.items():
+    for name, text in marked.types.items():
         kernels = dict(_marks((name,), parse(text)))
         lines = [
             object_comment(kernel, [path for path in kernels if kernels[path] == kernel])
@@ -63,7 +61,7 @@ def schema_of_text(services: Services, query: str, tokens: list[Token]) -> sch.S
         ]
         if lines:
             comments[name] = "\n".join(lines)
-    return ibis_schema(types, comments)
+    return ibis_schema(columns.types, comments)
 
 
 def _tables_in(services: Services, tokens: list[Token]) -> list[str]:

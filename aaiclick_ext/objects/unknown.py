@@ -121,7 +121,11 @@ def _refuse(column: UnsupportedColumn, operation: str) -> NoReturn:
 def _clickhouse_type(op: ops.Value) -> str:
     if isinstance(op, ops.Field) and isinstance(op.rel, DatabaseTable):
         services = services_of_source(op.rel.source)
-        known = None if services is None else services.schemas.known(op.rel.name)
+        known = (
+            None
+            if services is None
+            else services.schemas.known(op.rel.name, op.rel.namespace.database)
+        )
         if known is not None:
             return known.types.get(op.name, "unknown")
     return "unknown"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import Role
@@ -18,6 +18,7 @@ from aaiclick_ext.oplog.log_table import LOG_TABLE
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from aaiclick_ext.engine import Engine
     from aaiclick_ext.lifecycle.named_views import ViewDefinition
     from aaiclick_ext.objects.services import Services
 
@@ -33,7 +34,7 @@ class ViewProblem:
     Attributes
     ----------
     source
-        The table or view that it reads, by name.
+        The table or view that it reads, by name; or the table of a materialized one.
     column
         None where the source itself is gone, or another view.
     what
@@ -72,13 +73,21 @@ def problems_of(
     todo = {view.name: view for view in asked}
     for name in list(todo):
         todo |= {below: views[below] for below in below_view(name, views)}
-    there = _columns_there(services, {s for view in todo.values() for s in view.sources})
+    reads = {view.name: dict(view.sources) for view in todo.values()}
+    for view in todo.values():
+        if view.target is not None:
+            reads[view.name][view.target] = {}
+    there = _columns_there(services, {s for sources in reads.values() for s in sources})
     found = [
         problem
         for view in todo.values()
-        for source, columns in view.sources.items()
+        for source, columns in reads[view.name].items()
         for problem in _problems_with(view, source, columns, there.get(source))
     ]
+    broken = {problem.view for problem in found}
+    services.notes.seen(
+        name for name in todo if broken.isdisjoint((name, *below_view(name, views)))
+    )
     return _with_times(services, found, views)
 
 
@@ -87,14 +96,21 @@ def below_view(name: str, views: Mapping[str, ViewDefinition]) -> list[str]:
     found: dict[str, None] = {}
     todo = [name]
     while todo:
-        for source in reads_of(views[todo.pop()], views):
+        for source in views_read_by(views[todo.pop()], views):
             if source not in found:
                 found[source] = None
                 todo.append(source)
     return list(found)
 
 
-def reads_of(view: ViewDefinition, views: Mapping[str, ViewDefinition]) -> list[str]:
+def tables_under(engine: Engine, name: str) -> list[str]:
+    """Return the tables that a view reads, at any distance, as far as is known. Runs one query."""
+    views = views_of(engine)
+    over = [views[each] for each in dict.fromkeys((name, *below_view(name, views)))]
+    return list(dict.fromkeys(s for view in over for s in view.sources if s not in views))
+
+
+def views_read_by(view: ViewDefinition, views: Mapping[str, ViewDefinition]) -> list[str]:
     """Return the views among all that one reads, also where others made it."""
     named = {name for name in view.sources if name in views}
     try:
@@ -121,13 +137,17 @@ def explain_broken_view(services: Services, error: EngineError) -> BrokenViewErr
         return None
     lines = "; ".join(str(problem) for problem in problems)
     return BrokenViewError(
-        f"{lines}. {_remedy(problems)}", sql=error.sql, code=error.code, query_id=error.query_id
+        f"{lines}. {_remedy(problems, views)}",
+        sql=error.sql,
+        code=error.code,
+        query_id=error.query_id,
     )
 
 
-def _remedy(problems: Iterable[ViewProblem]) -> str:
+def _remedy(problems: Iterable[ViewProblem], views: Mapping[str, ViewDefinition]) -> str:
     first = next(iter(problems))
-    if first.column is None and TableName.parse(first.source) is not None:
+    is_source = first.column is None and first.source != views[first.view].target
+    if is_source and TableName.parse(first.source) is not None:
         return f"Restore it, aai.restore({first.source!r}), or drop the view"
     return (
         f"Bring it back, or make the view anew: aai.create_view({first.view!r}, …, "
@@ -147,7 +167,8 @@ def _columns_there(services: Services, names: Collection[str]) -> dict[str, dict
         {"names": list(names)},
         role=Role.WORKER,
     ):
-        found[table if is_here and table in names else qualified][column] = type_
+        for name in {table, qualified} if is_here else {qualified}:
+            found[name][column] = type_
     return found
 
 
@@ -178,22 +199,30 @@ def _with_times(
     dropped = _dropped(services, {p.source for p in problems if p.column is None})
     changed = _changed(services, {p.source for p in problems if p.column is not None})
     dated = []
+    since: str | None
     for problem in problems:
-        if problem.column is not None and problem.source in changed:
-            since = f"changed at {_shown(changed[problem.source])}"
-        elif problem.column is None and problem.source in dropped:
-            since = f"dropped at {_shown(dropped[problem.source])}"
+        seen = _last_seen(services, problem, views)
+        found = (changed if problem.column else dropped).get(problem.source)
+        if found is not None and (seen is None or found >= seen):  # else of another by that name
+            since = f"{'changed' if problem.column else 'dropped'} at {_shown(found)}"
         else:
-            made = views[problem.view].created_at
-            used = services.notes.last_used(problem.source)
-            seen = [] if made is None else [made]
-            if used is not None:
-                seen.append(dt.datetime.fromtimestamp(used, dt.UTC))
-            since = f"it was there at {_shown(max(seen))}" if seen else ""
-        dated.append(
-            ViewProblem(problem.view, problem.source, problem.column, problem.what, since or None)
-        )
+            since = f"it was as it should be at {_shown(seen)}" if seen else None
+        dated.append(replace(problem, since=since))
     return dated
+
+
+def _last_seen(
+    services: Services, problem: ViewProblem, views: Mapping[str, ViewDefinition]
+) -> dt.datetime | None:
+    """Return when a source was last known to be what it should be.
+
+    A view that was read, or that was made, had everything that it reads.
+    """
+    over = [name for name in views if problem.view in (name, *below_view(name, views))]
+    times = [made for name in over if (made := views[name].created_at) is not None]
+    read = [name for name in over if views[name].target is None]  # else it reads its own rows
+    seen = [at for name in read if (at := services.notes.last_seen(name)) is not None]
+    return max([*times, *(dt.datetime.fromtimestamp(at, dt.UTC) for at in seen)], default=None)
 
 
 def _dropped(services: Services, tables: Collection[str]) -> dict[str, dt.datetime]:

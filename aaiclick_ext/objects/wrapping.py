@@ -7,6 +7,7 @@ table, becomes a View, and its outermost call becomes one event in the operation
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import ibis.expr.types as ir
 from ibis.expr.types.groupby import GroupedTable
 from ibis.expr.types.joins import Join
 
+from aaiclick_ext.objects.attempts import record_failure
 from aaiclick_ext.objects.backend import backend_of
 from aaiclick_ext.objects.leaf import relations_below
 from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
@@ -64,7 +66,12 @@ def _wrap(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         with recorded_as_one() as outermost:
             table = self._as_ibis
-            result = method(table, *args, **kwargs)
+            try:
+                result = method(table, *args, **kwargs)
+            except Exception as error:
+                if outermost and name != "__getitem__":  # which others call to see what it does
+                    _record_failure(name, parameters, self, args, kwargs, error)
+                raise
             result = self if result is table else adopt(result)
         if outermost and isinstance(result, View) and result is not self:
             _record(name, parameters, self, args, kwargs, result)
@@ -94,6 +101,27 @@ def _record(
         keys = ", ".join(describe_argument(key.to_expr()) for key in self.groupings)
         params = {"keys": f"[{keys}]", **params}
     provenance.record_view(name, op, _roles(name, names), params, inputs=inputs)
+
+
+def _record_failure(
+    name: str,
+    parameters: list[inspect.Parameter],
+    self: Any,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    error: Exception,
+) -> None:
+    """Record that a call failed while its expression was built; whatever it is about."""
+    source = self.table if isinstance(self, GroupedTable) else self.op()
+    backend = backend_of(source)
+    if backend is None or backend.services.closed:
+        return
+    with contextlib.suppress(Exception):
+        event = {
+            "kwargs": {"source": backend.provenance.name_of(source)},
+            "params": dict(_named_arguments(parameters, args, kwargs)),
+        }
+        record_failure(backend, name, event, error)
 
 
 def _other_sources(values: tuple[Any, ...]) -> Iterator[ops.Relation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.oplog.graph import effective, is_table_name
+from aaiclick_ext.oplog.graph import effective, is_table_name, view_made
 
 if TYPE_CHECKING:
     from aaiclick_ext.oplog.event import OperationEvent
@@ -28,6 +28,11 @@ def ancestry(graph: OplogGraph) -> list[OperationEvent]:
         if read_until.get(name, -math.inf) >= until:
             continue
         read_until[name] = until
+        view = view_made(made.get(name, ()), until)
+        if view is not None:
+            needed[view.id] = view
+            todo.extend((source, until) for source in view.kwargs.values())
+            continue
         for event in made.get(name, ()):
             is_table = is_table_name(name)
             if is_table and event.id >= until:

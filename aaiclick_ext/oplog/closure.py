@@ -11,15 +11,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aaiclick_ext.errors import UnknownTableError
+from aaiclick_ext.oplog.graph import DISPLAY_PREFIX
 from aaiclick_ext.oplog.log_table import LOG_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from aaiclick_ext.engine import Engine
+
+    Link = tuple[str, str, int, int]
+    """A result, one of its inputs, and the kernel session and the id of the event."""
+    Ask = Callable[[Sequence[str]], list[Link]]
+
+T = TypeVar("T")
 
 _NAMES_PER_QUERY = 1000
 """Bound values travel in the URL, which servers limit to 1 MB."""
@@ -60,36 +67,61 @@ _ASKED = f"{_LINKS}, job_id, id FROM {LOG_TABLE} WHERE "
 _NEAR = f"{_LINKS} FROM {LOG_TABLE} WHERE job_id IN {{jobs:Array(UInt64)}} AND "
 
 
-def closure(engine: Engine, roots: Sequence[str], way: Way, max_depth: int) -> list[str]:
-    """Return the names within so many steps of some, those included.
+def closure(
+    engine: Engine,
+    roots: Sequence[str],
+    way: Way,
+    max_depth: int,
+    *,
+    displays: bool = True,
+    ask: Ask | None = None,
+) -> list[str]:
+    """Return the names within so many steps of some, those included, or all but displays.
 
     Three queries where all was made in one kernel session, and two for each further one on the
     way; one for every thousand names, if there are more. Without a log it is those names alone.
+
+    Parameters
+    ----------
+    ask
+        Finds the links of names in place of a question for these alone, and more of them. Of each
+        name that is returned it has been asked.
     """
     links: defaultdict[str, set[str]] = defaultdict(set)
     asked: set[str] = set()
     found = dict.fromkeys(roots, 0)
 
-    def unknown() -> list[str]:
-        return [name for name, away in found.items() if away < max_depth and name not in asked]
+    def links_of(names: Sequence[str]) -> list[Link]:
+        return rows_of_each(engine, _ASKED + way.asked, names)
 
-    def learn(rows: Iterable[tuple[Any, ...]]) -> None:
+    def unknown(depth: int = max_depth) -> list[str]:
+        return [name for name, away in found.items() if away < depth and name not in asked]
+
+    def learn(rows: Iterable[tuple[Any, ...]]) -> bool:
+        """Learn links; say whether some lead to where more has to be asked."""
         nonlocal found
         for result, source, *_ in rows:
+            if not displays and result.startswith(DISPLAY_PREFIX):
+                continue
             start, end = way.link(result, source)
             links[start].add(end)
-        found = _distances(roots, links, max_depth)
+        before, found = found, _distances(roots, links, max_depth)
+        return any(name not in before for name in unknown())
 
-    while names := unknown():
-        rows = rows_of_each(engine, _ASKED + way.asked, names)
+    depth = max_depth
+    if ask is not None:
+        depth += 1  # also of the farthest
+        if max_depth > 0 and learn(rows := links_of(roots)):
+            learn(_neighbours(engine, way, rows))
+    while names := unknown(depth):
+        rows = (ask or links_of)(names)
         asked.update(names)
-        learn(rows)
-        if unknown():
+        if learn(rows):
             learn(_neighbours(engine, way, rows))
     return list(found)
 
 
-def _neighbours(engine: Engine, way: Way, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _neighbours(engine: Engine, way: Way, rows: Sequence[Link]) -> list[tuple[Any, ...]]:
     """Return the links of events of the same kernel sessions, those nearest to some others."""
     ids = [event for *_, event in rows]
     jobs = sorted({job for *_, job, _ in rows}, reverse=way.is_back)[:_NAMES_PER_QUERY]
@@ -121,8 +153,8 @@ def rows_of_each(engine: Engine, sql: str, names: Sequence[str]) -> list[tuple[A
         return []
 
 
-def parts_of(names: Sequence[str]) -> list[list[str]]:
-    """Return names in parts that one query can bind."""
+def parts_of(names: Sequence[T]) -> list[list[T]]:
+    """Return names, or what has one, in parts that one query can bind."""
     return [
         list(names[start : start + _NAMES_PER_QUERY])
         for start in range(0, len(names), _NAMES_PER_QUERY)

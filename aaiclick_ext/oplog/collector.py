@@ -23,7 +23,7 @@ from aaiclick_ext.oplog.system_names import (
 from aaiclick_ext.oplog.writer import LogWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     import pyarrow as pa
@@ -61,6 +61,9 @@ class OplogCollector:
         The database, the settings and the source of event ids of the context.
     job_id, run_id, node_id, user_name
         The kernel session, its run, its node and who runs it, stored with each event.
+    names_now
+        Says, by result table, which variables hold it at this moment. Called in any thread, it
+        runs no query and waits for nothing.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class OplogCollector:
         run_id: int,
         node_id: int,
         user_name: str | None = None,
+        names_now: Callable[[], Mapping[str, Sequence[str]]] = dict,
     ) -> None:
         self._engine = engine
         self._settings = settings
@@ -88,6 +92,7 @@ class OplogCollector:
         self._outside = self._new_cell(None)
         self._cell = self._outside
         self._of_thread = _OfThread()
+        self._names_now = names_now
         self._names: Mapping[str, Sequence[str]] = {}
         self._cells: OrderedDict[int | None, CellRecord] = OrderedDict()
 
@@ -235,19 +240,21 @@ class OplogCollector:
         if cell is None:
             cell, self._cell = self._cell, self._outside
         self._of_thread.cell = None
-        if not names or cell.task is None:
-            return
-        for entry in self._writer.waiting():
-            given = names.get(entry.event.result_table)
-            if given and entry.cell is cell:
-                entry.event = dataclasses.replace(entry.event, variable_names=tuple(given))
+        if names:
+            self._name([entry for entry in self._writer.waiting() if entry.cell is cell], names)
 
     def names_of(self, result_table: str) -> tuple[str, ...]:
         """Return the variables that held a result when a cell last told of them; runs nothing."""
         return tuple(self._names.get(result_table, ()))
 
     def flush(self) -> int:
-        """Write all events and return how many, as `LogWriter.flush` does."""
+        """Write all events and return how many, as `LogWriter.flush` does.
+
+        Events of cells that have not ended get the names that variables have now.
+        """
+        unnamed = [entry for entry in self._writer.waiting() if not entry.event.variable_names]
+        if any(entry.cell.task for entry in unnamed):
+            self._name(unnamed, self._names_now())
         return self._writer.flush()
 
     def flush_soon(self) -> Future[int]:
@@ -265,6 +272,13 @@ class OplogCollector:
     def close(self) -> None:
         """Write or spill what is left, and end the thread, as `LogWriter.close` does."""
         self._writer.close()
+
+    def _name(self, entries: Iterable[PendingEvent], names: Mapping[str, Sequence[str]]) -> None:
+        """Fill the names of variables into events of cells."""
+        for entry in entries:
+            given = names.get(entry.event.result_table)
+            if given and entry.cell.task is not None:
+                entry.event = dataclasses.replace(entry.event, variable_names=tuple(given))
 
     def _new_cell(self, task: Task | None) -> CellRecord:
         return CellRecord(task, self._settings.record_cell_source, self._secrets)

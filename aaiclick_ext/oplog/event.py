@@ -66,7 +66,7 @@ class OperationEvent:
     cell_source_hash: str | None = None
     """SHA-256 of the masked source; of the typed one where it could not be masked."""
     variable_names: tuple[str, ...] = ()
-    """The variables that held the result when its cell ended."""
+    """The variables that held the result when its cell ended, or when it was written before."""
     rows: int | None = None
     elapsed_s: float | None = None
     status: Status = "ok"

@@ -27,7 +27,7 @@ WHERE mapContains(params, 'path') AND status = 'ok' ORDER BY id LIMIT 1 BY id
 """
 
 
-def fed_by(engine: Engine, source: str) -> OplogGraph:
+def fed_by(engine: Engine, source: str, *, displays: bool = False) -> OplogGraph:
     """Return all that was made of a table, a file or a URL, near and far, by all kernels.
 
     A query for the files that were read, and for what follows as many as `descendants` runs; as
@@ -37,6 +37,8 @@ def fed_by(engine: Engine, source: str) -> OplogGraph:
     ----------
     source
         The name of a table or view in the log, else a path, a glob or a URL.
+    displays
+        As in `forward_oplog`.
 
     Returns
     -------
@@ -49,16 +51,17 @@ def fed_by(engine: Engine, source: str) -> OplogGraph:
         If the log knows no such table and no such file; lists files that were read.
     """
     of_files = events_of(engine, _OF_FILES, {})
-    found = {event.id: event for event in descendants(engine, [source], MOST_STEPS)}
+    below = descendants(engine, [source], MOST_STEPS, displays=displays)
+    found = {event.id: event for event in below}
     root = source
     if not any(source in (e.result_table, *e.kwargs.values()) for e in found.values()):
         root = location_of(source)
         readers = {e.id: root for e in of_files if _reads(e) and _is_of(e, source, root)}
         if not readers:
             raise UnknownObjectError(_unknown(source, of_files))
-        found |= _follow(engine, of_files, readers)
+        found |= _follow(engine, of_files, readers, displays=displays)
     while readers := _read_again(found, of_files):
-        found |= _follow(engine, of_files, readers)
+        found |= _follow(engine, of_files, readers, displays=displays)
     events = sorted(found.values(), key=lambda event: event.id)
     tables = reached(root, edges_of(events), "forward", MOST_STEPS)
     living = living_tables(engine, tables)
@@ -66,7 +69,11 @@ def fed_by(engine: Engine, source: str) -> OplogGraph:
 
 
 def _follow(
-    engine: Engine, of_files: Iterable[OperationEvent], readers: Mapping[int, str]
+    engine: Engine,
+    of_files: Iterable[OperationEvent],
+    readers: Mapping[int, str],
+    *,
+    displays: bool,
 ) -> dict[int, OperationEvent]:
     """Return the events that read a file, which becomes their input, and what was made of them."""
     reading = {
@@ -75,8 +82,8 @@ def _follow(
         if event.id in readers
     }
     tables = sorted({event.result_table for event in reading.values()})
-    below = {event.id: event for event in descendants(engine, tables, MOST_STEPS)}
-    return below | reading
+    below = descendants(engine, tables, MOST_STEPS, displays=displays)
+    return {event.id: event for event in below} | reading
 
 
 def _read_again(

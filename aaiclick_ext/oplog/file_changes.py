@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from aaiclick_ext.oplog.event import OperationEvent
 
 _FACTS = ("files", "bytes", "modified")
+FACTS = ("path", "directory", *_FACTS)
+"""The parameters of an event that tell its files, besides ``path_…``."""
+
 _EXPORT = "export"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,8 +19,17 @@ Direction = Literal["backward", "forward", "both"]
 VIEW_PREFIX = "view_"
 SINK_PREFIX = "fetch_"
 
+DISPLAY = "display"
+"""The operation of the event that tells which rows were shown to a person."""
+
+DISPLAY_PREFIX = f"{SINK_PREFIX}{DISPLAY}_"
+"""Of its sink: there are many, and nothing is made of them, so that most questions pass by them."""
+
 DROP_TABLE = "drop_table"
 """The operation of the event that tells a table's end; `Table.drop` of columns is another."""
+
+CREATE_VIEW = "create_view"
+"""The operation of the event that tells of a view that ClickHouse keeps under a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,11 @@ class OplogNode:
     """Whether the table exists now; None for views, sinks and files, which are no tables."""
     end: OperationEvent | None = None
     """When and why it was dropped, and what it was by then; None where it was not, or unseen."""
+
+    @property
+    def is_named_view(self) -> bool:
+        """Whether it is a view that ClickHouse keeps under a name: it has no rows of its own."""
+        return self.operation == CREATE_VIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +152,18 @@ class OplogGraph:
 def is_table_name(name: str) -> bool:
     """Say whether a name in the log is a table's, and no lazy view's, sink's or file's."""
     return not name.startswith((VIEW_PREFIX, SINK_PREFIX)) and "/" not in name
+
+
+def view_made(events: Iterable[OperationEvent], until: float = math.inf) -> OperationEvent | None:
+    """Return the event that made a named view as it was at an id; None where it is no view.
+
+    Parameters
+    ----------
+    events
+        Those of one name, by id.
+    """
+    made = [e for e in events if e.operation == CREATE_VIEW and e.status == "ok" and e.id < until]
+    return made[-1] if made else None
 
 
 def effective(events: Iterable[OperationEvent]) -> dict[str, list[OperationEvent]]:

@@ -9,7 +9,6 @@ from aaiclick_ext.errors import OplogError
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.oplog.columns import USES, VALUES, backward_columns, forward_columns
 from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent
-from aaiclick_ext.oplog.file_changes import file_changes
 from aaiclick_ext.oplog.graph import (
     OplogGraph,
     edges_of,
@@ -26,14 +25,15 @@ from aaiclick_ext.oplog.queries import (
     events_of,
     living_tables,
     recorded_tables,
+    stale_below,
 )
-from aaiclick_ext.oplog.staleness import StaleResult, stale
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.oplog.columns import ColumnEdge, ColumnUse, Use
+    from aaiclick_ext.oplog.staleness import StaleResult
 
 _FIELDS = ", ".join(READ_FIELDS)
 
@@ -81,7 +81,7 @@ def stale_results(engine: Engine, table: str | None = None) -> list[StaleResult]
         Asks for this one and what it was made of; by default for all.
     """
     roots = recorded_tables(engine) if table is None else [table]
-    found = stale(ancestors(engine, roots), file_changes())
+    found = stale_below(engine, roots)
     living = living_tables(engine, [result.table for result in found])
     return [result for result in found if result.table in living]
 

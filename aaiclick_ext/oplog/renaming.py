@@ -28,10 +28,10 @@ def words_of(sql: str) -> set[str] | None:
     >>> sorted(words_of('SELECT "a" FROM t -- b'))
     ['FROM', 'SELECT', 'a', 't']
     """
-    tokens = _tokens(sql)
+    tokens = tokens_of(sql)
     if tokens is None:
         return None
-    return {_name(token, sql) for token in tokens if token.token_type not in _VALUES}
+    return {name_of_token(token, sql) for token in tokens if token.token_type not in _VALUES}
 
 
 def calls_of(sql: str) -> list[str]:
@@ -42,7 +42,7 @@ def calls_of(sql: str) -> list[str]:
     >>> calls_of("SELECT now(), count (*), 'f()' FROM t -- g()")
     ['now', 'count']
     """
-    tokens = _tokens(sql) or []
+    tokens = tokens_of(sql) or []
     called = [
         token.text
         for token, after in pairwise(tokens)
@@ -59,7 +59,7 @@ def statements_of(sql: str) -> list[str]:
     >>> statements_of("INSERT INTO t SELECT ';'; INSERT INTO t SELECT 2;")
     ["INSERT INTO t SELECT ';'", 'INSERT INTO t SELECT 2']
     """
-    tokens = _tokens(sql) or []
+    tokens = tokens_of(sql) or []
     ends = [token.start for token in tokens if token.token_type is TokenType.SEMICOLON]
     bounds = pairwise([-1, *ends, len(sql)])
     parts = [sql[start + 1 : end].strip() for start, end in bounds]
@@ -76,10 +76,10 @@ def renamed(sql: str, names: Mapping[str, str]) -> str:
     >>> renamed("SELECT aai_1.a, 'aai_1' FROM shop.aai_1", {"aai_1": "sales"})
     "SELECT `sales`.a, 'aai_1' FROM `sales`"
     """
-    tokens = _tokens(sql) or []
+    tokens = tokens_of(sql) or []
     parts, done = [], 0
     for number, token in enumerate(tokens):
-        if token.token_type in _VALUES or (name := _name(token, sql)) not in names:
+        if token.token_type in _VALUES or (name := name_of_token(token, sql)) not in names:
             continue
         is_qualified = number > 1 and tokens[number - 1].token_type is TokenType.DOT
         first = tokens[number - 2] if is_qualified else token
@@ -107,7 +107,7 @@ def unique_names(wanted: Iterable[tuple[str, str]], taken: Iterable[str]) -> dic
     return names
 
 
-def _name(token: Token, sql: str) -> str:
+def name_of_token(token: Token, sql: str) -> str:
     r"""Return what a token names: sqlglot leaves ``\'`` in a quoted name as it is."""
     if token.token_type is not TokenType.IDENTIFIER:
         return token.text
@@ -115,7 +115,8 @@ def _name(token: Token, sql: str) -> str:
     return _ESCAPED.sub(lambda m: m[2] or _ESCAPES.get(m[1], m[1]), quoted)
 
 
-def _tokens(sql: str) -> list[Token] | None:
+def tokens_of(sql: str) -> list[Token] | None:
+    """Return the tokens of SQL; None where it cannot be read."""
     try:
         return list(ClickHouse().tokenize(sql))
     except sqlglot.errors.TokenError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from aaiclick_ext.oplog.derivation import Origin, as_used
+from aaiclick_ext.schema.lookups import dotted_name, is_lookup, lookup_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -196,14 +197,19 @@ class Scope:
 
     def _of_in(self, node: exp.Expr, bound: frozenset[str]) -> Origins:
         table = node.args.get("field")
-        if not isinstance(table, exp.Column):
+        name = dotted_name(table)
+        if table is None or name is None:
             return self.all_origins(node.iter_expressions(), bound)
         if self.lookup([part.name for part in table.parts]) is None:
-            relation = self.tables.get(".".join(part.name for part in table.parts))
-            if relation is None:
-                raise UnresolvedError(f"no column and no table {table.name}")
+            relation = self._table(name)
             return self.origins(node.this, bound) | relation.together() | relation.rows
         return self.origins(node.this, bound) | self.origins(table, bound)
+
+    def _table(self, name: str) -> SQLRelation:
+        relation = self.tables.get(name)
+        if relation is None:
+            raise UnresolvedError(f"no table {name}")
+        return relation
 
     def _of_window(self, node: exp.Expr, bound: frozenset[str]) -> Origins:
         found = NOTHING if isinstance(node.this, exp.Identifier) else self.origins(node.this, bound)
@@ -238,6 +244,8 @@ class Scope:
 
     def _of_array_join(self, node: exp.Expr, bound: frozenset[str]) -> Origins:
         found = self.origins(node.this, bound)
+        if isinstance(node.this, exp.Array):  # of as many elements as are written there
+            return found
         self.multiplied |= as_used(found, "join")
         return found
 
@@ -252,9 +260,24 @@ class Scope:
         return NOTHING.union(*(origins for _, origins in self.star()))
 
     def _of_function(self, node: exp.Expr, bound: frozenset[str]) -> Origins:
+        if is_lookup(node):
+            return self._of_lookup(node, bound)
         if node.name.lower().startswith(_READS_ELSEWHERE):
             raise UnresolvedError(f"{node.name} reads what the text does not tell")
         return self.all_origins(node.iter_expressions(), bound)
+
+    def _of_lookup(self, node: exp.Expr, bound: frozenset[str]) -> Origins:
+        """Return what is looked up and the keys; where nothing is, the rows that have the keys."""
+        lookup = lookup_of(node)
+        if lookup is None or lookup.columns is None:
+            raise UnresolvedError(f"{node.name} reads what the text does not tell")
+        relation, keys = self._table(lookup.table), self.all_origins(lookup.keys, bound)
+        if not lookup.columns:
+            return keys | relation.rows
+        found = [relation.column(name) for name in lookup.columns]
+        if None in found:
+            raise UnresolvedError(f"no such column in {lookup.table}")
+        return keys.union(*(origins or () for origins in found))
 
     def _none(self, _node: exp.Expr, _bound: frozenset[str]) -> Origins:
         return NOTHING
@@ -263,7 +286,7 @@ class Scope:
         raise UnresolvedError(f"{type(node).__name__} in an expression")
 
 
-_READS_ELSEWHERE = ("columns", "dictget", "dicthas", "dictis", "joinget", "untuple", "apply")
+_READS_ELSEWHERE = ("columns", "untuple", "apply")
 
 _EXPRESSIONS: tuple[
     tuple[type | tuple[type, ...], Callable[[Scope, exp.Expr, frozenset[str]], Origins]], ...

@@ -10,7 +10,7 @@ from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.masking import MASK
 from aaiclick_ext.oplog.ancestry import ancestry
 from aaiclick_ext.oplog.comment import comment
-from aaiclick_ext.oplog.graph import SINK_PREFIX, is_table_name
+from aaiclick_ext.oplog.graph import CREATE_VIEW, SINK_PREFIX, is_table_name, view_made
 from aaiclick_ext.oplog.renaming import renamed, unique_names, words_of
 from aaiclick_ext.oplog.states import RESTORE
 from aaiclick_ext.schema import POSITION
@@ -95,7 +95,8 @@ class _Script:
         root = self.graph.root
         name = names.get(root) or _wanted_name(root, self.made.get(root, ())) or root
         yield f"Rebuilds {name} ({root}), by the operation log."
-        foreign = [table for table in self._tables() if TableName.parse(table) is None]
+        others = [table for table in self._tables() if TableName.parse(table) is None]
+        foreign = [table for table in others if view_made(self.made.get(table, ())) is None]
         if foreign:
             yield f"Reads what is not made here: {', '.join(foreign)}"
 
@@ -125,6 +126,8 @@ class _Script:
                 continue
             if event.operation == _INSERT:
                 steps += self._inserts(event)
+            elif event.operation == CREATE_VIEW:
+                steps.append(_named_view(event, is_new=self.made[name][0] is event))
             elif event.operation == RESTORE:
                 steps.append(_again(event, has_positions=has_positions))
             elif event.sql_template is None:
@@ -212,6 +215,14 @@ def _filled(event: OperationEvent, select: str, *, has_positions: bool) -> _Step
     return _Step([_title(event), *_failure(event)], f"{definition}\nAS {select}{ordered}")
 
 
+def _named_view(event: OperationEvent, *, is_new: bool) -> _Step:
+    """Return a view that ClickHouse keeps, under its own name."""
+    head = "CREATE VIEW" if is_new else "CREATE OR REPLACE VIEW"
+    select = _bare(event.sql_template or "")
+    statement = f"{head} {quote_identifier(event.result_table)}\nAS {select}"
+    return _Step([_title(event), *_failure(event)], statement)
+
+
 def _again(event: OperationEvent, *, has_positions: bool) -> _Step:
     """Return a restored table: the rows of its original, which the script has made before."""
     (original,) = event.kwargs.values()
@@ -255,6 +266,8 @@ def _failure(event: OperationEvent) -> list[str]:
 
 
 def _wanted_name(table: str, made: Sequence[OperationEvent]) -> str:
+    if view_made(made) is not None:
+        return table
     for event in reversed(made):
         if event.variable_names:
             return event.variable_names[0]

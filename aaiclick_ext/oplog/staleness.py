@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.oplog.graph import is_table_name, without_ends
+from aaiclick_ext.oplog.graph import is_table_name, view_made, without_ends
 from aaiclick_ext.oplog.states import RESTORE
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def stale(
             made[event.result_table].append(event)
     found: dict[str, StaleResult] = {}
     for table in sorted(made, key=lambda table: made[table][0].id):
-        if is_table_name(table) and (result := _stale_table(table, made, found, file_changes)):
+        is_table = is_table_name(table) and view_made(made[table]) is None
+        if is_table and (result := _stale_table(table, made, found, file_changes)):
             found[table] = result
     return list(found.values())
 
@@ -144,6 +145,11 @@ def read_through(
         if name in seen:
             continue
         seen.add(name)
+        view = view_made(made.get(name, ()), event.id)
+        if view is not None:
+            readers.append(view)
+            todo.extend(view.kwargs.values())
+            continue
         if is_table_name(name):
             tables.append(name)
             continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.oplog.renaming import words_of
+from aaiclick_ext.oplog.view_texts import over_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +58,9 @@ def states_before(graph: OplogGraph) -> list[State]:
     events = {
         node.table: tuple(event for event in node.events if event.status == "ok")
         for node in graph.nodes
+    }
+    events = {
+        table: tuple(over_tables(event, events) for event in made) for table, made in events.items()
     }
     living = {node.table for node in graph.nodes if node.alive}
     states: dict[Version, State] = {}

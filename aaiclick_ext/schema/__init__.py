@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from aaiclick_ext.schema.registry import MEMORY, MERGE_TREE, SchemaRegistry, TableSchema
+from aaiclick_ext.schema.columns import (
+    MEMORY,
+    MERGE_TREE,
+    ColumnDefault,
+    Columns,
+    TableSchema,
+)
+from aaiclick_ext.schema.registry import SchemaRegistry, SchemaStats
 from aaiclick_ext.schema.shape import BINARY_COMMENT, POSITION, SCALAR_COMMENT, Shape
 
 __all__ = [
@@ -11,7 +18,10 @@ __all__ = [
     "MERGE_TREE",
     "POSITION",
     "SCALAR_COMMENT",
+    "ColumnDefault",
+    "Columns",
     "SchemaRegistry",
+    "SchemaStats",
     "Shape",
     "TableSchema",
 ]

@@ -1,4 +1,4 @@
-"""What the panel of a graph asks of the kernel: columns, rows, where rows come from, restoring.
+"""What the panel of a graph asks of the kernel: SQL, columns, rows, their sources, restoring.
 
 Every question is about one node, and every answer is bounded: as many rows and columns as a
 display shows. Nothing here holds a view or a table: a node is looked up by its name each time.
@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aaiclick_ext.errors import AaiclickError, UnknownObjectError
 from aaiclick_ext.logs import logger_of
+from aaiclick_ext.widgets.card import maker_of
+from aaiclick_ext.widgets.details import whole
+from aaiclick_ext.widgets.printed_sql import printed
 from aaiclick_ext.widgets.untrusted import visible
 
 if TYPE_CHECKING:
@@ -39,8 +42,10 @@ class RestoreOutcome(Protocol):
         A `RestoreStatus`, or its text.
     reason
         Why it is no better, or None.
+    table
+        The new table, which holds what the dropped one held, or None.
     variable
-        The variable that holds what was rebuilt, or None.
+        The variable that holds it, or None.
     """
 
     @property
@@ -48,6 +53,9 @@ class RestoreOutcome(Protocol):
 
     @property
     def reason(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def table(self) -> str | None: ...  # noqa: D102
 
     @property
     def variable(self) -> str | None: ...  # noqa: D102
@@ -79,6 +87,7 @@ class KernelAnswers:
             for node in graph.nodes
         }
         self._restore = restore
+        self._restored_as: dict[str, str] = {}
         self._rows: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
     @property
@@ -92,18 +101,21 @@ class KernelAnswers:
         Parameters
         ----------
         about
-            ``columns``, ``rows``, ``trace`` or ``restore``.
+            ``sql``, ``columns``, ``rows``, ``trace`` or ``restore``.
         row
             Of the rows shown last, the number of the one that ``trace`` is about.
         """
         try:
+            if about == "sql":
+                return {"sql": self._sql(table)}
+            if about == "restore":
+                return {"restored": self._restored(table)}
+            table = self._restored_as.get(table, table)
             if about == "columns":
                 return {"columns": self._columns(table)}
             if about == "rows":
                 return {"rows": self._preview(table)}
-            if about == "trace":
-                return {"trace": self._trace(table, 0 if row is None else row)}
-            return {"restored": self._restored(table)}
+            return {"trace": self._trace(table, 0 if row is None else row)}
         except AaiclickError as error:
             return {"error": visible(f"{type(error).__name__}: {error}", lines=True)}
         except Exception as error:  # noqa: BLE001  the panel says so, and the kernel lives on
@@ -113,6 +125,11 @@ class KernelAnswers:
     def stop(self, thread: int) -> None:
         """Kill what a thread runs for an answer."""
         self._context.engine.cancel(thread)
+
+    def _sql(self, table: str) -> str:
+        """Return the SQL that made a node as the log has it, masked, to be read by people."""
+        maker = maker_of(self._graph.node(table))
+        return whole(printed(maker.sql_template or "") if maker is not None else "")
 
     def _columns(self, table: str) -> list[list[str]]:
         view = self._view(table)
@@ -200,9 +217,12 @@ class KernelAnswers:
         if self._restore is None:
             raise UnknownObjectError("this kernel cannot restore tables")
         outcome = self._restore(table)
+        if outcome.table:
+            self._restored_as[table] = outcome.table
         return {
             "status": visible(str(outcome.status)),
             "reason": visible(outcome.reason or ""),
+            "table": visible(outcome.table or ""),
             "variable": visible(outcome.variable or ""),
         }
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from aaiclick_ext.widgets.answers import KernelAnswers
     from aaiclick_ext.widgets.messages import Question
 
+    Tell = Callable[[Question, str, dict[str, Any]], object]
+
 
 class Asking:
     """The questions that are being answered.
@@ -20,13 +22,13 @@ class Asking:
 
     Parameters
     ----------
-    send
-        Sends an answer; called in the thread.
+    tell
+        Is given each question, the table that it was about, and the answer; called in the thread.
     """
 
-    def __init__(self, answers: KernelAnswers, send: Callable[[dict[str, Any]], object]) -> None:
+    def __init__(self, answers: KernelAnswers, tell: Tell) -> None:
         self._answers = answers
-        self._send = send
+        self._tell = tell
         self._threads: dict[int, threading.Thread] = {}
 
     def ask(self, question: Question, table: str) -> None:
@@ -58,6 +60,6 @@ class Asking:
     def _answer(self, question: Question, table: str) -> None:
         try:
             answer = self._answers.answer(question.about, table, question.row)
-            self._send({"type": "answer", "request": question.request, **answer})
+            self._tell(question, table, answer)
         finally:
             del self._threads[question.request]

@@ -13,17 +13,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.lifecycle.names import TableName
-from aaiclick_ext.widgets.table_list import size_text
-from aaiclick_ext.widgets.untrusted import ELLIPSIS, visible
+from aaiclick_ext.widgets.untrusted import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from aaiclick_ext.oplog import OperationEvent, OplogGraph, OplogNode, StaleResult
     from aaiclick_ext.oplog.staleness import Change
-
-MAX_DETAIL = 20_000
-"""Characters kept of one text in the details; what is left out is counted."""
 
 _NUMBER = re.compile(r"\d+")
 
@@ -41,7 +37,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is said of one node.
+    """What is said of one node in few words; `details` have the rest.
 
     Attributes
     ----------
@@ -57,14 +53,8 @@ class Card:
         ``336,776 rows``, or "" where nobody counted.
     state
         alive, stale, dropped, view, failed, or "" for what left the database.
-    facts
-        Label and text of everything else that is known, in the order of showing.
-    columns
-        Name and ClickHouse type of each column, as far as the log has them.
     stale
         Why it is stale, a sentence for each change.
-    sql, source, error
-        Whole texts, possibly of many lines.
     members
         Ids of the steps that a fold stands for.
     """
@@ -79,12 +69,7 @@ class Card:
     rows: str
     state: str
     hidden_inputs: int
-    facts: tuple[tuple[str, str], ...]
-    columns: tuple[tuple[str, str], ...]
     stale: tuple[str, ...]
-    sql: str
-    source: str
-    error: str
     members: tuple[str, ...] = ()
 
     @property
@@ -121,7 +106,7 @@ def cards(graph: OplogGraph) -> tuple[Card, ...]:
     shown = defaultdict(set)
     for edge in graph.edges:
         shown[edge.target].add(edge.source)
-    names = {node.table: _name(node) for node in graph.nodes}
+    names = {node.table: name_of(node) for node in graph.nodes}
     return tuple(
         _card(
             f"n{number}",
@@ -154,8 +139,8 @@ def _card(
     names: Mapping[str, str],
     stale: tuple[str, ...],
 ) -> Card:
-    maker = _maker(node)
-    inputs = {} if maker is None else _inputs(node, maker)
+    maker = maker_of(node)
+    inputs = {} if maker is None else inputs_of(node, maker)
     kind = _kind(node, inputs)
     return Card(
         id=id_,
@@ -163,28 +148,23 @@ def _card(
         kind=kind,
         is_root=is_root,
         operation=visible(_operation(node, maker)),
-        name=visible(_name(node)),
+        name=visible(names[node.table]),
         cell="" if maker is None or maker.execution_count is None else f"[{maker.execution_count}]",
         rows=_rows(node),
         state="stale" if stale else _state(node, kind, maker),
         hidden_inputs=len(set(inputs.values()) - shown),
-        facts=_facts(node, maker, inputs, names),
-        columns=_columns(node),
         stale=stale,
-        sql=_whole(None if maker is None else maker.sql_template),
-        source=_whole(None if maker is None else maker.cell_source),
-        error=_whole(None if maker is None else maker.error),
     )
 
 
-def _maker(node: OplogNode) -> OperationEvent | None:
+def maker_of(node: OplogNode) -> OperationEvent | None:
     """Return the event that made the node: an insert only adds to what something else made."""
     if node.event is None or node.event.operation != "insert":
         return node.event
     return next((event for event in node.events if event.operation != "insert"), node.event)
 
 
-def _inputs(node: OplogNode, maker: OperationEvent) -> Mapping[str, str]:
+def inputs_of(node: OplogNode, maker: OperationEvent) -> Mapping[str, str]:
     """Return role → table of everything that went in, without the table itself."""
     found = {role: table for role, table in maker.kwargs.items() if table != node.table}
     for number, insert in enumerate(_inserts(node, maker), 1):
@@ -205,7 +185,7 @@ def _inserts(node: OplogNode, maker: OperationEvent) -> list[OperationEvent]:
 def _kind(node: OplogNode, inputs: Mapping[str, str]) -> Kind:
     if node.table.startswith("fetch_"):
         return Kind.SINK
-    if node.table.startswith("view_"):
+    if node.table.startswith("view_") or node.is_named_view:
         return Kind.VIEW
     return Kind.TABLE if inputs else Kind.SOURCE
 
@@ -222,14 +202,15 @@ def _operation(node: OplogNode, maker: OperationEvent | None) -> str:
     return f"{maker.operation} + insert{times}" if inserts else maker.operation
 
 
-def _name(node: OplogNode) -> str:
+def name_of(node: OplogNode) -> str:
+    """Return the variables that held a node, or the name it was given; "" where it had none."""
     names = dict.fromkeys(name for event in node.events for name in event.variable_names)
     if names:
         return ", ".join(names)
     parsed = TableName.parse(node.table)
     if parsed is not None:
         return parsed.name or ""
-    return node.table if node.event is None else ""
+    return node.table if node.event is None or node.is_named_view else ""
 
 
 def _rows(node: OplogNode) -> str:
@@ -249,14 +230,6 @@ def _state(node: OplogNode, kind: Kind, maker: OperationEvent | None) -> str:
     return "" if node.alive is None else "alive" if node.alive else "dropped"
 
 
-def _columns(node: OplogNode) -> tuple[tuple[str, str], ...]:
-    """Return what the last event that tells a schema tells, its end among them."""
-    for event in (node.end, *reversed(node.events)):
-        if event is not None and event.status == "ok" and event.result_schema:
-            return tuple((visible(n), visible(t)) for n, t in event.result_schema.items())
-    return ()
-
-
 def _stale(result: StaleResult | None, names: Mapping[str, str]) -> tuple[str, ...]:
     if result is None:
         return ()
@@ -272,56 +245,3 @@ def _changed(change: Change, names: Mapping[str, str]) -> str:
     cell = change.event.execution_count
     place = f"at {when}" if cell is None else f"in cell [{cell}]"
     return f"{names.get(change.source) or change.source} got {count} {place}"
-
-
-def _facts(
-    node: OplogNode,
-    maker: OperationEvent | None,
-    inputs: Mapping[str, str],
-    names: Mapping[str, str],
-) -> tuple[tuple[str, str], ...]:
-    pairs: list[tuple[str, str]] = [("table", node.table)]
-    for role, table in inputs.items():
-        name = names.get(table, "")
-        pairs.append((role, f"{name} ({table})" if name and name != table else table))
-    if maker is not None:
-        pairs += maker.params.items()
-        pairs += _figures(maker)
-    if node.end is not None:
-        pairs.append(("dropped", _when(node.end)))
-        pairs += [("why", reason) for reason in (node.end.params.get("reason"),) if reason]
-    return tuple((visible(label), _whole(text)) for label, text in pairs)
-
-
-def _figures(maker: OperationEvent) -> Iterator[tuple[str, str]]:
-    """Yield what was counted of an operation; what nobody counted is left out."""
-    if maker.read_rows is not None:
-        yield "rows read", f"{maker.read_rows:,}"
-    if maker.read_bytes is not None:
-        yield "bytes read", size_text(maker.read_bytes)
-    if maker.written_bytes is not None:
-        yield "bytes written", size_text(maker.written_bytes)
-    if maker.elapsed_s is not None:
-        yield "took", _duration(maker.elapsed_s)
-    yield "made", _when(maker)
-    if maker.user_name:
-        yield "by", maker.user_name
-    if maker.notebook_path:
-        yield "notebook", maker.notebook_path
-
-
-def _when(event: OperationEvent) -> str:
-    cell = "" if event.execution_count is None else f", cell [{event.execution_count}]"
-    return f"{event.created_at:%Y-%m-%d %H:%M:%S} UTC{cell}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-
-
-def _whole(text: str | None) -> str:
-    if not text:
-        return ""
-    rest = len(text) - MAX_DETAIL
-    more = f" {ELLIPSIS} {rest:,} more characters" if rest > 0 else ""
-    return visible(text[:MAX_DETAIL], lines=True) + more

@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.errors import PictureError
 from aaiclick_ext.widgets.card import Kind, cards
 from aaiclick_ext.widgets.column_scene import ColumnItem, ColumnScene, column_scene
+from aaiclick_ext.widgets.dot import Drawing, add_box_style, new_dot, quoted
 from aaiclick_ext.widgets.layout import lay_out
-from aaiclick_ext.widgets.look import LABEL_COLUMNS, LOOKS
-from aaiclick_ext.widgets.picture import (
-    add_box_style,
-    add_node,
-    describe,
-    new_dot,
-    quoted,
-)
+from aaiclick_ext.widgets.look import LABEL_COLUMNS, LOOKS, label_of
+from aaiclick_ext.widgets.picture import add_node, describe
 from aaiclick_ext.widgets.svg import cleaned
 from aaiclick_ext.widgets.untrusted import display_width, shortened
 
 if TYPE_CHECKING:
-    import graphviz
-
     from aaiclick_ext.oplog import OplogGraph
     from aaiclick_ext.widgets.mode import Mode
 
@@ -76,14 +69,14 @@ def column_scene_dot(drawn: ColumnScene) -> str:
     for card in drawn.cards:
         items = drawn.columns.get(card.id, ())
         if not items:
-            add_node(dot, card)
+            add_node(dot, card, label_of(card))
             continue
         with dot.subgraph(name=f"cluster_{card.id}") as box:
             title = shortened(card.headline or card.operation, LABEL_COLUMNS)
             add_box_style(box, f"b{card.id[1:]}", title)
             with box.subgraph() as rank:
                 rank.attr(rank="same")
-                add_node(rank, card)
+                add_node(rank, card, label_of(card))
                 for item in items:
                     _add_column(rank, item)
     for number, (start, end, use) in enumerate(drawn.edges):
@@ -103,7 +96,7 @@ _GRAPH = {
 }
 
 
-def _add_column(dot: graphviz.Digraph, item: ColumnItem) -> None:
+def _add_column(dot: Drawing, item: ColumnItem) -> None:
     name = shortened(item.name, LABEL_COLUMNS)
     kind = shortened(item.type, LABEL_COLUMNS)
     lines = [name, kind] if kind else [name]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.oplog.columns import ALL, NONE
 from aaiclick_ext.oplog.questions import edges_by_result
 from aaiclick_ext.widgets.card import Card, cards
+from aaiclick_ext.widgets.details import logged_columns
 from aaiclick_ext.widgets.mode import Mode
 from aaiclick_ext.widgets.scene import scene
 from aaiclick_ext.widgets.untrusted import visible
@@ -79,7 +80,7 @@ def column_scene(
     drawn = scene(graph, mode or Mode(columns=True), told)
     shown = {card.table for card in drawn.cards}
     known = edges_by_result(event for node in graph.nodes for event in node.events)
-    columns = columns_of(told, known)
+    columns = columns_of(graph, known)
     steps = [
         step
         for table in columns
@@ -137,22 +138,22 @@ def _with_tables(
 
 
 def columns_of(
-    told: Iterable[Card], known: Mapping[str, Iterable[ColumnEdge]]
+    graph: OplogGraph, known: Mapping[str, Iterable[ColumnEdge]]
 ) -> dict[str, dict[str, str]]:
     """Return the columns of each table with their types, "" where the log does not tell.
 
-    A card comes after its inputs: what a filter passes on has been found.
+    A node comes after its inputs: what a filter passes on has been found.
     """
     found: dict[str, dict[str, str]] = {}
-    for card in told:
-        columns = dict(card.columns)
+    for node in graph.nodes:
+        columns = dict(logged_columns(node))
         if not columns:
-            for edge in known.get(card.table, ()):
+            for edge in known.get(node.table, ()):
                 if edge.output == ALL and edge.column == ALL:
                     columns = {**found.get(edge.source, {}), **columns}
                 elif edge.output not in (ALL, NONE):
                     columns.setdefault(edge.output, "")
-        found[card.table] = columns
+        found[node.table] = columns
     for edges in known.values():  # of what nobody made here, the columns that are read
         for edge in edges:
             if edge.column not in (ALL, NONE) and edge.source in found:

@@ -32,10 +32,9 @@ def column_tree(graph: OplogGraph) -> str:
 
 
 def _lines(graph: OplogGraph) -> Iterator[str]:
-    told = cards(graph)
-    names = {card.table: card.name or visible(card.table) for card in told}
+    names = {card.table: card.name or visible(card.table) for card in cards(graph)}
     known = edges_by_result(event for node in graph.nodes for event in node.events)
-    columns = columns_of(told, known).get(graph.root, {})
+    columns = columns_of(graph, known).get(graph.root, {})
     yield f"Columns of {names.get(graph.root) or visible(graph.root)}:"
     if not columns or not known.get(graph.root):
         yield "what they are made of is not known"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ from aaiclick_ext.widgets.asking import Asking
 from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.column_picture import column_scene_svg
 from aaiclick_ext.widgets.column_scene import column_scene
+from aaiclick_ext.widgets.details import Details, details
+from aaiclick_ext.widgets.legend import with_legend
 from aaiclick_ext.widgets.messages import Question, Selection, Stop, understood
 from aaiclick_ext.widgets.mode import Mode
 from aaiclick_ext.widgets.picture import describe, scene_svg
@@ -90,7 +94,9 @@ class LineageWidget(anywidget.AnyWidget):
     ) -> None:
         told = cards(graph)
         self._graph, self._told = graph, told
-        self.asking = None if answers is None else Asking(answers, self.send)
+        self._restored: dict[str, str] = {}
+        self._restoring = threading.Lock()
+        self.asking = None if answers is None else Asking(answers, self._answered)
         self._ids = {card.table: card.id for card in told}
         self._tables = {card.id: card.table for card in told}
         mode = mode or Mode.of_size(len(told))
@@ -98,7 +104,7 @@ class LineageWidget(anywidget.AnyWidget):
         self._mode, self._drawn_tables = mode, self._tables_of(drawing)
         super().__init__(
             _drawing=drawing,
-            _nodes=[_told(card) for card in told],
+            _nodes=self._all_told(),
             _description=describe(graph, told),
             _can=_questions(answers),
         )
@@ -124,7 +130,8 @@ class LineageWidget(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **_: Any) -> Bundle:
         data, metadata = super()._repr_mimebundle_() or ({}, {})
         tree = lineage_tree(self._graph, columns=self._mode.columns)
-        return {**data, "image/svg+xml": self._drawing["svg"], "text/plain": tree}, dict(metadata)
+        still = with_legend(self._drawing["svg"])
+        return {**data, "image/svg+xml": still, "text/plain": tree}, dict(metadata)
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
         message = None if buffers else understood(content, self._drawn_tables, self._tables)
@@ -151,6 +158,27 @@ class LineageWidget(anywidget.AnyWidget):
             self.mode = mode
         except PictureError as error:
             self.send({"type": "refused", "error": str(error)})
+
+    def _answered(self, question: Question, table: str, answer: dict[str, Any]) -> None:
+        """Send an answer; a table that was restored is drawn as one that lives."""
+        self.send({"type": "answer", "request": question.request, **answer})
+        if made := answer.get("restored", {}).get("table"):
+            with self._restoring:
+                self._show_restored(table, made, answer["restored"]["variable"])
+
+    def _show_restored(self, table: str, made: str, variable: str) -> None:
+        nodes = self._graph.nodes
+        nodes = tuple(replace(n, alive=True) if n.table == table else n for n in nodes)
+        self._graph = replace(self._graph, nodes=nodes)
+        self._told = cards(self._graph)
+        self._restored[table] = f"{variable} ({made})" if variable else made
+        with self.hold_sync():
+            self._nodes = self._all_told()
+            self._try_mode(self._mode)
+
+    def _all_told(self) -> list[dict[str, Any]]:
+        said = details(self._graph)
+        return [_told(c, said[c.table], self._restored.get(c.table)) for c in self._told]
 
     def _tables_of(self, drawing: Mapping[str, Any]) -> dict[str, str]:
         """Return the table of each id in a drawing: of a column its own, of a fold its last."""
@@ -207,7 +235,7 @@ _live: weakref.WeakSet[LineageWidget] = weakref.WeakSet()
 def _questions(answers: KernelAnswers | None) -> list[str]:
     if answers is None:
         return []
-    return ["columns", "rows", "trace", *(["restore"] if answers.can_restore else [])]
+    return ["sql", "columns", "rows", "trace", *(["restore"] if answers.can_restore else [])]
 
 
 def _drawn(graph: OplogGraph, told: tuple[Card, ...], mode: Mode) -> dict[str, Any]:
@@ -249,8 +277,9 @@ def _drawn(graph: OplogGraph, told: tuple[Card, ...], mode: Mode) -> dict[str, A
     }
 
 
-def _told(card: Card) -> dict[str, Any]:
+def _told(card: Card, said: Details, restored: str | None) -> dict[str, Any]:
     """Return what the front end says of a node."""
+    facts = [*said.facts, *([("restored as", restored)] if restored else [])]
     return {
         "id": card.id,
         "table": card.table,
@@ -261,10 +290,10 @@ def _told(card: Card) -> dict[str, Any]:
         "name": card.name,
         "cell": card.cell,
         "rows": card.rows,
-        "facts": [list(fact) for fact in card.facts],
-        "columns": [list(column) for column in card.columns],
+        "facts": [list(fact) for fact in facts],
+        "columns": [list(column) for column in said.columns],
         "stale": list(card.stale),
-        "sql": card.sql,
-        "source": card.source,
-        "error": card.error,
+        "sql": said.sql,
+        "source": said.source,
+        "error": said.error,
     }

@@ -37,6 +37,29 @@ STALE = ("#fff0dc", "#b8560b")
 FAILED = Look("octagon", "filled,bold", "#fde3e1", "#c0362c")
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a node says.
+
+    Attributes
+    ----------
+    width
+        The node's least width in pixels, for the widest fonts that a browser may choose. Graphviz
+        knows the metrics of Helvetica; DejaVu Sans, which many Linux machines show for it, is a
+        sixth wider.
+    """
+
+    lines: tuple[str, ...]
+    width: int
+
+
+def label_of(card: Card) -> Label:
+    """Return what a node says, and how much room that takes."""
+    lines = label_lines(card)
+    first, *rest = map(display_width, lines)
+    return Label(tuple(lines), round(max(8.4 * first, 6.9 * max(rest, default=0)) + 22))
+
+
 def label_lines(card: Card) -> list[str]:
     """Return what a node says: what made it, then name, cell, rows and state."""
     more = f"⋯ {card.hidden_inputs} not shown" if card.hidden_inputs else ""

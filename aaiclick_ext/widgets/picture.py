@@ -9,24 +9,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import graphviz
-
 from aaiclick_ext.errors import PictureError
 from aaiclick_ext.widgets.card import Card, cards
+from aaiclick_ext.widgets.dot import SOFT, Drawing, add_box_style, new_dot, quoted
 from aaiclick_ext.widgets.layout import lay_out
+from aaiclick_ext.widgets.legend import with_legend
 from aaiclick_ext.widgets.look import (
     DROPPED,
     FAILED,
     LABEL_COLUMNS,
     LOOKS,
     STALE,
+    Label,
     Look,
-    label_lines,
+    label_of,
 )
 from aaiclick_ext.widgets.scene import Scene, scene
 from aaiclick_ext.widgets.spans import far_edges, ranks
 from aaiclick_ext.widgets.svg import cleaned
-from aaiclick_ext.widgets.untrusted import display_width, shortened, visible
+from aaiclick_ext.widgets.untrusted import shortened, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,17 +39,13 @@ MAX_NODES = 3000
 """Larger graphs are told as text: nobody can read such a picture, and a browser drowns in it."""
 
 _FAST_LAYOUT_FROM = 150  # nodes; below, Graphviz takes all the time it wants and needs little
+_FASTEST_LAYOUT_FROM = 500  # nodes; below, 2 ms more spare edges that wind between two ranks
 _PAGE_WIDTH = 900  # pixels of an output area; a graph that fits into it runs across, else down
 _RANK_GAP = 46
-_FONT = "Helvetica,Arial,sans-serif"
-_EDGE = "#8490a0"
-_ROLE = "#6f7b8a"
-_INK = "#1c2733"
-_BOX = "#c3cad3"
 
 
 def lineage_svg(graph: OplogGraph, mode: Mode | None = None) -> str:
-    """Return the picture of a graph as one SVG document. Deterministic; runs no query.
+    """Return the picture of a graph as one SVG document, with a legend. Deterministic; no query.
 
     Parameters
     ----------
@@ -63,13 +60,13 @@ def lineage_svg(graph: OplogGraph, mode: Mode | None = None) -> str:
     if mode is not None and mode.columns:
         from aaiclick_ext.widgets.column_picture import columns_svg
 
-        return columns_svg(graph, mode)
+        return with_legend(columns_svg(graph, mode))
     told = cards(graph)
-    return scene_svg(scene(graph, mode, told), describe(graph, told))
+    return with_legend(scene_svg(scene(graph, mode, told), describe(graph, told)))
 
 
 def scene_svg(drawn: Scene, description: str) -> str:
-    """Return the picture of a scene as one SVG document.
+    """Return the picture of a scene as one SVG document, without a legend.
 
     Raises
     ------
@@ -112,45 +109,25 @@ def scene_dot(drawn: Scene) -> str:
             "ask for a smaller --depth, or read the text"
         )
     rank = ranks((card.table for card in told), drawn.edges)
-    dot = new_dot(_graph_attributes(told, max(rank.values(), default=0) + 1), drawn.said)
+    labels = {card.id: label_of(card) for card in told}
+    dot = new_dot(_graph_attributes(labels, max(rank.values(), default=0) + 1), drawn.said)
     boxes = {id_: number for number, group in enumerate(drawn.groups) for id_ in group.ids}
     for card in told:
         if card.id not in boxes:
-            add_node(dot, card)
+            add_node(dot, card, labels[card.id])
     by_id = {card.id: card for card in told}
     for number, group in enumerate(drawn.groups):
         with dot.subgraph(name=f"cluster_{number}") as box:
             add_box_style(box, f"c{number}", group.title)
             for id_ in group.ids:
-                add_node(box, by_id[id_])
+                add_node(box, by_id[id_], labels[id_])
     _add_edges(dot, drawn.edges, {card.table: card for card in told}, rank)
     return str(dot.source)
 
 
-def new_dot(attributes: Mapping[str, str], said: str = "") -> graphviz.Digraph:
-    """Return an empty drawing with our fonts and colours, and a sentence below it."""
-    dot = graphviz.Digraph("lineage")
-    below = {"label": quoted([said]), "labelloc": "b", "fontname": _FONT, "fontsize": "11"}
-    dot.attr("graph", **attributes, **(below | {"fontcolor": _ROLE} if said else {}))
-    dot.attr(
-        "node", fontname=_FONT, fontsize="12", fontcolor=_INK, margin="0.14,0.07", height="0.3"
-    )
-    dot.attr(
-        "edge", fontname=_FONT, fontsize="10", fontcolor=_ROLE, color=_EDGE, arrowsize="0.65"
-    )  # fmt: skip
-    return dot
-
-
-def add_box_style(box: graphviz.Digraph, id_: str, title: str) -> None:
-    """Make a cluster a box with a title at its upper left."""
-    box.attr(
-        id=id_, label=quoted([title]), labeljust="l", style="rounded", color=_BOX, fontname=_FONT,
-        fontsize="11", fontcolor=_ROLE, margin="10", labelloc="t",
-    )  # fmt: skip
-
-
-def _graph_attributes(told: tuple[Card, ...], depth: int) -> dict[str, str]:
-    across = depth * (max((width_of(card) for card in told), default=0) + _RANK_GAP)
+def _graph_attributes(labels: Mapping[str, Label], depth: int) -> dict[str, str]:
+    widest = max((label.width for label in labels.values()), default=0)
+    across = depth * (widest + _RANK_GAP)
     attributes = {
         "id": "lineage",
         "bgcolor": "transparent",
@@ -159,13 +136,14 @@ def _graph_attributes(told: tuple[Card, ...], depth: int) -> dict[str, str]:
         "ranksep": "0.42",
         "pad": "0.06",
     }
-    if len(told) < _FAST_LAYOUT_FROM:
+    if len(labels) < _FAST_LAYOUT_FROM:
         return attributes | {"ordering": "in"}  # a join's left at its left
-    return attributes | {"nslimit": "1", "nslimit1": "1", "mclimit": "0.2"}
+    turns = "1" if len(labels) >= _FASTEST_LAYOUT_FROM else "2"
+    return attributes | {"nslimit": turns, "nslimit1": "1", "mclimit": "0.2"}
 
 
 def _add_edges(
-    dot: graphviz.Digraph,
+    dot: Drawing,
     edges: Sequence[OplogEdge],
     told: Mapping[str, Card],
     rank: Mapping[str, int],
@@ -177,14 +155,14 @@ def _add_edges(
         if number in far:
             start = f"r{number}"
             name = shortened(f"↑ {source.headline or source.operation}", LABEL_COLUMNS)
-            look = {"shape": "plaintext", "fontsize": "10", "fontcolor": _ROLE, "height": "0.2"}
+            look = {"shape": "plaintext", "fontsize": "10", "fontcolor": SOFT, "height": "0.2"}
             dot.node(start, quoted([name]), id=start, **look, **{"class": f"far of-{source.id}"})
         role = shortened(visible(edge.role), LABEL_COLUMNS)
         label = None if role in {"", "source"} else quoted([f"  {role}  "])  # off the line
         dot.edge(start, told[edge.target].id, label=label, id=f"e{number}")
 
 
-def add_node(dot: graphviz.Digraph, card: Card) -> None:
+def add_node(dot: Drawing, card: Card, label: Label) -> None:
     """Add the node of a card, in the look of what it is and of how it is."""
     look = FAILED if card.failed else LOOKS[card.kind]
     plain = (look.fill, look.stroke)
@@ -194,7 +172,7 @@ def add_node(dot: graphviz.Digraph, card: Card) -> None:
     classes += ["root"] if card.is_root else []
     dot.node(
         card.id,
-        quoted(label_lines(card)),
+        quoted(label.lines),
         id=card.id,
         shape=look.shape,
         style=f"{look.style},dashed" if card.dropped else look.style,
@@ -203,35 +181,15 @@ def add_node(dot: graphviz.Digraph, card: Card) -> None:
         penwidth="2.2" if card.is_root or card.failed else "1.2",
         peripheries="2" if card.stale else None,
         margin="0.14,0.14" if card.stale else None,  # below the second rim of a cylinder
-        **_size(card, look),
+        **_size(label, look),
         **{"class": " ".join(classes)},
     )
 
 
-def _size(card: Card, look: Look) -> dict[str, str]:
+def _size(label: Label, look: Look) -> dict[str, str]:
     if look.shape != "parallelogram":
-        return {"width": f"{width_of(card) / 72:.2f}"}
+        return {"width": f"{label.width / 72:.2f}"}
     # Left alone, Graphviz makes slanted sides twice as high as their text.
-    height = 14.4 * len(label_lines(card)) + 10
-    width = width_of(card) + height / 2
+    height = 14.4 * len(label.lines) + 10
+    width = label.width + height / 2
     return {"fixedsize": "true", "width": f"{width / 72:.2f}", "height": f"{height / 72:.2f}"}
-
-
-def width_of(card: Card) -> int:
-    """Return a node's least width in pixels, for the widest fonts that a browser may choose.
-
-    Graphviz knows the metrics of Helvetica; DejaVu Sans, which many Linux machines show for it,
-    is a sixth wider.
-    """
-    first, *rest = (display_width(line) for line in label_lines(card))
-    return round(max(8.4 * first, 6.9 * max(rest, default=0)) + 22)
-
-
-def quoted(lines: list[str]) -> str:
-    """Return lines as one DOT label that is never an HTML-like one and keeps every character.
-
-    `graphviz.escape` leaves ampersands, and Graphviz reads ``&lt;`` in a label as ``<``.
-    """
-    escaped = (line.replace("\\", "\\\\").replace("&", "&amp;") for line in lines)
-    quoted: str = graphviz.nohtml("\\n".join(escaped))
-    return quoted

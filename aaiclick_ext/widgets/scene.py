@@ -168,12 +168,7 @@ def _fold(run: list[Card]) -> Card:
         rows="",
         state="",
         hidden_inputs=0,
-        facts=(),
-        columns=(),
         stale=(),
-        sql="",
-        source="",
-        error="",
         members=tuple(card.id for card in run),
     )
 

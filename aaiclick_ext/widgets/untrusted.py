@@ -15,6 +15,7 @@ ELLIPSIS = "…"
 # are format characters (Unicode TR36, "Trojan Source", CVE-2021-42574).
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 _PLAIN = re.compile(r"[ -~]*")
+_NARROW = re.compile(r"[\0-\u02ff…⋯↑→]*")  # a column each: what is written here, most of the time
 _PLAIN_LINES = re.compile(r"[ -~\n\t]*")
 _JOINERS = frozenset("\u200c\u200d")  # Persian and emoji are written with them
 _COMBINING = frozenset({"Mn", "Me"})
@@ -68,7 +69,7 @@ def display_width(text: str) -> int:
     >>> display_width("naïve"), display_width("漢字"), display_width("e\u0301")
     (5, 4, 1)
     """
-    return len(text) if text.isascii() else sum(map(_width, text))
+    return len(text) if _NARROW.fullmatch(text) else sum(map(_width, text))
 
 
 def _width(character: str) -> int:

@@ -142,7 +142,7 @@ def test_outside_jupyterlab_the_browser_says_light_or_dark(draw: Draw, scheme: s
     page = draw(lineage_graphs.aged(), page={"color_scheme": scheme})
     page.locator("g.node").nth(1).click()
     legend = page.locator(".legend li").all_inner_texts()
-    assert legend == ["source", "table", "stale", "dropped"]
+    assert legend == ["source", "table", "alive", "stale", "dropped"]
     keep(page, f"lineage-plain-{scheme}")
     paper = page.locator(".aai-lineage").evaluate("e => getComputedStyle(e).backgroundColor")
     assert (sum(json.loads(f"[{paper[4:-1]}]")) > 384) == (scheme == "light")
@@ -204,6 +204,15 @@ def test_a_large_graph_begins_with_its_nearest_steps(draw: Draw):
     assert page.locator("g.node[role=button]").count() == 250
     said = page.locator(".said")
     assert said.inner_text().startswith("750 steps farther away are not shown.")
+    page.get_by_role("button", name="Fit (0)").click()
+    fitted = page.locator(".level").inner_text()
+    page.locator(".canvas").evaluate("canvas => { canvas.style.width = '99%'; }")
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    assert page.locator(".level").inner_text() == fitted  # not as it began
+    title, zoom = (page.locator(f".tools .{name}").bounding_box() for name in ("title", "zoom"))
+    assert zoom["y"] < title["y"] + title["height"]  # in one row
     page.locator(".search").fill("step_3")
     assert "not drawn" in page.locator(".count").inner_text()
     keep(page, "lineage-large")

@@ -87,6 +87,9 @@ def test_the_panel_shows_rows_and_what_a_row_is_made_of(lab: LabPage):
     for words in ("5 columns", "Nullable(Int64)", "rows read", "bytes written", "cell [2]"):
         assert words in said
     assert panel.locator("pre.sql .token-word").first.inner_text() == "SELECT"
+    lab.page.wait_for_function(
+        "() => /^SELECT\\n +/.test(document.querySelector('pre.sql').textContent)"
+    )  # printed by the kernel
     panel.get_by_role("button", name="Show the first rows").click()
     panel.locator(".grid tbody tr", has_text="American").click()
     origins = panel.locator(".origin")
@@ -136,6 +139,12 @@ def test_a_dropped_table_is_restored_into_its_variable(lab: LabPage):
     panel.locator(".outcome").wait_for()
     outcome = panel.locator(".outcome").inner_text()
     assert outcome == "Restored, row for row as it was. It is in the variable answer."
+    widget = shown(lab, 5)
+    widget.locator("g.selected.state-alive").wait_for()  # drawn anew, and still chosen
+    assert widget.locator("g.selected").get_attribute("aria-label").endswith(" rows, alive")
+    assert panel.locator(".state").inner_text() == "alive"
+    panel.get_by_role("button", name="Show the first rows").click()
+    panel.locator(".grid").wait_for()
     look(lab, 5, "restored")
     lab.run_cell(6)
     assert lab.text(6).strip() == "True"

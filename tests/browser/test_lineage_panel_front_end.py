@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import lineage_graphs
 import pytest
+
+from aaiclick_ext.widgets import LineageWidget
 
 if TYPE_CHECKING:
     from front_end import Draw
@@ -16,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 def answer(page: Page, **told: Any) -> dict[str, Any]:
     """Answer the question that was asked last, as the kernel would; return the question."""
-    asked: dict[str, Any] = page.evaluate("() => window.sent.at(-1)")
+    asked: dict[str, Any] = page.evaluate("() => window.sent.findLast(sent => sent.type === 'ask')")
     page.evaluate(
         "message => window.model.tell(message)",
         {"type": "answer", "request": asked["request"], **told},
@@ -111,6 +114,74 @@ def test_code_has_colours_and_can_be_copied(draw: Draw):
     )
     selected = page.evaluate("() => getSelection().toString()")
     assert selected.startswith("SELECT *\nFROM")
+
+
+def test_sql_is_printed_by_the_kernel_when_a_step_is_looked_at(draw: Draw):
+    page = draw(lineage_graphs.flights(), _can=["sql"])
+    assert page.evaluate("() => window.sent") == []
+    page.locator("g.node", has_text="late").click()
+    sql = page.locator("pre.sql")
+    assert sql.inner_text().startswith("SELECT *\nFROM")  # what there is without a kernel
+    asked = answer(page, sql="SELECT\n  *\nFROM t\n/* <b>x</b> */")
+    assert {k: asked[k] for k in ("about", "node")} == {"about": "sql", "node": "n3"}
+    assert sql.inner_text() == "SELECT\n  *\nFROM t\n/* <b>x</b> */"
+    page.get_by_role("button", name="Copy the SQL").click()  # selects it, where pages may not copy
+    page.get_by_text("Copied").wait_for()
+    assert page.evaluate("() => getSelection().toString()") == sql.inner_text()
+    asked = page.evaluate("() => window.sent.length")
+    page.locator("g.node", has_text="stormy").first.click()  # has no SQL
+    page.locator("g.node", has_text="late").click()
+    assert sql.inner_text().startswith("SELECT\n  *")
+    sent = page.evaluate("(from) => window.sent.slice(from)", asked)
+    assert {message["type"] for message in sent} == {"select"}
+
+
+def test_a_restored_table_is_drawn_as_living_where_everything_was(draw: Draw):
+    page = draw(lineage_graphs.aged(), width=800, **ASKS)
+    page.locator("g.node", has_text="again").click()
+    for _ in range(2):
+        page.get_by_role("button", name="Zoom in (+)").click()
+    panel = page.locator(".panel")
+    panel.evaluate("panel => { panel.style.maxHeight = '90px'; panel.scrollTop = 17; }")
+    panel.get_by_role("button", name="Restore this table").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("() => document.activeElement.textContent") == "Stop"
+    look = """() => {
+      const canvas = document.querySelector('.canvas').getBoundingClientRect();
+      const box = document.querySelector('g.selected').getBoundingClientRect();
+      return {
+        level: document.querySelector('.level').textContent, x: Math.round(box.x + box.width / 2),
+        y: Math.round(box.y + box.height / 2 - canvas.y),
+        scroll: document.querySelector('.panel').scrollTop,
+        height: document.querySelector('.canvas').clientHeight,
+      };
+    }"""
+    before = page.evaluate(look)
+    answer(page, restored={"status": "exact", "reason": "", "table": "aai_t_9", "variable": "t"})
+    aged = lineage_graphs.aged()
+    nodes = [replace(n, alive=True) if n.table == "aai_t_7_k1_s3" else n for n in aged.nodes]
+    now = LineageWidget(replace(aged, nodes=tuple(nodes)))
+    page.evaluate(
+        "([n, d]) => { window.model.set('_nodes', n); window.model.set('_drawing', d); }",
+        [now._nodes, now._drawing],
+    )
+    now.close()
+    assert page.locator("g.state-dropped").count() == 0
+    told = page.locator("g.selected").get_attribute("aria-label")
+    assert told == "copy, again, cell 2, 500 rows, alive"
+    assert page.evaluate(look) == before
+    assert panel.locator(".state").inner_text() == "alive"
+    assert panel.locator(".outcome").inner_text().startswith("Restored, row for row as it was.")
+    assert panel.get_by_role("button", name="Show the first rows").count() == 1
+    assert panel.get_by_role("button", name="Restore").count() == 0
+    assert page.evaluate("() => document.activeElement.className") == "panel"
+    assert "dropped" not in page.locator(".legend").inner_text()
+    page.get_by_role("button", name="Fit (0)").click()
+    page.locator("g.node", has_text="frozen").click()  # another step, with a question under way
+    panel.get_by_role("button", name="Show the first rows").click()
+    page.evaluate("() => window.model.set('_drawing', { ...window.model.get('_drawing') })")
+    answer(page, rows=ROWS)
+    assert panel.locator(".grid").count() == 1
 
 
 def test_the_panel_closes_and_gives_the_focus_back(draw: Draw):

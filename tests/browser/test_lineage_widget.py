@@ -71,7 +71,7 @@ def test_the_graph_is_drawn(lab: LabPage, widget: Locator):
     assert widget.locator("g.edge").count() == 11
     assert widget.locator(".title").inner_text() == "Lineage of worst: 12 steps"
     legend = widget.locator(".legend li").all_inner_texts()
-    assert legend == ["source", "table", "view", "result", "dropped", "failed"]
+    assert legend == ["source", "table", "view", "result", "alive", "dropped", "failed"]
     lab.screenshot("lineage-light")
 
 

@@ -204,9 +204,25 @@ def test_columns_of_runs_nothing(engine):
     }  # fmt: skip
     with pytest.raises(EngineError, match="no_such"):
         engine.columns_of("SELECT no_such, (SELECT 1)")
-    left = engine.query_rows("SELECT name FROM system.tables WHERE name LIKE 'aai_describe%'")
-    assert left == []
+    for text in [
+        "(SELECT a FROM cols) UNION ALL (SELECT (SELECT throwIf(1) + 1))",
+        "-- first\nSELECT a, (SELECT throwIf(1)) AS s FROM cols -- last",
+        "/* one */ WITH (SELECT throwIf(1)) AS s SELECT s, a FROM cols;",
+        "FROM cols SELECT a, (SELECT throwIf(1)) AS s",
+    ]:
+        assert "a" in engine.columns_of(text)
     engine.command("DROP TABLE cols")
+
+
+def test_columns_of_takes_one_statement(engine):
+    sent = []
+    engine.tell_of_statements(sent.append)
+    try:
+        engine.columns_of("SELECT (SELECT 1) AS a")
+        engine.columns_of("SELECT 1 AS a")
+    finally:
+        engine.tell_of_statements(lambda _: None)
+    assert len(sent) == 2
 
 
 def test_columns_of_table(engine):
@@ -215,9 +231,9 @@ def test_columns_of_table(engine):
         "r UInt64 MATERIALIZED rowNumberInAllBlocks()) ENGINE = MergeTree ORDER BY ()"
     )
     assert engine.columns_of_table("described", "default") == [
-        ColumnInfo("a", "Int64", "", "it's"),
-        ColumnInfo("b", "String", "DEFAULT", ""),
-        ColumnInfo("r", "UInt64", "MATERIALIZED", ""),
+        ColumnInfo("a", "Int64", "", "", "it's"),
+        ColumnInfo("b", "String", "DEFAULT", "'x'", ""),
+        ColumnInfo("r", "UInt64", "MATERIALIZED", "rowNumberInAllBlocks()", ""),
     ]
     engine.command("DROP TABLE described")
     with pytest.raises(UnknownTableError, match="described"):

@@ -35,7 +35,8 @@ def accounts():
     claims = {table: len(worker.claims_of(table)) for table in worker.live_tables()}
     counted = sorted(worker.refs.payload(ref) for ref in worker.refs.refs(RefKind.TABLE))
     registered = [row.table_name for row in services.registry.tables(context.engine.identity)]
-    remembered = {table for _, table in services.schemas._schemas if table.startswith("aai_")}
+    schemas = [*services.schemas._schemas, *services.schemas._old]
+    remembered = {table for _, table in schemas if table.startswith("aai_")}
     assert sorted(worker.live_tables()) == existing, (sorted(worker.live_tables()), existing)
     assert counted == existing, (counted, existing)
     assert all(claims.values()), claims

@@ -59,6 +59,29 @@ def test_several_variables_of_one_result_are_all_named(kernel, new):
     assert sorted(names) == ["x", "y"]
 
 
+def test_what_is_written_in_the_middle_of_a_cell_is_named(kernel, new):
+    kernel.check(
+        "x = aai.create_object_from_value([1])\n"
+        "y = (x + 1).copy()\n"
+        "count = len(aai.backward_oplog(y))\n"  # writes what is known so far
+        "z = (y + 1).copy()\n"
+    )
+    found = dict(
+        events(kernel, "variable_names[1], operation", f"{new} AND notEmpty(variable_names)")
+    )
+    assert found == {"x": "create_from_value", "y": "copy", "z": "copy"}
+    kernel.check("import threading")
+    kernel.check(
+        "w = aai.create_object_from_value([5, 6])\n"
+        "thread = threading.Thread(target=aai.context().oplog.flush)\n"
+        "thread.start(); thread.join(); table = w.table_name; waiting = aai.context().oplog.pending"
+    )
+    assert kernel.value("waiting") == 0
+    kernel.check("del w")
+    assert kernel.value("aai.restore('w').object.data()") == [5, 6]
+    assert kernel.value("aai.variable_history('w')[-1].result_table == table")
+
+
 def test_results_in_no_variable_have_no_name(kernel, new):
     kernel.check("aai.create_object_from_value([1]).sum().data()\nNone")
     assert all(not names for (names,) in events(kernel, "variable_names", new))

@@ -49,3 +49,31 @@ def test_other_backends_show_what_they_always_did(table):
     finally:
         table.load()
     assert table.check("other.a").data["text/plain"] == column
+
+
+def test_what_is_displayed_is_in_the_log_and_in_no_graph(table):
+    table.check("late = t.filter(t.n > 1)")
+    table.check("late")
+    table.check("late.n + 1")
+    table.check("late.n.max()")
+    table.run("t.who.cast('int64').name('wrong')")
+    table.check("for x in (t, late): display(x)")
+    displays = (
+        "[(e.kwargs, e.rows, e.status, e.execution_count) "
+        "for e in found if e.operation == 'display']"
+    )
+    table.check("found = aai.forward_oplog(t, displays=True)")
+    view, name = table.value("aai.context().node_name(late)"), table.value("t.table_name")
+    found = table.value(displays)
+    assert [one[:3] for one in found] == [
+        ({"source": view}, 1, "ok"), ({"source": view}, 1, "ok"), ({"source": view}, 1, "ok"),
+        ({"source": name}, None, "error"), ({"source": name}, 2, "ok"), ({"source": view}, 1, "ok"),
+    ]  # fmt: skip
+    counts = [one[3] for one in found]
+    assert counts[:4] == list(range(counts[0], counts[0] + 4))
+    assert counts[4] == counts[5] == counts[3] + 1
+    table.check("found = aai.forward_oplog(t) + aai.backward_oplog(late)")
+    assert table.value(displays) == []
+    assert "display" not in table.check("%lineage t --forward --as text").stdout
+    assert "display" in table.check("%lineage t --forward --all --as text").stdout
+    assert table.value("[e for e in aai.forward_columns(t.n) if 'display' in e.table]") == []

@@ -85,7 +85,7 @@ def test_an_interrupted_block_ends(kernel):
 def test_an_interrupted_async_block_ends(kernel):
     request = kernel.start(
         "import asyncio\nasync with aai.session():\n"
-        "    x = aai.create_object_from_value([1])\n    await asyncio.sleep(60)"
+        "    x = aai.create_object_from_value([1])\n    await asyncio.sleep(8)"
     )
     time.sleep(1.5)
     kernel.interrupt()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 
 from aaiclick_ext.context import DataContext
+from aaiclick_ext.lifecycle.collection import collect_garbage
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def tables(ctx):
     """Return a function that gives our tables in ClickHouse once everything queued is done."""
 
     def living() -> set[str]:
-        gc.collect()
+        collect_garbage()
         ctx.flush()
         rows = ctx.engine.query_rows(
             "SELECT name FROM system.tables "

@@ -168,9 +168,24 @@ OPERATIONS = {
     "pivot_longer": (
         t.select("a", "b", "s").pivot_longer(["a", "b"]),
         {
-            *same("t", "s"), *(value(o, "t", c) for o in ("name", "value") for c in "ab"),
-            rows("t", "a", "join"), rows("t", "b", "join"),
+            *same("t", "s"), value("value", "t", "a"), value("value", "t", "b"), T,
         },
+    ),
+    "pivot_longer, names alone": (
+        t.pivot_longer(["a", "b"]).filter(ibis._.c > 1).select("name"), {rows("t", "c", "filter")},
+    ),
+    "field of a struct": (
+        t.select("c", x=ibis.struct({"a": t.a, "b": t.b}))["x"]["a"].as_table(),
+        {value("a", "t", "a"), T},
+    ),
+    "field of a struct in a list": (
+        lists.select("a", x=ibis.array([ibis.struct({"y": lists.a, "l": lists.l})]).unnest())
+        .unpack("x").select("y"),
+        {value("y", "lists", "a"), ("", "lists", NONE, "value")},
+    ),
+    "a list that is written down": (
+        lists.select(x=ibis.array([lists.a, 1]).unnest()),
+        {value("x", "lists", "a"), ("", "lists", NONE, "value")},
     ),
     "memtable": (ibis.memtable({"x": [1]}).mutate(y=2), set()),
     "a table itself": (t, set()),

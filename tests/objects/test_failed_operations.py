@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ibis
 import pytest
 
 from aaiclick_ext.oplog.event import FIELD_NAMES
@@ -43,6 +44,11 @@ FAILURES = {
     "sql": lambda ctx, x, bad, tmp: ctx.sql("SELEC 1"),
     "sql over a view": lambda ctx, x, bad, tmp: x.alias("v").sql("SELECT nope FROM v"),
     "sql over what is not there": lambda ctx, x, bad, tmp: ctx.sql("SELECT a FROM nowhere"),
+    "filter": lambda ctx, x, bad, tmp: x.filter(ibis._.nope > 3),
+    "select": lambda ctx, x, bad, tmp: x.select("a", "nope"),
+    "join": lambda ctx, x, bad, tmp: x.join(x, "nope"),
+    "group_by": lambda ctx, x, bad, tmp: x.group_by("nope"),
+    "agg": lambda ctx, x, bad, tmp: x.group_by("a").agg(n=lambda t: t.nope.sum()),
     "add": lambda ctx, x, bad, tmp: ctx.create_object_from_value([1]).__add__([1, 2]),
 }
 
@@ -56,6 +62,9 @@ def test_it_leaves_one_event(ctx, x, bad, tmp_path, what):
     assert event.operation == what.split(" ")[0]
     assert event.error == str(raised.value)
     assert event.rows is None
+    if event.operation in ("filter", "select", "join", "group_by"):
+        assert event.kwargs == {"source": x.table_name}
+        assert "nope" in str(event.params)
     if event.operation in ("copy", "data", "len", "to_pyarrow_batches", "export"):
         assert list(event.kwargs) == ["source"]
     if event.operation in ("data", "to_pyarrow_batches", "sql"):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -51,22 +54,61 @@ def test_through_concat_insert_and_joins(ctx, sales):
     assert any("given as values" in note for note in further[grown].notes)
 
 
-def test_a_restored_table_is_an_end_and_says_so(ctx, sales, tables):
-    objects = [sales.filter(sales.n > 1).copy(), ctx.create_object_from_value({"item": ["q"]})]
+def test_a_restored_table_goes_on_to_what_it_was_made_of(ctx, sales, tables):
+    large = sales.filter(sales.n > 1).copy()
+    objects = [
+        large,
+        large.order_by("n").copy(),
+        large.group_by("item").agg(n=large.n.sum()).copy(),
+        sales.fill_null({"n": 0}).copy(),
+        ctx.concat(large.filter(large.n > 3), sales.select("item", n=sales.n, day=sales.day + 1)),
+        ctx.create_object_from_value({"item": ["q"]}),
+    ]
     names = [made.table_name for made in objects]
+    del large
     objects.clear()
     assert not tables() & set(names)
-    made, value = (ctx.restore(name).object for name in names)
-    found = ctx.trace(made.filter(made.n > 2), where={"n": 3}, depth=None)
-    assert list(found) == [made.table_name]
-    assert found[made].notes == (
-        f"restored as {names[0]} was; what that was made of is not followed",
-    )
+    same, sorted_, totals, filled, both, value = (ctx.restore(name).object for name in names)
+    for made in (same, sorted_):
+        found = ctx.trace(made.filter(made.n > 2), where={"n": 3}, depth=None)
+        assert list(found) == [sales.table_name]
+        assert found.exact
+        assert rows(found, sales) == [("a", 3, 2)]
+    assert ctx.trace(totals, where={"n": 3}, depth=1)[totals].notes == ()
+    for made in (totals, filled):  # values are computed: all that the SQL read
+        found = ctx.trace(made, where={"n": 3}, depth=None)[sales]
+        assert len(found.rows) == 4
+        assert not found.exact
+        assert "cannot be looked into" in found.notes[0]
+    found = ctx.trace(both, where={"n": 4}, depth=None)[sales]
+    assert not found.exact
+    assert ("c", 4, 2) in zip(*found.rows.data().values(), strict=True)
     assert ctx.trace(value, depth=None)[value].notes == ()
-    made.insert(sales.filter(sales.n == 1))
-    grown = ctx.trace(made, depth=None)
-    assert [each.source for each in grown.values()] == [sales.table_name, made.table_name]
-    assert any("not followed" in note for note in grown[made].notes)
+    sales.insert({"item": ["d"], "n": [3], "day": [7]})
+    found = ctx.trace(same, where={"n": 3}, depth=None)[sales]
+    assert found.rows.data()["item"] == ["a"]
+    same.insert(sales.filter(sales.n == 1), {"item": ["z"], "n": [0], "day": [0]})
+    grown = ctx.trace(same, depth=None)
+    assert [each.source for each in grown.values()] == [
+        sales.table_name, sales.table_name, same.table_name,
+    ]  # fmt: skip
+    assert any("given as values" in note for note in grown[same].notes)
+
+
+def test_a_restored_table_whose_values_are_gone(ctx, tables):
+    start = ctx.create_object_from_value({"n": [1, 2, 3]})
+    objects = [start, start.filter(start.n > 1).copy()]
+    names = [made.table_name for made in objects]
+    del start
+    objects.clear()
+    assert not tables() & set(names)
+    made = ctx.restore(names[1]).object
+    found = ctx.trace(made, where={"n": 3}, depth=None)
+    assert list(found) == [made.table_name]
+    assert found[made].notes == (f"made of {names[0]}, which is gone",)
+    again = ctx.restore(names[0]).object
+    found = ctx.trace(again.filter(again.n > 2), depth=None)
+    assert list(found) == [again.table_name]
 
 
 def test_what_changed_meanwhile(ctx, sales):
@@ -141,3 +183,43 @@ def test_a_limit_by_all_columns_is_exact(ctx):
 def test_an_unknown_source(ctx, sales):
     with pytest.raises(UnknownObjectError, match="no source of the result"):
         ctx.trace(sales.limit(1))["nosuch"]
+
+
+KEPT = """
+import sys
+from aaiclick_ext import DataContext
+with DataContext(sys.argv[1]) as one:
+    sales = one.create_object_from_value({"item": ["a", "b", "a"], "n": [1, 2, 3]})
+    late = sales.filter(sales.n > 1).copy()
+    gone = sales.filter(sales.n > 2).copy()
+    totals = gone.group_by("item").agg(n=gone.n.sum()).copy()
+    of_gone = one.create_object_from_value({"n": [1]}).filter(True).copy()
+    for kept in (sales, late, totals, of_gone):
+        one.pin(kept)
+    names = [kept.table_name for kept in (sales, late, totals, of_gone)]
+    job = one.job_id
+    del sales, late, gone, totals, of_gone, kept
+with DataContext(sys.argv[1]) as other:
+    assert other.job_id != job
+    late, totals, of_gone = (other.open_object(name) for name in names[1:])
+    found = other.trace(late, where={"n": 3}, depth=None)
+    print(list(found) == names[:1], found.exact, found[names[0]].rows.data())
+    found = other.trace(totals, where={"item": "b"}, depth=None)
+    print(list(found) == names[:1], found.exact, len(found[names[0]].rows))
+    found = other.trace(of_gone, depth=None)
+    print(list(found) == names[3:], found[of_gone].notes[0].endswith("which is gone"))
+    late.insert(totals.filter(totals.n > 9))
+    found = other.trace(late, depth=2)
+    print([each.source for each in found.values()] == [names[2], names[0]])
+"""
+
+
+def test_what_another_kernel_made(tmp_path):
+    environment = os.environ | {"AAICLICK_STATE_DIR": str(tmp_path / "state")}
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT, f"chdb://{tmp_path}/db"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "True True {'item': ['a'], 'n': [3]}", "True False 3", "True True", "True",
+    ], done.stderr  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import pickle
@@ -13,7 +14,7 @@ import ibis
 import pytest
 
 from aaiclick_ext.context import DataContext
-from aaiclick_ext.errors import ContextError, DroppedTableError
+from aaiclick_ext.errors import AaiclickError, ContextError, DroppedTableError
 from aaiclick_ext.lifecycle import RefKind
 
 
@@ -247,3 +248,46 @@ def test_many_deleted_at_once_leave_no_table_row_or_byte(tmp_path):
         assert {row.table_name for row in services.registry.tables(engine.identity)} == {kept}
         assert len(services.refs.refs(RefKind.TABLE)) == 1
         assert view.data() == {"a": [8]}
+
+
+@pytest.fixture
+def no_collection():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda c, x: c.sql(f"WITH {x.table_name} AS s SELECT k FROM {x.table_name}").data(),
+        lambda c, x: c.sql("WITH 1 AS one SELECT k + one AS k FROM {x}", x=x).copy().data(),
+        lambda c, x: c.sql("SELECT k FROM {x} WHERE k IN nowhere.at_all", x=x),
+        lambda c, x: c.sql("SELECT k FROM {x} ORDER BY k LIMIT 1 BY k", x=x)._repr_mimebundle_(),
+        lambda c, x: x.get_backend().sql(f"SELECT k FROM {x.table_name} AS a JOIN b USING k"),
+        lambda c, x: x.alias("q").sql("WITH q.k AS s SELECT s FROM q").data(),
+        lambda c, x: c.sql("SELECT nosuch FROM {x}", x=x),
+        lambda c, x: c.sql("SELECT k FROM {x} WHERE WHERE", x=x),
+        lambda c, x: x.mutate(a=x.s.cast("int64")).data(),
+        lambda c, x: x.mutate(a=x.s.cast("int64"))._repr_mimebundle_(),
+        lambda c, x: x.mutate(a=x.s.cast("int64")).copy(),
+        lambda c, x: x.insert({"k": ["no"]}),
+        lambda c, x: c.concat(x, x.drop("s")),
+        lambda c, x: c.trace(x.filter(x.k > 1).copy(), depth=None),
+        lambda c, x: (c.backward_oplog(x.filter(x.k > 1)), c.stale_results(x), c.why(x)),
+        lambda c, x: c.create_object_from_value({"k": [x]}),
+        lambda c, x: x.export("nowhere/at/all.parquet"),
+    ],
+)  # fmt: skip
+def test_no_collection_is_needed_to_let_go(ctx, use):
+    def used():
+        x = ctx.create_object_from_value({"k": [1, 2], "s": ["a", "b"]})
+        with contextlib.suppress(AaiclickError):
+            use(ctx, x)
+        return x.table_name
+
+    name = used()
+    ctx.flush()
+    assert not ctx.backend.services.worker.is_live(name)

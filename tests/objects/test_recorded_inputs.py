@@ -79,6 +79,55 @@ def test_tables_of_others_in_text(ctx, t, foreign):
     assert inputs(ctx, ctx.sql("SELECT name FROM system.tables")) == {"system.tables"}
 
 
+def test_tables_of_others_at_the_right_of_in(ctx, t, foreign):
+    ctx.engine.command("CREATE TABLE wanted_ones (k Int64) ENGINE = Memory")
+    try:
+        for name in ("wanted_ones", "default.wanted_ones"):
+            found = event(ctx, ctx.sql(f"SELECT a FROM {{x}} WHERE k NOT IN {name}", x=t))
+            assert dict(found.kwargs) == {"x": t.table_name, "source": name}
+            assert {edge for edge in found.columns if edge.source == name} == {
+                ColumnEdge(NONE, name, ALL, "filter")
+            }
+        text = f"SELECT z, k IN wanted_ones AS there FROM {foreign} AS o WHERE o.k IN wanted_ones"
+        found = event(ctx, ctx.sql(text))
+        assert set(found.kwargs.values()) == {foreign, "wanted_ones"}
+        assert ColumnEdge("there", "wanted_ones", "k", "value") in found.columns
+        for text in (  # where it is a name of the text's own
+            "SELECT 1 IN wanted_ones AS b FROM (SELECT [k] AS wanted_ones FROM {x})",
+            "WITH wanted_ones AS (SELECT a FROM {x}) SELECT k FROM {x} WHERE a IN wanted_ones",
+        ):
+            assert inputs(ctx, ctx.sql(text, x=t)) == {t.table_name}
+    finally:
+        ctx.engine.command("DROP TABLE wanted_ones")
+
+
+def test_dictionaries_and_what_joinget_reads(ctx, t, foreign):
+    ctx.engine.command(
+        "CREATE DICTIONARY named (k Int64, z String) PRIMARY KEY k "
+        f"SOURCE(CLICKHOUSE(TABLE '{foreign}')) LAYOUT(HASHED()) LIFETIME(0)"
+    )
+    ctx.engine.command("CREATE TABLE kept (k Int64, v Int64) ENGINE = Join(ANY, LEFT, k)")
+    try:
+        for name in ("named", "default.named"):
+            found = event(ctx, ctx.sql(f"SELECT dictGet('{name}', 'z', k) AS z FROM {{x}}", x=t))
+            assert dict(found.kwargs) == {"x": t.table_name, "source": name}
+            assert set(found.columns) == {
+                ColumnEdge("z", name, "z", "value"), ColumnEdge("z", t.table_name, "k", "value"),
+                ColumnEdge(NONE, t.table_name, NONE, "value"),
+            }  # fmt: skip
+        found = event(ctx, ctx.sql("SELECT a FROM {x} WHERE dictHas('named', k)", x=t))
+        assert set(found.kwargs.values()) == {t.table_name, "named"}
+        assert ColumnEdge(NONE, "named", NONE, "filter") in found.columns
+        view = ctx.sql("SELECT a, joinGet(kept, 'v', k) AS v FROM {x}", x=t)
+        assert ColumnEdge("v", "kept", "v", "value") in event(ctx, view).columns
+        assert view.copy().data()["v"] == [0, 0, 0]
+        forward = {e.result_table for e in ctx.forward_oplog("kept")}
+        assert ctx.node_name(view) in forward
+    finally:
+        ctx.engine.command("DROP DICTIONARY named")
+        ctx.engine.command("DROP TABLE kept")
+
+
 def test_columns_of_a_table_of_others_that_changed(ctx, foreign):
     assert ctx.sql(f"SELECT * FROM {foreign}").columns == ("k", "z")
     ctx.engine.command(f"ALTER TABLE {foreign} ADD COLUMN more Int64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 
@@ -86,6 +87,37 @@ def test_a_graph_says_what_is_stale_also_where_the_change_is_out_of_its_reach(
     assert set(oplog_subgraph(engine, "st_a", "forward").stale) == {"st_c", "st_d"}
     engine.command("DROP TABLE st_c")
     assert set(oplog_subgraph(engine, "st_d").stale) == {"st_d"}
+
+
+def test_only_what_makes_a_table_stale_is_read_whole(engine, collector, living, monkeypatch):
+    collector.record("create_from_value", result_table="st_a", rows=1)
+    tables = ["st_a", *(f"view_{number}" for number in range(40)), "st_c", "st_d"]
+    for before, table in itertools.pairwise(tables):
+        collector.record("copy", result_table=table, kwargs={"source": before}, sql_template=table)
+    collector.record("insert", result_table="st_a", kwargs={"target": "st_a"}, rows=7)
+    collector.flush()
+    read, asked = [], []
+    for name in ("query_rows", "query_arrow"):
+        run = getattr(engine, name)
+
+        def counted(*args, run=run, **options):
+            asked.append(args[0])
+            found = run(*args, **options)
+            if hasattr(found, "column_names") and "columns" in found.column_names:
+                read.extend(found["result_table"].to_pylist())
+            return found
+
+        monkeypatch.setattr(engine, name, counted)
+    first, second = stale_results(engine)
+    assert len(asked) <= 8  # whatever the number of steps
+    assert sorted(read) == ["st_a", "st_c", "st_d"]
+    assert (first.table, first.made.sql_template) == ("st_c", "st_c")
+    assert (second.table, second.made.sql_template) == ("st_d", "st_d")
+    assert [change.event.rows for change in first.changes] == [7]
+    read.clear()
+    graph = oplog_subgraph(engine, "st_d", max_depth=1)
+    assert graph.stale["st_d"] == second
+    assert "view_1" not in read
 
 
 def test_a_file_written_after_it_was_read(engine, collector, living, tmp_path):

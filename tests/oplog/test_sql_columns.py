@@ -152,6 +152,7 @@ MEANINGS = {
     "SELECT a FROM t ORDER BY b, c DESC LIMIT 2": {
         value("a", "t", "a"), rows("t", "b", "order"), rows("t", "c", "order"),
     },
+    "SELECT arrayJoin([a, b]) AS x FROM t": {value("x", "t", "a"), value("x", "t", "b"), T},
     # A table whose schema is not known: its columns are what the text says, `*` is not known.
     "SELECT m.x, y AS z FROM other.m AS m": {
         value("x", "other.m", "x"), value("z", "other.m", "y"), rows("other.m", NONE, "value"),

@@ -51,6 +51,20 @@ def test_a_view_has_columns_and_rows_while_something_reaches_it(ctx, sales):
         assert "no variable of this kernel reaches this view" in asked.answer(about, name)["error"]
 
 
+def test_sql_is_printed_to_be_read_and_stays_masked(ctx, sales):
+    kept = sales.filter(sales.n > 1).copy()
+    told = answers(ctx, kept).answer("sql", kept.table_name)["sql"]
+    assert told.startswith("SELECT\n  ")
+    assert ctx.backward_oplog(kept)[-1].sql_template == " ".join(told.split())
+    key = "hunter2-hunter-2"
+    hidden = ctx.sql(f"SELECT hex(encrypt('aes-128-ecb', toString(7), '{key}')) AS a").copy()
+    told = answers(ctx, hidden).answer("sql", hidden.table_name)["sql"]
+    assert told.startswith("SELECT\n  ")
+    assert "***" in told
+    assert key not in told
+    assert answers(ctx, sales).answer("sql", sales.table_name) == {"sql": ""}
+
+
 def test_a_row_is_traced_to_the_rows_it_is_made_of(ctx, sales):
     totals = sales.group_by("item").agg(total=sales.n.sum()).order_by(["item"])
     asked, name = answers(ctx, totals), ctx.node_name(totals)
@@ -100,8 +114,10 @@ def test_what_cannot_be_traced_says_why(ctx, sales):
     table = objects[0].table_name
     objects.clear()
     gc.collect()
-    restored = ctx.restore(table).object
-    for view, words in [(sales, "is a source: its rows"), (restored, "restored")]:
+    back = ctx.restore(table)
+    assert back.object is not None, str(back)
+    restored = back.object
+    for view, words in [(sales, "is a source: its rows"), (restored, "which is gone")]:
         asked, name = answers(ctx, view), ctx.node_name(view)
         assert "not shown any more" in asked.answer("trace", name, 0)["error"]
         asked.answer("rows", name)
@@ -142,6 +158,7 @@ class Outcome:
 
     status: str
     reason: str | None
+    table: str | None = None
     variable: str | None = None
 
 
@@ -150,12 +167,15 @@ def test_restoring_is_asked_of_one_callable(ctx, sales):
 
     def restore(table: str) -> Outcome:
         asked.append(table)
-        return Outcome("exact", None, "sales")
+        return Outcome("exact", None, ctx.node_name(sales), "sales")
 
     able = answers(ctx, sales, restore=restore)
     assert able.can_restore
     assert able.answer("restore", "aai_t_1_a_b") == {
-        "restored": {"status": "exact", "reason": "", "variable": "sales"}
-    }
+        "restored": {
+            "status": "exact", "reason": "", "table": sales.table_name, "variable": "sales",
+        }
+    }  # fmt: skip
+    assert "4 rows" in able.answer("rows", "aai_t_1_a_b")["rows"]["summary"]  # those it has now
     assert asked == ["aai_t_1_a_b"]
     assert "cannot restore" in answers(ctx, sales).answer("restore", "aai_t_1_a_b")["error"]

@@ -6,20 +6,26 @@ import lineage_graphs
 import pytest
 from lineage_graphs import event, graph
 
-from aaiclick_ext.widgets.card import MAX_DETAIL, Card, cards
+from aaiclick_ext.widgets.card import Card, cards
+from aaiclick_ext.widgets.details import MAX_DETAIL, Details, details
 
 
 def card(table: str, of: lineage_graphs.OplogGraph) -> Card:
     return next(c for c in cards(of) if c.table == table)
 
 
+def told(table: str, of: lineage_graphs.OplogGraph) -> Details:
+    return details(of)[table]
+
+
 def test_inserts_add_to_what_made_the_table():
-    orders = card("aai_s_7_k1_d1_orders", lineage_graphs.inserts())
+    inserts = lineage_graphs.inserts()
+    orders = card("aai_s_7_k1_d1_orders", inserts)
     assert orders.operation == "create_from_value + insert (2x)"
     assert orders.rows == "1,502 rows"
     assert orders.name == "orders"
     assert orders.state == "alive"
-    assert ("insert 1 source_0", "new (aai_t_7_k1_d2)") in orders.facts
+    assert ("insert 1 source_0", "new (aai_t_7_k1_d2)") in told(orders.table, inserts).facts
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,7 @@ def test_inputs_that_are_out_of_reach_are_counted():
 
 def test_a_long_text_is_kept_up_to_a_limit_that_is_said():
     sql = "x" * (MAX_DETAIL + 1234)
-    found = card("view_1", graph("view_1", [event("view_1", "sql", sql_template=sql)]))
+    found = told("view_1", graph("view_1", [event("view_1", "sql", sql_template=sql)]))
     assert found.sql == "x" * MAX_DETAIL + " … 1,234 more characters"
 
 
@@ -63,19 +69,19 @@ def test_unknown_rows_are_not_counted_as_none():
 
 
 def test_figures_that_are_not_known_are_left_out():
-    facts = dict(card("aai_t_7_k1_s2", lineage_graphs.aged()).facts)
+    facts = dict(told("aai_t_7_k1_s2", lineage_graphs.aged()).facts)
     assert facts["rows read"] == "500"
     assert facts["bytes read"] == "16.0 kB"
     assert facts["bytes written"] == "8.0 kB"
     assert facts["by"] == "ada"
     assert facts["made"] == "2026-03-14 15:09:26 UTC, cell [2]"
-    lone = dict(card("aai_t_7_k1_s4", lineage_graphs.aged()).facts)
+    lone = dict(told("aai_t_7_k1_s4", lineage_graphs.aged()).facts)
     assert not {"rows read", "bytes read", "bytes written", "by", "notebook"} & set(lone)
 
 
 def test_a_dropped_table_says_when_and_why_and_what_it_was():
-    again = card("aai_t_7_k1_s3", lineage_graphs.aged())
-    assert again.state == "dropped"
+    assert card("aai_t_7_k1_s3", lineage_graphs.aged()).state == "dropped"
+    again = told("aai_t_7_k1_s3", lineage_graphs.aged())
     assert dict(again.facts)["dropped"] == "2026-03-14 15:09:26 UTC, cell [6]"
     assert dict(again.facts)["why"] == "nothing referred to it any more"
     assert again.columns == (("item", "String"),)

@@ -17,6 +17,7 @@ import traitlets
 
 from aaiclick_ext.errors import PictureError
 from aaiclick_ext.widgets import LineageWidget, Mode, close_all, lineage_bundle
+from aaiclick_ext.widgets.legend import KEYS
 from aaiclick_ext.widgets.picture import MAX_NODES
 from aaiclick_ext.widgets.svg import ATTRIBUTES, ELEMENTS
 
@@ -41,6 +42,7 @@ def test_the_bundle_has_the_live_the_still_and_the_text():
     assert metadata == {}
     assert data["image/svg+xml"].startswith("<svg")
     assert data["text/plain"].startswith("Lineage of worst")
+    assert 'class="legend"' in data["image/svg+xml"]  # the live one has its own, in the tool bar
     json.dumps(data)
 
 
@@ -159,6 +161,9 @@ class Answering:
         self.can_restore = can_restore
 
     def answer(self, about, table, row):
+        if about == "restore":
+            made = "aai_t_9" if table == "aai_t_7_k1_s3" else ""
+            return {"restored": {"status": "x", "reason": "", "table": made, "variable": "t"}}
         return {"asked": [about, table, row]}
 
 
@@ -166,7 +171,7 @@ def test_questions_reach_what_answers_them(monkeypatch, caplog):
     sent = []
     monkeypatch.setattr(LineageWidget, "send", lambda _, message: sent.append(message))
     made = LineageWidget(lineage_graphs.arrays(), Answering(can_restore=False))
-    assert made._can == ["columns", "rows", "trace"]
+    assert made._can == ["sql", "columns", "rows", "trace"]
     receive(made, {"type": "ask", "request": 7, "about": "trace", "node": "n1", "row": 3})
     made.asking.wait()
     assert sent == [{"type": "answer", "request": 7, "asked": ["trace", "view_sum", 3]}]
@@ -180,6 +185,28 @@ def test_questions_reach_what_answers_them(monkeypatch, caplog):
     able = LineageWidget(lineage_graphs.arrays(), Answering(can_restore=True))
     assert able._can[-1] == "restore"
     able.close()
+
+
+def test_what_was_restored_is_drawn_as_living(monkeypatch):
+    sent = []
+    monkeypatch.setattr(LineageWidget, "send", lambda _, message: sent.append(message))
+    made = LineageWidget(lineage_graphs.aged(), Answering(can_restore=True), Mode(cells=True))
+    receive(made, {"type": "select", "node": "n2"})
+    before = made._drawing
+    ask = {"type": "ask", "request": 1, "about": "restore", "node": "n1", "row": None}
+    receive(made, ask)  # in vain
+    made.asking.wait()
+    assert made._drawing is before
+    receive(made, {**ask, "request": 2, "node": "n2"})
+    made.asking.wait()
+    assert [message["request"] for message in sent] == [1, 2]
+    assert [node["state"] for node in made._nodes] == ["stale", "stale", "alive", "alive", "stale"]
+    assert ["restored as", "t (aai_t_9)"] in made._nodes[2]["facts"]
+    assert "state-dropped" not in made._drawing["svg"]
+    assert (made.mode, made.selected) == (Mode(cells=True), "aai_t_7_k1_s3")
+    made.mode = Mode()
+    assert "state-dropped" not in made._repr_mimebundle_()[0]["image/svg+xml"]
+    made.close()
 
 
 def test_a_column_and_a_fold_select_their_table():
@@ -228,6 +255,9 @@ def test_the_front_end_has_the_same_lists():
     for name, expected in (("ELEMENTS", ELEMENTS), ("ATTRIBUTES", ATTRIBUTES)):
         found = re.search(rf"const {name} = new Set\(\[(.*?)\]\)", code, re.DOTALL)
         assert set(re.findall(r'"([^"]+)"', found[1])) == expected
+    legend = re.search(r"const LEGEND = \[(.*?)\n\];", code, re.DOTALL)[1]
+    expected = [(key.name, key.word, key.path) for key in KEYS]
+    assert re.findall(r'\["([^"]+)", "([^"]+)", "([^"]+)"\]', legend) == expected
 
 
 def test_a_tree_needs_no_widget_library():

@@ -15,10 +15,11 @@ const LEGEND = [
   ["table", "table", "M1 3c0-2.6 12-2.6 12 0v8c0 2.6-12 2.6-12 0zM1 3c0 2.4 12 2.4 12 0"],
   ["view", "view", "M4 2h6q3 0 3 3v4q0 3-3 3h-6q-3 0-3-3v-4q0-3 3-3z"],
   ["sink", "result", "M4 2h9.5l-3.5 10h-9.5z"],
+  ["fold", "folded steps", "M1 12v-9h5l1.5-2h5.5v11z"],
+  ["alive", "alive", "M1.5 2h11v10h-11z"],
   ["stale", "stale", "M.5 1h13v12h-13zM3 3.5h8v7h-8z"],
   ["dropped", "dropped", "M1.5 2h11v10h-11z"],
   ["failed", "failed", "M4.5 1h5l3.5 3.5v5l-3.5 3.5h-5l-3.5-3.5v-5z"],
-  ["fold", "folded steps", "M1 12v-9h5l1.5-2h5.5v11z"],
 ];
 const MAX_ZOOM = 3, FIRST_ZOOM = 0.7, READABLE = 0.55, MARGIN = 14, MAX_HEIGHT = 640, MIN_HEIGHT = 120;
 
@@ -81,7 +82,7 @@ class Camera {
     this.scene.append(...svg.childNodes);
     svg.append(this.scene);
     for (const name of ["viewBox", "width", "height"]) svg.removeAttribute(name);
-    this.moved = false;
+    this.moved = this.fitted = false;
     this.x = this.y = 0;
     this.zoom = 1;
   }
@@ -105,6 +106,7 @@ class Camera {
 
   fit(smooth = true) {
     this.moved = false;
+    this.fitted = true;
     const zoom = Math.max(this.whole, 0.02), { width, height } = this.room;
     this.place(zoom, (width - zoom * this.size.width) / 2,
       (height - zoom * this.size.height) / 2, smooth);
@@ -140,10 +142,18 @@ class Camera {
     if (dx || dy) this.pan(dx, dy, true);
   }
 
+  /** Be where another camera was, so that what it had at a point is in the same place. */
+  follow(other, at, element) {
+    const { zoom } = other, { x, y } = this.centre(element);
+    Object.assign(this, { moved: other.moved, fitted: other.fitted });
+    this.place(zoom, other.x + (at.x - x) * zoom, other.y + (at.y - y) * zoom, false);
+  }
+
   /** Begin: the whole where it can be read, else the asked for node in a readable size. */
   begin(root) {
     this.fit(false);
     if (this.zoom >= READABLE || !root) return;
+    this.fitted = false;
     const at = this.centre(root), { width, height } = this.room;
     const filled = (middle, length, room) => length + 2 * MARGIN <= room ? (room - length) / 2
       : Math.min(MARGIN, Math.max(room - length - MARGIN, room / 2 - middle));

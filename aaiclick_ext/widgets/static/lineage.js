@@ -23,9 +23,9 @@ function searchable(nodes, items) {
 }
 
 function render({ model, el }) {
-  const nodes = new Map(model.get("_nodes").map((node) => [node.id, node]));
+  const nodes = new Map();
   const questions = new Questions(model);
-  const canvas = make("div", "canvas"), level = make("span", "level"), keys = make("span", "");
+  const canvas = make("div", "canvas"), level = make("span", "level"), keys = make("span", "keys");
   const said = make("p", "said"), hint = note(HINT), spoken = make("p", "spoken");
   spoken.setAttribute("role", "status");
   const zoom = make("span", "zoom",
@@ -64,8 +64,18 @@ function render({ model, el }) {
     model.send({ type: "draw", mode: next });
   }
 
+  /** Take over what is said of the nodes; one that is as it was stays the same object. */
+  function hear() {
+    for (const told of model.get("_nodes")) {
+      if (JSON.stringify(nodes.get(told.id)) !== JSON.stringify(told)) nodes.set(told.id, told);
+    }
+  }
+
   function redraw() {
-    const drawing = model.get("_drawing");
+    const drawing = model.get("_drawing"), drawnAs = JSON.stringify(drawing.mode);
+    const again = begun && picture.drawnAs === drawnAs; // only how a step is has changed
+    const before = again && { camera: picture.camera, at: picture.camera.centre(fixed()) };
+    hear();
     items = new Map((drawing.items ?? []).map((entry) => [entry.id, entry]));
     texts = searchable(nodes, items);
     picture = new Picture(canvas, drawing, new Set([...nodes.keys(), ...items.keys()]));
@@ -73,7 +83,8 @@ function render({ model, el }) {
       level.textContent = `${Math.round(picture.camera.zoom * 100)} %`;
     };
     const shown = picture.groups.map((group) => nodes.get(group.id)).filter(Boolean);
-    const present = new Set(shown.flatMap((entry) => [entry.kind, entry.state]));
+    const present = new Set(shown.flatMap(({ kind, state }) => (state === "failed" ? [state] : [kind, state])));
+    if (!present.has("stale") && !present.has("dropped")) present.delete("alive");
     if ([...items.values()].some((entry) => entry.members)) present.add("fold");
     keys.replaceChildren(legend(present));
     for (const [key, element] of toggles) {
@@ -85,10 +96,19 @@ function render({ model, el }) {
       said.append(" ", button("Draw all steps", "Draw all steps", () => draw({ near: false })));
     }
     view.classList.toggle("by-column", Boolean(drawing.mode?.columns));
-    begun = false;
-    measure();
-    look();
-    show();
+    picture.drawnAs = drawnAs;
+    if (again) picture.camera.follow(before.camera, before.at, fixed());
+    else {
+      begun = false;
+      measure();
+    }
+    look(!again);
+    show(!again || panel.node !== node(model.get("_chosen")));
+  }
+
+  /** What stays where it is when the picture is drawn again: the chosen node, or the root. */
+  function fixed() {
+    return picture.byId.get(model.get("_chosen")) ?? picture.root;
   }
 
   /** What a column is made of, comes from and goes into, as pairs of a label and texts. */
@@ -111,7 +131,7 @@ function render({ model, el }) {
     ];
   }
 
-  function show() {
+  function show(tells = true) {
     const id = model.get("_chosen"), chosen = node(id);
     const drawnId = picture.byId.has(id) || !id ? id
       : [...items.values()].find((entry) => entry.members?.includes(id))?.id ?? id;
@@ -120,7 +140,7 @@ function render({ model, el }) {
     view.classList.toggle("open", open);
     hint.hidden = open;
     panel.element.hidden = !open;
-    if (open) panel.show(chosen, item(id));
+    if (open && tells) panel.show(chosen, item(id));
     spoken.textContent = !open ? "" : `Details of ${picture.byId.get(drawnId)?.getAttribute("aria-label") ?? ""}`;
   }
 
@@ -138,7 +158,7 @@ function render({ model, el }) {
     if (inside) (group ?? picture.root)?.focus({ preventScroll: true });
   }
 
-  function look() {
+  function look(reveals = true) {
     const asked = search.value.trim().toLowerCase();
     at = -1;
     if (!asked) {
@@ -152,7 +172,7 @@ function render({ model, el }) {
     picture.mark(ids);
     found = picture.groups.filter((group) => ids.has(group.id));
     const hidden = hits.filter((id) => !picture.byId.has(id)).length;
-    if (found.length) picture.camera.reveal(found[0]);
+    if (found.length && reveals) picture.camera.reveal(found[0]);
     const aside = hidden ? `, ${hidden} not drawn` : "";
     count.textContent = hits.length ? `${hits.length} found${aside}` : "none found";
   }
@@ -166,7 +186,7 @@ function render({ model, el }) {
     count.textContent = `${at + 1} of ${found.length}`;
   }
 
-  search.addEventListener("input", look);
+  search.addEventListener("input", () => look());
   search.addEventListener("keydown", (event) => {
     event.stopPropagation();
     if (event.key === "Enter") next();
@@ -251,7 +271,8 @@ function render({ model, el }) {
       canvas.style.height = `${Math.min(Math.max(height, MIN_HEIGHT), MAX_HEIGHT)}px`;
       begun = true;
       camera.begin(picture.root);
-    } else if (!camera.moved) camera.begin(picture.root);
+    } else if (camera.fitted && !camera.moved) camera.fit(false);
+    else if (!camera.moved) camera.begin(picture.root);
     const chosen = picture.byId.get(model.get("_chosen"));
     if (chosen) camera.reveal(chosen);
   }
@@ -259,16 +280,17 @@ function render({ model, el }) {
   const refused = (message) => {
     if (message?.type === "refused") said.replaceChildren(String(message.error));
   };
+  const choose = () => show();
   const watcher = new ResizeObserver(measure);
   redraw();
   watcher.observe(canvas);
-  model.on("change:_chosen", show);
+  model.on("change:_chosen", choose);
   model.on("change:_drawing", redraw);
   model.on("msg:custom", refused);
   return () => {
     watcher.disconnect();
     questions.close();
-    model.off("change:_chosen", show);
+    model.off("change:_chosen", choose);
     model.off("change:_drawing", redraw);
     model.off("msg:custom", refused);
   };

@@ -159,12 +159,17 @@ class Panel {
     this.element.tabIndex = -1;
   }
 
+  /** Show a step or a fold; what is shown again, because it changed, stays where it is. */
   show(node, item) {
-    this.element.scrollTop = 0;
+    const id = item?.id ?? node.id, scrolled = id === this.id ? this.element.scrollTop : 0;
+    const inside = this.element.contains(document.activeElement);
+    Object.assign(this, { node, id });
     const close = button("Close (Escape)", "×", () => this.act.close());
     close.classList.add("close");
     const parts = item?.members ? this.fold(item) : this.step(node, item);
     this.element.replaceChildren(close, ...parts);
+    this.element.scrollTop = scrolled;
+    if (inside) this.element.focus({ preventScroll: true }); // what had it is gone
   }
 
   fold(item) {
@@ -186,7 +191,9 @@ class Panel {
     parts.push(head);
     for (const text of node.stale) parts.push(note(`Stale: ${text}.`, "warning"));
     if (node.error) parts.push(problem(node.error));
-    if (node.state === "dropped") parts.push(this.restoring(node));
+    if (node.state === "dropped" || this.told.has(`restore ${node.id}`)) {
+      parts.push(this.restoring(node));
+    }
     if (node.kind !== "sink" && !["dropped", "failed"].includes(node.state)) {
       parts.push(this.rows(node));
     }
@@ -194,10 +201,23 @@ class Panel {
     const facts = make("dl", "");
     for (const [label, text] of node.facts) facts.append(make("dt", "", label), make("dd", "", text));
     parts.push(facts);
-    for (const [part, label, language] of [["sql", "SQL", "sql"], ["source", "Cell", "python"]]) {
-      if (node[part]) parts.push(this.code(node[part], part, label, language));
-    }
+    if (node.sql) parts.push(this.sql(node));
+    if (node.source) parts.push(this.code(node.source, "source", "Cell", "python"));
     return parts;
+  }
+
+  /** The SQL as the log has it, until the kernel has printed it with a line for each clause. */
+  sql(node) {
+    const box = make("div", ""), show = (text) => this.code(text, "sql", "SQL", "sql");
+    const known = this.told.get(`sql ${node.id}`);
+    box.append(show(known?.sql || node.sql));
+    if (!known && this.questions.may("sql")) {
+      this.questions.ask("sql", node.id, null, (answer) => {
+        this.told.set(`sql ${node.id}`, answer);
+        if (answer.sql && answer.sql !== node.sql) box.replaceChildren(show(answer.sql));
+      });
+    }
+    return box;
   }
 
   column(item, node) {
@@ -228,11 +248,16 @@ class Panel {
 
   /** Ask once, show that it was asked, then the answer. */
   ask(about, node, row, box, show) {
+    const focused = () => box.contains(document.activeElement), inside = focused();
     const request = this.questions.ask(about, node.id, row, (answer) => {
+      const stays = focused();
       this.told.set(`${about} ${node.id}`, answer);
       box.replaceChildren(show(answer));
+      if (stays) this.element.focus({ preventScroll: true });
     });
-    box.replaceChildren(note(ASKED), button("Stop", "Stop", () => this.questions.stop(request)));
+    const stop = button("Stop", "Stop", () => this.questions.stop(request));
+    box.replaceChildren(note(ASKED), stop);
+    if (inside) stop.focus({ preventScroll: true });
   }
 
   columns(node) {
