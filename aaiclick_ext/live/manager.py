@@ -33,6 +33,7 @@ logger = logger_of("live")
 _GATHERED_S = 0.02
 """Inserts that come within this are looked at together."""
 _TRIES = 5
+_KILL_EVERY_S = 0.1
 
 
 class LiveQueryManager:
@@ -176,7 +177,7 @@ class LiveQueryManager:
             self._wakes.put(None)
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Cancel every subscription, and end every thread."""
+        """Cancel every subscription, kill what runs for them, and end every thread."""
         with self._lock:
             self._is_closed = True
             running, thread = dict(self._deliveries), self._thread
@@ -184,8 +185,9 @@ class LiveQueryManager:
             self._end(number, delivery)
         self._clear()
         deadline = time.monotonic() + timeout_s
-        if thread is not None:
-            thread.join(timeout_s)
+        while thread is not None and thread.is_alive() and time.monotonic() < deadline:
+            self._backend.services.engine.cancel(thread.ident)
+            thread.join(_KILL_EVERY_S)
         for delivery in running.values():
             delivery.join(max(0.0, deadline - time.monotonic()))
         self._let_go(self._taken_inserts())

@@ -358,6 +358,30 @@ def test_many_subscribers_and_inserts_from_several_threads(ctx, manager):
     handles.clear()
 
 
+def test_closing_kills_what_runs(tmp_path):
+    context = DataContext(settings=Settings(state_dir=tmp_path))
+    source = readings(context, ("a", 1))
+    slow = context.sql(
+        "SELECT sum(sleepEachRow(1)) AS n FROM numbers(60) "
+        "WHERE number + (SELECT max(n) FROM {source}) > 1 SETTINGS max_block_size = 1",
+        source=source,
+    )
+    subscription = slow.subscribe(Told(), throttle_s=0)
+    source.insert({"who": ["b"], "n": [2]})
+    deadline = time.monotonic() + PATIENCE_S
+    while (
+        time.monotonic() < deadline
+        and not context.engine.query_rows(
+            "SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow%' "
+            "AND query NOT LIKE '%processes%'"
+        )[0][0]
+    ):
+        time.sleep(0.05)
+    context.close()
+    assert threads() == []
+    assert not subscription.is_active
+
+
 def test_closing_ends_everything(tmp_path):
     context = DataContext(settings=Settings(state_dir=tmp_path))
     source = readings(context, ("a", 1))
