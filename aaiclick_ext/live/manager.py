@@ -9,14 +9,11 @@ import queue
 import threading
 import time
 from collections import defaultdict, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import ibis.expr.operations as ops
-
 from aaiclick_ext.errors import AaiclickError, ContextError
-from aaiclick_ext.live.query import Filter, LiveQuery, condition_of
-from aaiclick_ext.live.sources import WatchedSource, sources_of, versions_of
+from aaiclick_ext.live.query import Filter, LiveQuery, condition_of, over
+from aaiclick_ext.live.sources import Insert, WatchedSource, sources_of, versions_of
 from aaiclick_ext.live.subscription import Delivery, Subscription
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.objects.adoption import adopt_expression
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
 
-    from aaiclick_ext.lifecycle.worker import Hold
     from aaiclick_ext.live.change import Change, Kind
     from aaiclick_ext.live.heads import Head
     from aaiclick_ext.live.sources import Source
@@ -38,22 +34,6 @@ _GATHERED_S = 0.02
 """Inserts that come within this are looked at together."""
 _TRIES = 5
 _KILL_EVERY_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class _Insert:
-    """Rows that were added, held in a table of their own until everybody has seen them.
-
-    Attributes
-    ----------
-    number
-        Of the insert, among those into its table.
-    """
-
-    source: Source
-    number: int
-    staging: str
-    hold: Hold
 
 
 class LiveQueryManager:
@@ -79,7 +59,7 @@ class LiveQueryManager:
         self._is_closed = False
         self._thread: threading.Thread | None = None
         self._numbers = itertools.count(1)
-        self._inserts: deque[_Insert] = deque()
+        self._inserts: deque[Insert] = deque()
         self._ended: deque[int] = deque()  # by finalizers, which must not wait for a lock
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._looks_now = False
@@ -122,7 +102,7 @@ class LiveQueryManager:
             if self._is_closed:
                 raise ContextError("the DataContext was closed; nothing can be subscribed to")
             query = self._queries.setdefault(made.key, made)
-            chosen = Filter(number, _over(condition, op, query.op))
+            chosen = Filter(number, over(condition, op, query.op))
             delivery = Delivery(query, chosen, callback, throttle_s, failed)
             for source, is_ours in reads.items():
                 watched = self._sources.get(source)
@@ -230,7 +210,7 @@ class LiveQueryManager:
         elif rows:
             hold = self._backend.services.worker.hold(staging, who="live")
             watched.inserted(rows)
-            self._inserts.append(_Insert(watched.source, watched.inserts, staging, hold))
+            self._inserts.append(Insert(watched.source, watched.inserts, staging, hold))
         watched.moving = max(0, watched.moving - 1)
         self._wakes.put(None)
 
@@ -316,7 +296,7 @@ class LiveQueryManager:
         query: LiveQuery,
         deliveries: list[Delivery],
         afresh: list[Delivery],
-        inserts: list[_Insert],
+        inserts: list[Insert],
         *,
         is_changed: bool,
     ) -> None:
@@ -344,7 +324,7 @@ class LiveQueryManager:
                 delivery.fail(reason)
 
     def _run_again(
-        self, query: LiveQuery, deliveries: list[Delivery], inserts: list[_Insert]
+        self, query: LiveQuery, deliveries: list[Delivery], inserts: list[Insert]
     ) -> None:
         """Run a view again for those who miss an insert; later, if it was run just now."""
         for each in deliveries:
@@ -359,7 +339,7 @@ class LiveQueryManager:
             self._tell_all(query, behind, "result")
 
     def _tell_inserts(
-        self, query: LiveQuery, deliveries: list[Delivery], new: list[_Insert]
+        self, query: LiveQuery, deliveries: list[Delivery], new: list[Insert]
     ) -> None:
         filters = [delivery.chosen for delivery in deliveries]
         assert query.increment is not None
@@ -413,20 +393,12 @@ class LiveQueryManager:
                 stack.enter_context(self._backend.services.inserting.lock(each.source[1]))
             yield
 
-    def _taken_inserts(self) -> list[_Insert]:
+    def _taken_inserts(self) -> list[Insert]:
         taken = []
         while self._inserts:
             taken.append(self._inserts.popleft())
         return taken
 
-    def _let_go(self, inserts: Iterable[_Insert]) -> None:
+    def _let_go(self, inserts: Iterable[Insert]) -> None:
         for insert in inserts:
             insert.hold.release()
-
-
-def _over(condition: ops.Value | None, op: ops.Relation, other: ops.Relation) -> ops.Value | None:
-    """Return a condition over the columns of another relation with the same SQL."""
-    if condition is None or op is other:
-        return condition
-    fields = {ops.Field(op, name): ops.Field(other, name) for name in op.schema}
-    return condition.replace(fields)

@@ -280,3 +280,11 @@ def condition_of(view: ir.Table, where: object) -> ops.Value:
     for other in others:
         first = ops.And(first, other)
     return first
+
+
+def over(condition: ops.Value | None, op: ops.Relation, other: ops.Relation) -> ops.Value | None:
+    """Return a condition over the columns of another relation with the same SQL."""
+    if condition is None or op is other:
+        return condition
+    fields = {ops.Field(op, name): ops.Field(other, name) for name in op.schema}
+    return condition.replace(fields)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import ibis.expr.operations as ops
 
     from aaiclick_ext.engine import Engine
+    from aaiclick_ext.lifecycle.worker import Hold
     from aaiclick_ext.objects.backend import Backend
 
 Source = tuple[str, str]
@@ -35,6 +36,22 @@ class Version:
 
     rows: int | None
     state: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Rows that were added, held in a table of their own until everybody has seen them.
+
+    Attributes
+    ----------
+    number
+        Of the insert, among those into its table.
+    """
+
+    source: Source
+    number: int
+    staging: str
+    hold: Hold
 
 
 class WatchedSource:

@@ -155,4 +155,11 @@ def test_live_results_follow_pause_fail_and_end(browser: Browser, lab_server: La
         wait_watched(lab, 3)
         lab.run_cell(INSERT)
         live(lab, LINES).get_by_text("300 points").wait_for()
+
+        lab.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        live(lab, TABLE).get_by_text("The kernel was restarted or is gone").wait_for()
+        assert live(lab, TABLE).get_by_role("button").is_disabled()
+        assert live(lab, TABLE).locator("tbody tr").count() == 4
         assert lab.outside == []

@@ -104,6 +104,23 @@ def test_the_message_of_a_page_is_checked_and_a_page_that_goes_ends_it(kernel):
     kernel.check("shown.close()\ndel shown, widget")
 
 
+def test_why_names_what_follows_a_table_and_not_our_own_parts(kernel):
+    kernel.check(
+        "x = aai.create_object_from_value([1])\n"
+        "shown = aai.live(x.sum(), 'number', throttle_s=0)\n"
+        "positive = x.filter(x.value > 0).subscribe(lambda change: None)\n"
+        "x.insert([2])\n"
+        "while not shown.state.updates: time.sleep(0.02)"
+    )
+    held = kernel.value("sorted(chain.text for chain in aai.why(x).chains)")
+    assert [text.rstrip("0123456789") for text in held] == [
+        "live query ",
+        "live query ",
+        "variable x",
+    ]
+    kernel.check("shown.close()\npositive.cancel()\ndel shown, positive")
+
+
 def test_unloading_ends_live_results_and_leaves_what_they_showed(start_kernel):
     kernel = start_kernel()
     kernel.load()

@@ -190,18 +190,6 @@ def test_tables_go_with_their_variables_once_nobody_looks(ctx, tables, monkeypat
     assert text(shown).endswith(": 3")
 
 
-def test_why_names_what_follows_a_table_and_not_our_own_parts(ctx, readings):
-    shown = ctx.live(readings.n.sum().name("total"), "number", throttle_s=0)
-    with readings.filter(readings.n > 1).subscribe(lambda _: None):
-        readings.insert({"room": ["c"], "n": [9]})
-        wait(lambda: shown.state.updates)
-        held = [chain.text for chain in ctx.why(readings.table_name).chains]
-        followed = [text for text in held if text.startswith("live query ")]
-        assert len(followed) == 2
-        assert not [text for text in held if "thread" in text or "finalize" in text]
-    shown.close()
-
-
 def test_a_handle_that_is_gone_is_not_followed(ctx, readings):
     shown = ctx.live(readings)
     assert len(ctx.system.live_queries) == 1
