@@ -8,14 +8,17 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from aaiclick_ext.engine import ClickHouseCreds, Engine
 from aaiclick_ext.settings import Settings
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
 
 
 def pytest_sessionstart() -> None:
