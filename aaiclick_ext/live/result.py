@@ -38,7 +38,9 @@ GRACE_S = 1.0
 
 _MAX_VIEWERS = 100
 _TRY_AGAIN = "Mend what it names and press Resume, or run the cell again."
-_RUN_AGAIN = "Run the cell again once they are there."
+_RUN_AGAIN = (
+    "A table goes with the last variable that holds it. Run the cell again once it is there."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,7 @@ class LiveResult:
         try:
             subscription = self._subscribe(with_leaves(self._backend, self._unbound))
         except DroppedTableError as error:
-            gone = f"{error} went with the variables that held it."
+            gone = f"{error} is not there any more."
             self._change(error=gone, advice=_RUN_AGAIN)
         except ContextError as error:
             self._change(error=str(error))

@@ -152,7 +152,8 @@ def test_live_results_follow_pause_fail_and_end(browser: Browser, lab_server: La
         lab.page.goto("about:blank")  # a tab that is closed says nothing
         lab.open("live.ipynb")
         live(lab, TABLE).get_by_role("button").wait_for()
-        wait_watched(lab, 3)
+        live(lab, THEIRS).get_by_text("theirs is not there any more").wait_for()
+        wait_watched(lab, 2)
         lab.run_cell(INSERT)
         live(lab, LINES).get_by_text("300 points").wait_for()
 
