@@ -73,6 +73,8 @@ class _System:
     """The system tables of the current context: ``aai.system.tables`` and so on, each a View."""
 
     def __getattr__(self, name: str) -> View:
+        if name.startswith("_"):  # what Python and its tools look for
+            raise AttributeError(name)
         view: View = getattr(context().system, name)
         return view
 

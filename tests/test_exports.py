@@ -106,3 +106,7 @@ def test_a_public_name_exists_and_is_documented(name: str):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no_such_name"):
         aai.no_such_name  # noqa: B018
+
+
+def test_tools_that_look_at_the_system_tables_need_no_context():
+    assert not hasattr(aai.system, "__wrapped__")

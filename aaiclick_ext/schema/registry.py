@@ -213,9 +213,11 @@ class SchemaRegistry:
             self._set_aside([(database, table)])
 
     def forget(self, tables: Iterable[str]) -> None:
-        """Forget tables of ours that are gone."""
+        """Forget tables of ours that are gone, under whichever name they were asked for."""
+        gone = set(tables)
         with self._lock:
-            keys = [(None, table) for table in tables]
+            qualified = {key for key in (*self._seen_in, *self._old) if key[1] in gone}
+            keys = {(None, table) for table in gone} | qualified
             self._set_aside(keys)
             for key in keys:
                 self._old.pop(key, None)
