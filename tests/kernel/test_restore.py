@@ -11,10 +11,17 @@ import pytest
 pytestmark = pytest.mark.kernel
 
 HERE = Path(__file__).parent
+LONG = ("arrays", "live_dashboard")
 NOTEBOOKS = sorted((HERE.parents[1] / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, id=p.stem, marks=[pytest.mark.soak] if p.stem in LONG else [])
+        for p in NOTEBOOKS
+    ],
+)
 def test_every_dropped_table_of_a_notebook_comes_back_as_it_was(kernel, path):
     (kernel.directory / "saved_tables.py").write_text((HERE / "saved_tables.py").read_text())
     kernel.check("import saved_tables; saved_tables.save_before_drops()")

@@ -434,20 +434,3 @@ def test_a_table_that_a_server_still_makes_for_a_dead_kernel_does_not_come_late(
     assert ended == [394]  # QUERY_WAS_CANCELLED
     assert (done.is_complete, done.kernels) == (True, [job])
     assert len(of(job, tables(server))) == 1
-
-
-@on_sqlite
-def test_what_was_made_for_a_moment_goes_too(server, shared, start):
-    """The types of a query with a scalar subquery are asked of a view, which is dropped again."""
-    dead = start(f"""
-        from aaiclick_ext.engine import Engine
-        context = DataContext({server.url!r}, settings=settings())
-        context._opened.reaping.close()
-        made = context.create_object_from_value([1])
-        Engine._described = lambda self, statement: os.kill(os.getpid(), 9)
-        context.sql(f"SELECT (SELECT max(value) FROM {{made.table_name}}) AS m")
-    """)
-    assert dead.end()[0] == -9
-    assert len(tables(server)) == 2
-    assert len(removed(reaped(server, shared))) == 2
-    assert tables(server) == []

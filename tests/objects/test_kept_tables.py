@@ -349,7 +349,14 @@ FINDS_ELSEWHERE = """
 """
 
 
-@pytest.mark.parametrize("how", ["moved", "copied", "another registry"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "copied",
+        pytest.param("moved", marks=pytest.mark.soak),
+        pytest.param("another registry", marks=pytest.mark.soak),
+    ],
+)
 def test_what_is_kept_stays_at_another_place_and_with_another_registry(another, tmp_path, how):
     place, folder = tmp_path / "db", tmp_path
     names = another(KEEPS, f"chdb://{place}")

@@ -14,7 +14,7 @@ LISTS = st.lists(st.integers(-1, 2), max_size=2)
 TABLES = st.lists(st.tuples(KEYS, VALUES, LISTS), max_size=5)
 
 FUZZ = settings(
-    max_examples=100,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink takes minutes

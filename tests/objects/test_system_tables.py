@@ -319,7 +319,7 @@ def run(tmp_path, what, *more):
 
 
 def test_they_survive_a_kernel_that_was_killed_while_it_made_them(tmp_path):
-    for number in (0, 3, 5):
+    for number in (0, 4):
         code, _, errors = run(tmp_path, "kill", str(number))
         assert code == -9, errors
     code, lines, errors = run(tmp_path, "make")

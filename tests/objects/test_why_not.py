@@ -198,7 +198,7 @@ def test_a_source_by_its_name_and_a_text_as_a_source(ctx, flights):
 
 
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink takes minutes

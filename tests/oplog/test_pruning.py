@@ -171,7 +171,7 @@ events = st.lists(
 
 @given(events=events, alive=st.sets(names, max_size=2))
 @hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_against_a_model(engine, log, events, alive):
     """What stays: unexpired jobs, and the events of all that is behind them and what lives."""

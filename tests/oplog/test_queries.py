@@ -188,7 +188,7 @@ def test_answers_agree_with_the_whole_log(engine, new_collector, monkeypatch, ne
 
     @given(st.lists(OPERATIONS, max_size=20), NAMES, st.integers(0, 11))
     @hypothesis_settings(
-        max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     def check(operations, root, max_depth):
         engine.command(f"TRUNCATE TABLE IF EXISTS {LOG_TABLE}")
