@@ -102,6 +102,9 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        for name in ("state_dir", "scratch_dir"):
+            if isinstance(given := getattr(self, name), str):
+                object.__setattr__(self, name, Path(given).expanduser())
         for spec in fields(self):
             choices = spec.metadata["choices"]
             value = getattr(self, spec.name)

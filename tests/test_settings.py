@@ -120,3 +120,9 @@ def test_a_repr_shows_no_password(password):
     )
     assert password not in repr(settings)
     assert "clickhouse://me:***@host:8123/db" in repr(settings)
+
+
+def test_a_directory_may_be_given_as_text():
+    settings = Settings(state_dir="~/state", scratch_dir="/scratch")
+    assert settings.state_path == Path.home() / "state"
+    assert settings.scratch_path == Path("/scratch")
