@@ -236,6 +236,20 @@ def test_an_older_one_is_upgraded_and_keeps_its_rows(ctx, no_probe):
     assert probed(ctx) == [("a", 1, "x"), ("b", 2, None)]
 
 
+@pytest.mark.parametrize("done", range(3))
+def test_an_upgrade_that_was_killed_is_finished(ctx, no_probe, done):
+    store(ctx, ONE, rows=[("a", 1)]).refresh(["probe"])
+    newer = store(ctx, TWO, 2, rows=[("a", 1, "x")])
+    for statement in newer.tables["probe"].mirror.upgrade_statements(1)[:done]:
+        ctx.engine.command(statement)
+    newer.refresh(["probe"])
+    assert probed(ctx) == [("a", 1, "x")]
+    ((comment,),) = ctx.engine.query_rows(
+        "SELECT comment FROM system.tables WHERE database = 'aai' AND name = 'probe'"
+    )
+    assert comment.endswith("version 2")
+
+
 def test_a_newer_one_is_refused_and_left(ctx, no_probe):
     store(ctx, TWO, 2, rows=[("a", 1, "x")]).refresh(["probe"])
     with pytest.raises(SystemTableError, match="made by a newer aaiclick-ext") as caught:
