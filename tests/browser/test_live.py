@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import DARK, LIGHT, lab_page, write_notebook
+from lab import DARK, LIGHT, ROOT, lab_page, write_notebook
 
 if TYPE_CHECKING:
     from lab import LabPage, LabServer
@@ -163,4 +164,29 @@ def test_live_results_follow_pause_fail_and_end(browser: Browser, lab_server: La
         live(lab, TABLE).get_by_text("The kernel was restarted or is gone").wait_for()
         assert live(lab, TABLE).get_by_role("button").is_disabled()
         assert live(lab, TABLE).locator("tbody tr").count() == 4
+        assert lab.outside == []
+
+
+def test_the_dashboard_follows_its_sensors(browser: Browser, lab_server: LabServer):
+    newest, hottest, chart, sensors, printed = 4, 6, 8, 10, 15
+    shutil.copy(ROOT / "notebooks" / "live_dashboard.ipynb", lab_server.notebooks)
+    with lab_page(browser, lab_server, viewport={"width": 1280, "height": 1750}) as lab:
+        lab.open("live_dashboard.ipynb")
+        lab.page.evaluate(
+            "() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
+        )
+        for number in (1, 2, newest, hottest, chart):
+            lab.run_cell(number)
+        live(lab, chart).get_by_role("button").wait_for()
+        assert live(lab, newest).locator("tbody tr").count() == 0
+        lab.screenshot("dashboard-before")
+        lab.run_cell(sensors)
+        live(lab, chart).get_by_text("120 points").wait_for(timeout=60_000)
+        live(lab, hottest).locator(".value").get_by_text("24.7381").wait_for()
+        live(lab, newest).get_by_text("2026-01-01 01:59:00").first.wait_for()
+        assert live(lab, newest).locator("tbody tr").count() == 5
+        lab.screenshot("dashboard-after")
+        for number in (12, 14, printed, 17):
+            lab.run_cell(number)
+        assert "360 readings" in lab.text(printed)
         assert lab.outside == []
