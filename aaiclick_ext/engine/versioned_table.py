@@ -59,6 +59,11 @@ class VersionedTable:
     database: str | None = None
 
     @property
+    def comment(self) -> str:
+        """What its comment says in the version that this code writes; `version_of` reads it."""
+        return self._comment_of(self.version)
+
+    @property
     def shown(self) -> str:
         """The name as it stands in SQL."""
         name = quote_identifier(self.name)
@@ -69,7 +74,7 @@ class VersionedTable:
         inside = ", ".join([*map(self._definition, self.columns), *self.constraints])
         return (
             f"CREATE TABLE IF NOT EXISTS {self.shown} ({inside}) {self.layout}{settings} "
-            f"COMMENT {self._comment(self.version)}"
+            f"COMMENT {quote_literal(self.comment)}"
         )
 
     def upgrade_statements(self, version: int) -> list[str]:
@@ -86,13 +91,13 @@ class VersionedTable:
             )
             statements += [
                 f"ALTER TABLE {self.shown} {added}",
-                f"ALTER TABLE {self.shown} MODIFY COMMENT {self._comment(newer)}",
+                f"ALTER TABLE {self.shown} MODIFY COMMENT {quote_literal(self._comment_of(newer))}",
             ]
         return statements
 
     def version_of(self, comment: str) -> int | None:
         """Return the version that a comment tells, or None."""
-        number = comment.removeprefix(self._prefix)
+        number = comment.removeprefix(self._comment_of(""))
         return int(number) if number != comment and number.isdecimal() else None
 
     def differences(self, found: Mapping[str, str], version: int | None = None) -> list[str]:
@@ -170,10 +175,6 @@ class VersionedTable:
         )
         return dict(columns), str(comments[0][0]) if comments else ""
 
-    @property
-    def _prefix(self) -> str:
-        return f"aaiclick_ext {self.title}, version "
-
     def _definition(self, name: str) -> str:
         parts = [quote_identifier(name), self.columns[name]]
         if name in self.defaults:
@@ -184,5 +185,5 @@ class VersionedTable:
             parts.append(f"CODEC({self.codecs[name]})")
         return " ".join(parts)
 
-    def _comment(self, version: int) -> str:
-        return quote_literal(f"{self._prefix}{version}")
+    def _comment_of(self, version: int | str) -> str:
+        return f"aaiclick_ext {self.title}, version {version}"

@@ -125,7 +125,7 @@ def views_of(engine: Engine, *, role: Role = Role.USER) -> dict[str, ViewDefinit
     return {
         name: ViewDefinition.parsed(name, sql, comment)
         for name, sql, comment in rows
-        if TableName.parse(name) is None  # made for a moment, to ask for types
+        if TableName.parse(name) is None  # older versions asked one for types
     }
 
 

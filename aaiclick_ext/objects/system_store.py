@@ -74,7 +74,7 @@ class SystemTable:
 
     @property
     def mirror(self) -> VersionedTable:
-        """The table that has its rows, where their home is not ClickHouse."""
+        """The table that has its rows; of a view, what names it and its version."""
         return self._mirror(self.name, ("CONSTRAINT only_aaiclick_ext_writes_this CHECK 0",))
 
     def staging(self, name: str) -> VersionedTable:
@@ -97,15 +97,6 @@ class SystemTable:
             database=SYSTEM_DATABASE,
         )
 
-    @property
-    def comment(self) -> str:
-        """What the view's comment says."""
-        return f"aaiclick_ext {_TITLE} {self.name}, version {self.version}"
-
-    def version_of(self, comment: str) -> int | None:
-        """Return the version that a comment tells, or None where it is not ours."""
-        return self.mirror.version_of(comment)
-
     def view_statement(self) -> str:
         """Return the statement that makes the view, in the place of one that is there."""
         columns = ", ".join(
@@ -113,14 +104,9 @@ class SystemTable:
             for name, column in self.columns.items()
         )
         return (
-            f"CREATE OR REPLACE VIEW {self.shown} ({columns}) AS {self.select} "
-            f"COMMENT {quote_literal(self.comment)}"
+            f"CREATE OR REPLACE VIEW {self.mirror.shown} ({columns}) AS {self.select} "
+            f"COMMENT {quote_literal(self.mirror.comment)}"
         )
-
-    @property
-    def shown(self) -> str:
-        """The name as it stands in SQL."""
-        return f"{quote_identifier(SYSTEM_DATABASE)}.{quote_identifier(self.name)}"
 
 
 def own_part(job_id: int, run_id: int) -> str:
@@ -184,7 +170,7 @@ class SystemStore:
             if table.name in found:
                 self._check(table, found[table.name])
         for table in self.tables.values():
-            if found.get(table.name) == table.comment:
+            if found.get(table.name) == table.mirror.comment:
                 continue
             if table.rows is None:
                 engine.command(table.view_statement())
@@ -197,16 +183,16 @@ class SystemStore:
 
     def _check(self, table: SystemTable, comment: str) -> None:
         """Raise where what is there under a table's name cannot be used."""
-        version = table.version_of(comment)
+        shown, version = table.mirror.shown, table.mirror.version_of(comment)
         if version is None:
             raise SystemTableError(
-                f"{table.shown} in {self._engine.identity} is not a system table of aaiclick_ext, "
+                f"{shown} in {self._engine.identity} is not a system table of aaiclick_ext, "
                 f"which keeps its own in the database {SYSTEM_DATABASE}: rename it, "
-                f"RENAME TABLE {table.shown} TO …"
+                f"RENAME TABLE {shown} TO …"
             )
         if version > table.version:
             raise SystemTableError(
-                f"system table {table.shown} in {self._engine.identity} is of version {version}, "
+                f"system table {shown} in {self._engine.identity} is of version {version}, "
                 f"made by a newer aaiclick-ext; this one knows version {table.version}. It is left "
                 "as it is: upgrade aaiclick-ext, or open another database."
             )
@@ -266,8 +252,7 @@ class SystemStore:
         living = {str(job) for job in self._living_jobs()}
         for name in found:
             if name.startswith("_staging_") and name.split("_")[2] not in living:
-                shown = f"{quote_identifier(SYSTEM_DATABASE)}.{quote_identifier(name)}"
-                self._engine.command(f"DROP TABLE IF EXISTS {shown}")
+                self._engine.command(f"DROP TABLE IF EXISTS {_shown(name)}")
         rows = self._engine.query_rows(
             "SELECT DISTINCT table, partition FROM system.parts WHERE active "
             "AND database = {name:String} AND startsWith(partition, {own:String})",
@@ -278,9 +263,12 @@ class SystemStore:
             if part.split("/")[1] not in living:
                 parts[name].append(part)
         for name, gone in parts.items():
-            shown = f"{quote_identifier(SYSTEM_DATABASE)}.{quote_identifier(name)}"
             drops = ", ".join(f"DROP PARTITION {quote_literal(part)}" for part in gone)
-            self._engine.command(f"ALTER TABLE {shown} {drops}")
+            self._engine.command(f"ALTER TABLE {_shown(name)} {drops}")
+
+
+def _shown(name: str) -> str:
+    return f"{quote_identifier(SYSTEM_DATABASE)}.{quote_identifier(name)}"
 
 
 def _as_json(table: SystemTable, part: str, row: Row) -> str:

@@ -305,7 +305,7 @@ class _Rows:
             ours = TableName.parse(name)
             is_view = engine.endswith("View")
             if ours is not None and is_view:
-                continue  # made for a moment, to ask for types
+                continue  # older versions asked one for types
             stays = kept.get(name)
             pinned_at = stays.pinned_at if stays and stays.pinned_at else pinned_at_of(comment)
             rows.append(
