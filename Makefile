@@ -9,15 +9,16 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
+export PIP_NO_COMPILE := 1
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo lab test soak notebooks check format bench clean browser postgresql
+.PHONY: help demo lab test soak notebooks check format bench comparison reference clean browser postgresql
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMPS)/demo ## run the tour on real flight data, say what it did, write out/tour.html
 	@$(BIN)/python notebooks/demo.py notebooks/tour.ipynb out/tour.html
@@ -27,11 +28,11 @@ lab: $(STAMPS)/lab ## open the tour in JupyterLab
 
 # Where CI is set, a failed test gets a second try, and the summary lists it as RERUN: on a loaded
 # machine a real kernel or browser can be too slow for a time limit. At a desk every failure is red.
-test: $(STAMPS)/test $(STAMPS)/browser browser postgresql ## tests, doctests and notebooks
+test: $(STAMPS)/browser browser postgresql ## tests, doctests and notebooks
 	@mkdir -p out/test/ipython
 	AAICLICK_STATE_DIR=$(CURDIR)/out/test/state AAICLICK_SCRATCH_DIR=$(CURDIR)/out/test/scratch \
 	  IPYTHONDIR=$(CURDIR)/out/test/ipython \
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --doctest-modules $(if $(CI),--reruns 1 -rR) \
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --doctest-modules $(if $(CI),--reruns 1 -rR) \
 	  --nbval --nbval-current-env --nbval-cell-timeout 120 \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	  aaiclick_ext tests $(NOTEBOOKS)
@@ -56,6 +57,12 @@ format: $(STAMPS)/check ## let ruff format and fix what it can
 
 bench: $(STAMPS)/bench ## what it costs, next to what you would use instead
 	@$(BIN)/python -m benchmarks
+
+reference: $(STAMPS)/test ## write docs/reference.md: every setting and every magic
+	$(BIN)/python -m aaiclick_ext.notebook.reference docs/reference.md
+
+comparison: $(STAMPS)/comparison browser ## check each cell of the table of other tools
+	@$(BIN)/python -W ignore -m benchmarks.comparison
 
 clean: ## remove the environments, caches and out/
 	rm -rf .venv .venv-aaiclick out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

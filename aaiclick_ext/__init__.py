@@ -18,7 +18,9 @@ if TYPE_CHECKING:
         backward_columns,
         backward_oplog,
         cell_changes,
+        change_settings,
         concat,
+        connect,
         create_object,
         create_object_from_value,
         create_view,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         oplog_path,
         oplog_subgraph,
         pin,
+        raw_sql,
         read_csv,
         read_json,
         read_parquet,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
         sessions,
         sql,
         stale_results,
+        status,
         system,
         table,
         tables,
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     )
     from aaiclick_ext.context import DataContext, context
     from aaiclick_ext.engine import ClickHouseCreds, get_ch_client, get_creds_from_env
+    from aaiclick_ext.engine.limits import unlimited
     from aaiclick_ext.errors import AaiclickError
     from aaiclick_ext.lifecycle import PreservationMode, Scope
     from aaiclick_ext.lifecycle.kernel_list import KernelInfo
@@ -65,8 +70,10 @@ if TYPE_CHECKING:
     from aaiclick_ext.live import Change, LiveQueryManager, LiveResult, LiveState, Subscription
     from aaiclick_ext.objects import (
         DropPlan,
+        DryRun,
         Object,
         ObjectInfo,
+        QueryText,
         Restoration,
         RestoreStatus,
         RowTrace,
@@ -76,6 +83,7 @@ if TYPE_CHECKING:
         Why,
         WhyNot,
     )
+    from aaiclick_ext.objects.status import Status
     from aaiclick_ext.oplog import OperationEvent, OplogGraph, StaleResult
     from aaiclick_ext.oplog.cell_runs import CellChanges
     from aaiclick_ext.oplog.columns import ColumnUse
@@ -91,6 +99,7 @@ __all__ = [
     "ColumnUse",
     "DataContext",
     "DropPlan",
+    "DryRun",
     "KernelInfo",
     "LiveQueryManager",
     "LiveResult",
@@ -100,6 +109,7 @@ __all__ = [
     "OperationEvent",
     "OplogGraph",
     "PreservationMode",
+    "QueryText",
     "Restoration",
     "RestoreStatus",
     "RowTrace",
@@ -107,6 +117,7 @@ __all__ = [
     "SessionManager",
     "Settings",
     "StaleResult",
+    "Status",
     "Subscription",
     "TableInfo",
     "View",
@@ -117,7 +128,9 @@ __all__ = [
     "backward_columns",
     "backward_oplog",
     "cell_changes",
+    "change_settings",
     "concat",
+    "connect",
     "context",
     "create_object",
     "create_object_from_value",
@@ -139,6 +152,7 @@ __all__ = [
     "oplog_path",
     "oplog_subgraph",
     "pin",
+    "raw_sql",
     "read_csv",
     "read_json",
     "read_parquet",
@@ -147,10 +161,12 @@ __all__ = [
     "sessions",
     "sql",
     "stale_results",
+    "status",
     "system",
     "table",
     "tables",
     "trace",
+    "unlimited",
     "unload_ipython_extension",
     "unpin",
     "validate_views",
@@ -168,6 +184,7 @@ _HOMES = {
     "ColumnUse": "oplog.columns",
     "DataContext": "context",
     "DropPlan": "objects",
+    "DryRun": "objects",
     "KernelInfo": "lifecycle.kernel_list",
     "LiveQueryManager": "live",
     "LiveResult": "live",
@@ -177,6 +194,7 @@ _HOMES = {
     "OperationEvent": "oplog",
     "OplogGraph": "oplog",
     "PreservationMode": "lifecycle",
+    "QueryText": "objects",
     "Restoration": "objects",
     "RestoreStatus": "objects",
     "RowTrace": "objects",
@@ -184,6 +202,7 @@ _HOMES = {
     "SessionManager": "lifecycle.sessions",
     "Settings": "settings",
     "StaleResult": "oplog",
+    "Status": "objects.status",
     "Subscription": "live",
     "TableInfo": "objects",
     "View": "objects",
@@ -194,6 +213,7 @@ _HOMES = {
     "context": "context",
     "get_ch_client": "engine",
     "get_creds_from_env": "engine",
+    "unlimited": "engine.limits",
 }
 """Modules of the names that are not functions of `aaiclick_ext.api`."""
 

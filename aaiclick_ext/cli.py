@@ -198,21 +198,21 @@ def _tables(removed: str, fates: Iterable[Fate]) -> Iterator[str]:
 
 
 def _lines(fates: Iterable[Fate]) -> Iterator[str]:
-    from aaiclick_ext.widgets import size_text
+    from aaiclick_ext.sizes import size_text
 
     for fate in fates:
         yield f"  {fate.table.name}  {size_text(fate.table.bytes)}  {fate.reason}"
 
 
 def _counted(fates: Sequence[Fate]) -> str:
-    from aaiclick_ext.widgets import size_text
+    from aaiclick_ext.sizes import size_text
 
     count = "1 table" if len(fates) == 1 else f"{len(fates)} tables"
     return f"{count}, {size_text(sum(fate.table.bytes or 0 for fate in fates))}"
 
 
 def _write(lines: Iterable[str]) -> None:
-    from aaiclick_ext.widgets.untrusted import visible
+    from aaiclick_ext.untrusted import visible
 
     for line in lines:
         sys.stdout.write(f"{visible(line, lines=True)}\n")

@@ -8,13 +8,15 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
+from aaiclick_ext.configuring import Configuring
 from aaiclick_ext.errors import ContextError
 from aaiclick_ext.keeping import Keeping
-from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.lifecycle.preservation import PreservationMode
+from aaiclick_ext.lifecycle.process import process
 from aaiclick_ext.lineage import Lineage
 from aaiclick_ext.object_making import ObjectMaking
 from aaiclick_ext.opening import Opened, close_parts, open_parts
+from aaiclick_ext.querying import Querying
 from aaiclick_ext.row_lineage import RowLineage
 from aaiclick_ext.seeing import Seeing
 from aaiclick_ext.settings import Settings
@@ -24,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    import ibis.expr.types as ir
-
     from aaiclick_ext.engine import ClickHouseCreds, Engine
+    from aaiclick_ext.engine.progress import Progress
     from aaiclick_ext.ids import Snowflake
     from aaiclick_ext.lifecycle.lease import Lease
     from aaiclick_ext.lifecycle.roots import Namer
@@ -35,12 +36,10 @@ if TYPE_CHECKING:
     from aaiclick_ext.oplog import OplogCollector, Task
     from aaiclick_ext.schema import SchemaRegistry
 
-_entered: list[DataContext] = []
-"""Open contexts, the current one last. Not a ContextVar: a value set in a notebook cell that
-contains ``await`` is gone in the next cell."""
 
-
-class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
+class DataContext(
+    Configuring, ObjectMaking, Querying, Viewing, Seeing, Keeping, Lineage, RowLineage
+):
     """One engine with everything that objects need, for the life of a kernel or a ``with`` block.
 
     Returns at once: the engine opens in a background thread. The first use waits for it, and a
@@ -65,8 +64,14 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         about to run code of others waits for this.
     roots
         Says what a shell calls what it holds, for `why`; the notebook sets it.
+    show
+        Opens the browser of a table, for `View.show`; the notebook sets it.
     variable_names
         Says, by the name of a result in the log, which variables hold it; the notebook sets it.
+    settings_changed, moved
+        Told of what `change_settings` changed, and what `connect` does; the notebook sets them.
+    show_progress
+        Is told how far statements are that take long, or None; the notebook sets it.
 
     Examples
     --------
@@ -96,7 +101,11 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         self._future: Future[Opened] = Future()
         self.imported = threading.Event()
         self.roots: Callable[[], Mapping[int, Namer]] = dict
+        self.show: Callable[[View], Any] = no_page
         self.variable_names: Callable[[], Mapping[str, Sequence[str]]] = dict
+        self.settings_changed: Callable[[Mapping[str, Any]], None] = lambda _: None
+        self.moved: Callable[[str, bool], DataContext] | None = None
+        self.show_progress: Callable[[Progress], object] | None = None
         self._opener = threading.Thread(target=self._open, name="aai-context", daemon=True)
         self._opener.start()
         atexit.register(self.close)
@@ -152,19 +161,14 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
             return
         self.closed = True
         atexit.unregister(self.close)
-        if self in _entered:
-            _entered.remove(self)
-        if self._get_sessions in session_scopes.contexts:
-            session_scopes.contexts.remove(self._get_sessions)
+        if self in process.contexts:
+            process.contexts.remove(self)
         self._opener.join()
         if self._future.exception() is None:
             close_parts(self._future.result())
 
-    def change_settings(self, settings: Settings) -> None:
-        """Use other settings from now on, as far as they are read when used.
-
-        Those are `display_rows`, `display_columns` and `memory_table_bytes`.
-        """
+    def use_settings(self, settings: Settings) -> None:
+        """Use settings from now on, as far as they are read when used."""
         with self._task_lock:
             self.settings = settings
             if self.is_open:
@@ -174,8 +178,7 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         """Make this the current context."""
         if self.closed:
             raise ContextError("this DataContext was closed; open another")
-        _entered.append(self)
-        session_scopes.contexts.append(self._get_sessions)
+        process.contexts.append(self)
         return self
 
     def __exit__(
@@ -270,73 +273,7 @@ class DataContext(ObjectMaking, Viewing, Seeing, Keeping, Lineage, RowLineage):
         """The sessions inside this kernel; waits until the engine is open."""
         return self._opened.services.sessions
 
-    def _get_sessions(self) -> SessionManager:
-        return self.sessions
-
     # Reaching what is there.
-
-    def table(self, name: str, /, **parameters: Any) -> View:
-        """Return a View of a table or view that is not ours, or that `create_view` made.
-
-        Runs a query for its schema. It is never changed or dropped.
-
-        Parameters
-        ----------
-        name
-            ``"table"`` or ``"database.table"``.
-        **parameters
-            Values for a view that takes parameters.
-
-        Raises
-        ------
-        UnknownTableError
-            If there is no such table or view.
-        ViewError
-            If the parameters are not those that the view takes.
-        """
-        opened = self._opened  # waits for what is imported below
-        from aaiclick_ext.objects.named_views import open_table
-
-        return open_table(opened.backend, name, parameters)
-
-    def sql(self, query: str, /, **tables: Any) -> View:
-        """Return a lazy View of one SELECT statement. Its types are asked for; it does not run.
-
-        Parameters
-        ----------
-        query
-            ``{name}`` stands for a table that is given by that name, ``{name:Type}`` for a value;
-            named objects stand under their own. The View keeps every table that the text names.
-        **tables
-            Objects, views, or what `create_object_from_value` makes a table of; values.
-
-        Raises
-        ------
-        SQLError
-            If the text is not one SELECT, calls the table function ``Python``, or its names and
-            `tables` are not the same.
-        DroppedTableError
-            If it has the name of a table of this kernel that was dropped: text keeps none.
-
-        Examples
-        --------
-        >>> with DataContext() as ctx:
-        ...     sales = ctx.create_object_from_value({"item": ["a", "b"], "n": [1, 2]})
-        ...     large = sales.filter(sales.n > 1)
-        ...     ctx.sql("SELECT item, n * 10 AS n FROM {large}", large=large).data()
-        {'item': ['b'], 'n': [20]}
-        """
-        opened = self._opened  # waits for what is imported below
-        from aaiclick_ext.objects.sql_references import sql_of
-
-        return sql_of(opened.backend, opened.catalog, query, tables)
-
-    def view(self, expr: ir.Table) -> View:
-        """Adopt an Ibis table over our tables, e.g. what `ibis.union` or `ibis.memtable` gave."""
-        opened = self._opened  # waits for what is imported below
-        from aaiclick_ext.objects.adoption import adopt_expression
-
-        return adopt_expression(opened.backend, expr)
 
     def open_object(self, name: str) -> Object:
         """Return a named object, made by this kernel or, if it is global, by any other."""
@@ -395,15 +332,24 @@ def context() -> DataContext:
     ContextError
         If none is open.
     """
-    if not _entered:
+    if not process.contexts:
         raise ContextError(
             "no DataContext is open: run %load_ext aaiclick_ext in a notebook, or use "
             "`with aaiclick_ext.DataContext():` in a script"
         )
-    return _entered[-1]
+    current: DataContext = process.contexts[-1]
+    return current
+
+
+def no_page(_: View) -> Any:
+    """Raise ContextError: there is no page in which a table could be shown."""
+    raise ContextError(
+        "show() opens a table in a notebook's page: run %load_ext aaiclick_ext there; "
+        "print(x.head().to_pandas()) and x.data() work everywhere"
+    )
 
 
 def wait_for_imports() -> None:
     """Return when no context of this process is importing any more."""
-    for opening in tuple(_entered):
+    for opening in tuple(process.contexts):
         opening.imported.wait()

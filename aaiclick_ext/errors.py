@@ -13,6 +13,7 @@
     │   ├── UnknownTableError   LookupError
     │   ├── UnknownColumnError  LookupError
     │   ├── BrokenViewError     LookupError    a view whose sources are not what it was made of
+    │   ├── LimitError                         more than a setting allows; `unlimited` lifts it
     │   ├── QueryTimeoutError   TimeoutError
     │   └── MemoryLimitError    MemoryError
     ├── DroppedTableError       LookupError    a claim on a table that is gone
@@ -46,17 +47,47 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
+from aaiclick_ext.untrusted import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TRACEBACK_HINT = "%tb shows the whole traceback"
+_RED, _PLAIN = "\x1b[31m", "\x1b[39m"
+
 
 class AaiclickError(Exception):
     """Root of every error of this package.
 
-    A message says what failed, where, what was available and what to do next. In a notebook
-    it is shown without the stack (`%tb` still has it).
+    A message says what failed, where, what was available and what to do next; notes
+    (`BaseException.add_note`) say more of it. In a notebook it is shown without the stack (`%tb`
+    still has it).
     """
+
+    is_coloured: ClassVar[Callable[[], bool]] = staticmethod(lambda: False)
+    """Whether who shows errors knows colours; the notebook sets it."""
 
     def _render_traceback_(self) -> list[str]:
         """Lines for IPython, which asks an exception for them before it formats a stack."""
-        return f"{type(self).__name__}: {self}".splitlines()
+        lines = [line for note in self._notes() for line in visible(note, lines=True).split("\n")]
+        marked = [line if line.strip(" ^") else coloured(line) for line in lines]
+        message = visible(str(self), lines=True)
+        return [*f"{coloured(type(self).__name__)}: {message}".split("\n"), *marked]
+
+    def as_text(self) -> str:
+        """Return it and its notes as plain text, for where it is shown and nothing is raised."""
+        text = "\n".join([f"{type(self).__name__}: {self}", *self._notes()])
+        return text.replace(_TRACEBACK_HINT, "data() raises it")
+
+    def _notes(self) -> list[str]:
+        return list(getattr(self, "__notes__", ()))
+
+
+def coloured(text: str) -> str:
+    """Return a text in the colour of errors, where who shows it knows colours."""
+    return f"{_RED}{text}{_PLAIN}" if AaiclickError.is_coloured() else text
 
 
 class ContextError(AaiclickError, RuntimeError):
@@ -114,6 +145,13 @@ class EngineError(AaiclickError, RuntimeError):
         self.code = code
         self.query_id = query_id
 
+    def _notes(self) -> list[str]:
+        known = [] if self.code is None else [f"ClickHouse error {self.code}"]
+        known += [] if self.query_id is None else [f"query id {self.query_id}"]
+        if not known:
+            return super()._notes()
+        return [*super()._notes(), f"{', '.join(known)}; {_TRACEBACK_HINT}"]
+
 
 class ConnectError(EngineError, ConnectionError):
     """The engine could not be opened or reached."""
@@ -133,6 +171,10 @@ class UnknownColumnError(EngineError, LookupError):
 
 class BrokenViewError(EngineError, LookupError):
     """A query reads a named view whose sources are gone, or not what it was made of."""
+
+
+class LimitError(EngineError):
+    """More than a setting allows: bytes fetched, rows of a cross join, too little free disk."""
 
 
 class QueryTimeoutError(EngineError, TimeoutError):

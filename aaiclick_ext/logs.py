@@ -21,18 +21,20 @@ ROOT = "aaiclick_ext"
 _NOBODY: tuple[int | str, int | str] = ("-", "-")
 
 
-class _Owner:
-    """The node and session of this process; of several registries, the last that gave a lease."""
-
-    current = _NOBODY
-
-
 class OwnerFilter(logging.Filter):
-    """Puts node and session on a record, and lets it pass."""
+    """Puts node and session on a record, and lets it pass.
+
+    Attributes
+    ----------
+    owner
+        The node and session of this process; of several registries, the last that gave a lease.
+    """
+
+    owner = _NOBODY
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the attributes unless the record has them."""
-        node, session = _Owner.current
+        node, session = self.owner
         if not hasattr(record, "node"):
             record.node = node
         if not hasattr(record, "session"):
@@ -56,13 +58,13 @@ def logger_of(part: str = "") -> logging.Logger:
 
 def set_owner(node_id: int, session_id: int) -> None:
     """Say whose records come from now on."""
-    _Owner.current = (node_id, session_id)
+    _filter.owner = (node_id, session_id)
 
 
 def clear_owner(node_id: int, session_id: int) -> None:
     """Say that a lease has ended."""
-    if _Owner.current == (node_id, session_id):
-        _Owner.current = _NOBODY
+    if _filter.owner == (node_id, session_id):
+        _filter.owner = _NOBODY
 
 
 logger_of()

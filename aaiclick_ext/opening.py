@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.engine import ClickHouseCreds, Engine
+    from aaiclick_ext.errors import EngineError
     from aaiclick_ext.lifecycle.background_reaper import BackgroundReaper
     from aaiclick_ext.lifecycle.leftovers import Farewell
     from aaiclick_ext.lifecycle.reaper import Reaped
@@ -38,7 +39,6 @@ class Opened:
 def open_parts(context: DataContext, creds: ClickHouseCreds | str | None) -> Opened:
     """Open the engine and everything above it. Called in a thread: what is heavy is paid here."""
     from aaiclick_ext.engine import ClickHouseCreds, Engine
-    from aaiclick_ext.lifecycle.own_jobs import note_own_job
     from aaiclick_ext.lifecycle.process_leases import process_leases
 
     given = context.settings.ch_url if creds is None else creds
@@ -53,7 +53,6 @@ def open_parts(context: DataContext, creds: ClickHouseCreds | str | None) -> Ope
         raise
     try:
         context.set_lease(lease)
-        note_own_job(lease.job_id)
         return _wire(context, engine)
     except BaseException:
         engine.close()
@@ -71,6 +70,7 @@ def _import_heavy(context: DataContext) -> None:
 
 
 def _wire(context: DataContext, engine: Engine) -> Opened:
+    from aaiclick_ext.engine.limits import limits_of
     from aaiclick_ext.lifecycle import RefKind, RefRegistry, TableWorker
     from aaiclick_ext.lifecycle.kept_tables import KeptTables
     from aaiclick_ext.lifecycle.liveness import user_name
@@ -82,6 +82,7 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
     from aaiclick_ext.live import LiveQueryManager
     from aaiclick_ext.objects import Backend, Catalog, Services
     from aaiclick_ext.objects.ends import ends_of_leftovers
+    from aaiclick_ext.objects.error_fixes import add_fix
     from aaiclick_ext.objects.making import leaf_from_memtable
     from aaiclick_ext.objects.owners import note_statement, tables_in_reach
     from aaiclick_ext.objects.session_limits import tables_of
@@ -158,13 +159,26 @@ def _wire(context: DataContext, engine: Engine) -> Opened:
         node_id=context.node_id,
         job_id=context.job_id,
         run_id=context.run_id,
+        show=lambda view: context.show(view),
     )
     backend = Backend(services)
+    engine.progress.listener = lambda: (
+        context.show_progress if services.settings.progress == "on" else None
+    )
+    is_embedded = engine.creds.is_embedded
+    engine.limits.given = lambda: limits_of(services.settings, is_embedded=is_embedded)
     engine.tell_of_statements(functools.partial(note_statement, services))
     catalog = Catalog(backend)
     services.system = system_store(backend, catalog)
     services.live = LiveQueryManager(backend, poll_s=settings.live_poll_s)
-    engine.explain_with(lambda error: explain_broken_view(services, error))
+
+    def explain(error: EngineError) -> EngineError | None:
+        explained = explain_broken_view(services, error)
+        if explained is None:
+            add_fix(services, error)
+        return explained
+
+    engine.explain_with(explain)
     backend.ingest = functools.partial(leaf_from_memtable, backend)
     engine.belong_to(context.job_id)
     services.sessions.write_limits()

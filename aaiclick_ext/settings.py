@@ -18,6 +18,21 @@ from aaiclick_ext.ids import MAX_NODE
 PREFIX = "AAICLICK_"
 RECORD_CELL_SOURCE = ("full", "hash", "none")
 PRESERVATION_MODES = ("NONE", "FULL")
+PROGRESS = ("on", "off")
+READ_WHEN_USED = frozenset(
+    {
+        "displayed_results",
+        "display_rows",
+        "display_columns",
+        "max_cross_join_rows",
+        "max_fetch_bytes",
+        "memory_table_bytes",
+        "min_free_disk_bytes",
+        "progress",
+    }
+)
+"""Settings that a change reaches at once; the others are read when a context opens."""
+
 _HEARTBEATS_IN_GRACE = 4
 
 
@@ -60,6 +75,21 @@ class Settings:
     max_bytes: int | None = _setting(
         None, "MAX_BYTES", "bytes of data, before compression, that a kernel may hold"
     )
+    max_fetch_bytes: int | None = _setting(
+        2 << 30,
+        "MAX_FETCH_BYTES",
+        "bytes that a query may bring into the kernel at once; more is an error",
+    )
+    max_cross_join_rows: int | None = _setting(
+        10_000_000_000,
+        "MAX_CROSS_JOIN_ROWS",
+        "rows that a cross join may give, where that is known before it runs",
+    )
+    min_free_disk_bytes: int = _setting(
+        256 << 20,
+        "MIN_FREE_DISK_BYTES",
+        "bytes that stay free on the disk of an embedded database; no table is made of the last",
+    )
     default_preservation_mode: str = _setting(
         "NONE",
         "DEFAULT_PRESERVATION_MODE",
@@ -76,6 +106,12 @@ class Settings:
     )
     display_rows: int = _setting(10, "DISPLAY_ROWS", "rows shown of a view")
     display_columns: int = _setting(50, "DISPLAY_COLUMNS", "columns shown of a view")
+    progress: str = _setting(
+        "on",
+        "PROGRESS",
+        "whether a query that takes more than half a second shows how far it is",
+        choices=PROGRESS,
+    )
     record_cell_source: str = _setting(
         "full", "RECORD_CELL_SOURCE", "cell source in the log", choices=RECORD_CELL_SOURCE
     )
@@ -126,7 +162,7 @@ class Settings:
     def __repr__(self) -> str:
         """Show the settings, without the passwords that URLs can carry."""
         shown = (
-            f"{spec.name}={_masked(getattr(self, spec.name))!r}"
+            f"{spec.name}={masked(getattr(self, spec.name))!r}"
             for spec in fields(self)
             if getattr(self, spec.name) != spec.default
         )
@@ -186,12 +222,13 @@ class Settings:
         return user_cache_path("aaiclick_ext") / "scratch"
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
+    """Return a value without the password that a URL can carry."""
     return re.sub(r"(://[^/@]*?:)[^/]*@", r"\1***@", value) if isinstance(value, str) else value
 
 
 def _convert(name: str, value: Any, hint: str) -> Any:
-    if value is None and "None" in hint:
+    if value in (None, "None") and "None" in hint:
         return None
     try:
         if "Path" in hint:
@@ -205,8 +242,21 @@ def _convert(name: str, value: Any, hint: str) -> Any:
         if not isinstance(value, str):
             raise TypeError(value)  # noqa: TRY301
     except (TypeError, ValueError) as error:
-        raise SettingsError(f"setting {name} cannot be {value!r}; it is of type {hint}") from error
+        raise SettingsError(
+            f"setting {name} cannot be {masked(value)!r}; it is of type {type_name(hint)}"
+        ) from error
     return value
+
+
+def type_name(hint: object) -> str:
+    """Return the type of a setting as people write it.
+
+    Examples
+    --------
+    >>> type_name(int), type_name(Path | None)
+    ('int', 'Path | None')
+    """
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>|pathlib\.(?:\w+\.)*", r"\1", str(hint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +285,7 @@ def described_settings(settings: Settings) -> list[DescribedSetting]:
 
 
 def _as_text(value: Any) -> str | None:
-    return None if value is None else str(_masked(value))
+    return None if value is None else str(masked(value))
 
 
 def _described() -> str:

@@ -14,7 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.browse_cases import CASES as BROWSE
 from benchmarks.cases import CASES, Case
+from benchmarks.completion import TITLES as COMPLETION
 from benchmarks.contestants.aaiclick_process import ROOT, Aaiclick, UnavailableError
 from benchmarks.interleave import Result, run_case
 from benchmarks.lineage_cases import CASES as LINEAGE
@@ -27,7 +29,7 @@ from benchmarks.table import OURS, aims, table
 from benchmarks.view_cases import CASES as VIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.contestants.contestant import Contestant
 
@@ -100,9 +102,12 @@ def _measure(rows: int, directory: Path, *, quick: bool) -> tuple[list[Result], 
     schemas, told = _schemas(directory, quick=quick)
     results += schemas
     notes += told
-    results += _system_tables(directory, 5 if quick else 25)
+    results += _titled("system_tables", SYSTEM, directory, 5 if quick else 25)
+    results += _titled("completion", COMPLETION, directory, 5 if quick else 51)
     views = _run("views", directory, str(directory), *(["--quick"] if quick else []))
     results += [Result(VIEWS[key], views[key]) for key in VIEWS]
+    browse = _run("browse", directory, str(directory), *(["--quick"] if quick else []))
+    results += [Result(BROWSE[key], browse[key]) for key in BROWSE]
     notes.append(_run("live", directory, *(["--quick"] if quick else []))["note"])
     results += _cells(directory, 5 if quick else 51)
     results += run_startup(directory, peer=peer is not None)
@@ -133,9 +138,9 @@ def _schemas(directory: Path, *, quick: bool) -> tuple[list[Result], list[str]]:
     return [Result(SCHEMAS[key], times[key]) for key in SCHEMAS], schema_notes(measured)
 
 
-def _system_tables(directory: Path, repeats: int) -> list[Result]:
-    times = _run("system_tables", directory, str(repeats))
-    return [Result(Case(key, title, repeats), times[key]) for key, title in SYSTEM.items()]
+def _titled(module: str, titles: Mapping[str, str], directory: Path, repeats: int) -> list[Result]:
+    times = _run(module, directory, str(repeats))
+    return [Result(Case(key, title, repeats), times[key]) for key, title in titles.items()]
 
 
 def _run(module: str, directory: Path, *arguments: str) -> Any:

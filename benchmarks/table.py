@@ -79,6 +79,8 @@ AIMS = (
     Aim("back_large", "50 steps back in 1,000,000 events", lambda o, _: o, 0.05),
     Aim("system_open", "making all system tables", lambda o, _: o, 0.1),
     Aim("system_query", "a query of a system table: ours / raw", lambda o, r: o / r, 1.1),
+    Aim("complete_tables", "Tab among 1,000 tables", lambda o, _: o, 0.05),
+    Aim("complete_columns", "Tab for columns of one of them", lambda o, _: o, 0.05),
     Aim("picture_200", "a picture of 200 steps", lambda o, _: o, 0.05),
     Aim("schema_hit", "a schema that is known", lambda o, _: o, 2e-6),
     Aim("schema_hit", "a schema that is known: ours / DESCRIBE", lambda o, r: o / r, 0.02),

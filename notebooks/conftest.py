@@ -6,7 +6,11 @@ lineage and ownership would show something else than what a reader sees.
 
 from __future__ import annotations
 
+import os
+
 from nbval.kernel import RunningKernel
+
+os.environ["AAICLICK_PROGRESS"] = "off"  # on a slow machine more is shown than on a fast one
 
 
 def _execute_cell_input(

@@ -6,6 +6,7 @@ reopened: a picture stays in its place.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 def store(path: Path) -> None:
     """Run one notebook and write it back."""
     notebook = nbformat.read(path, as_version=4)
+    os.environ["AAICLICK_PROGRESS"] = "off"  # on a slow machine more is shown than on a fast one
     client = NotebookClient(
         notebook,
         timeout=300,

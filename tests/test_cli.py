@@ -97,7 +97,7 @@ def test_reaping_a_kept_database(shell, leave, kept, tmp_path):
     lines = out.splitlines()
     assert lines[0].startswith(f"would be removed from {kept}: 3 tables, ")
     assert any(line.startswith(f"  {table}  ") for line in lines[1:4])
-    assert "kept there: 0 tables, 0 B" in lines
+    assert "kept there: 0 tables, 0 bytes" in lines
     assert "events of expired jobs that would be removed: 0" in lines
     assert "dead kernels in the registry: 1" in lines
     assert f"process {process.pid} of user " in lines[-1]
@@ -106,7 +106,7 @@ def test_reaping_a_kept_database(shell, leave, kept, tmp_path):
     assert out.splitlines()[0].startswith(f"removed from {kept}: 3 tables, ")
     assert "dead kernels removed from the registry: 1" in out
     code, out, err = shell("reap", url=kept)
-    assert (code, out.splitlines()[0]) == (0, f"removed from {kept}: 0 tables, 0 B")
+    assert (code, out.splitlines()[0]) == (0, f"removed from {kept}: 0 tables, 0 bytes")
     assert "(no kernels)" in shell("sessions", url=kept)[1]
     looking = Process(LOOKS.format(url=kept), tmp_path, None)  # one embedded database per process
     ends = ast.literal_eval(looking.line())

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent.parent / "aaiclick_ext"
 
 LAYERS = (
-    ("errors", "settings", "ids", "logs"),
+    ("untrusted",),
+    ("errors", "settings", "ids", "logs", "sizes"),
     ("masking",),
     ("engine",),
     ("schema",),
@@ -26,10 +27,12 @@ LAYERS = (
     ("objects",),
     ("live",),
     (
+        "configuring",
         "context",
         "opening",
         "object_making",
         "keeping",
+        "querying",
         "viewing",
         "seeing",
         "lineage",
@@ -45,9 +48,9 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FRONT_ENDS = {"IPython", "ipykernel", "ipywidgets", "anywidget", "jupyter_client", "traitlets"}
 OPTIONAL = {"pandas", "polars"}
 HEAVY = {
-    "IPython", "alembic", "anywidget", "chdb", "clickhouse_connect", "graphviz", "ibis",
+    "IPython", "alembic", "altair", "anywidget", "chdb", "clickhouse_connect", "graphviz", "ibis",
     "ipywidgets", "numpy", "pandas", "polars", "psutil", "pyarrow", "sqlalchemy", "sqlglot",
-    "wasmtime",
+    "vl_convert", "wasmtime",
 }  # fmt: skip
 
 

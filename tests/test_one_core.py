@@ -62,24 +62,15 @@ MAKERS = {
 
 STATE = {
     "notebook.extension.Extension.loaded": "the one extension instance",
-    "context._entered": "the contexts that are current, as `with` nests them",
-    "lifecycle.session_scopes.contexts": "the same, for what stands below contexts",
-    "lifecycle.session_scopes._inherited": "the sessions entered by an asyncio task",
-    "lifecycle.session_scopes._of_thread": "the sessions entered by a thread",
-    "lifecycle.session_scopes._cells": "asyncio tasks in which a shell runs cells",
-    "engine.embedded.embedded_process": "chdb is one engine in a process, whoever opens it",
-    "engine.scratch._locked": "locks of files belong to the process",
+    "lifecycle.process.process": "what the contexts of a process have in common",
     "lifecycle.process_leases.process_leases": "a process has one node id on a registry",
-    "lifecycle.own_jobs._jobs": "kernel sessions are of the process, also after a context",
-    "lifecycle.reaper._at_work": "one reaper at a time in a process",
+    "engine.embedded.embedded_process": "chdb is one engine in a process, whoever opens it",
+    "engine.limits._lifted": "libraries fetch in threads of their own: `unlimited` reaches them",
+    "engine.scratch._locked": "locks of files belong to the process",
     "logs._filter": "logging has one tree for the process",
     "notebook.config._Section": "traitlets finds a section of configuration by its class",
-    "objects.backend._open_backends": "how a pickle finds its context again",
-    "objects.owners._opened": "contexts of a process on one database count its tables together",
     "objects.provenance._depth": "calls inside calls of a thread are one event",
-    "widgets.live._live": "the same as of lineage",
-    "widgets.lineage._live": "the widgets to close when the extension is unloaded",
-    "widgets.tables._live": "the same",
+    "widgets.page_widget._open": "the widgets to end when the extension is unloaded",
 }
 """State of modules, each with why it is the process's and no context's."""
 
@@ -89,6 +80,7 @@ _CONSTANT = {
     "dataclasses.field",
     "_setting", "MappingProxyType", "_of_current", "_after", "_joined", "mapped_column",
     "lru_cache(maxsize=1024)", "staticmethod", "_System", "Leaves", "Compiler", "DateTime",
+    "joined",
 }  # fmt: skip
 _CHANGERS = {
     "add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove",

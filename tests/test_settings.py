@@ -96,6 +96,12 @@ def test_replace_makes_a_copy():
     assert settings.replace(sql_url=None).sql_url is None
 
 
+def test_none_may_be_given_as_text():
+    assert Settings().replace(max_fetch_bytes="None").max_fetch_bytes is None
+    with pytest.raises(SettingsError, match="display_rows cannot be 'None'"):
+        Settings().replace(display_rows="None")
+
+
 def test_settings_are_frozen():
     with pytest.raises(FrozenInstanceError):
         Settings().display_rows = 3  # type: ignore[misc]

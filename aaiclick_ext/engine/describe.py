@@ -48,13 +48,18 @@ def describe_unrun_statement(sql: str) -> str:
 class Describing(ABC):
     """Says what columns tables and queries have."""
 
-    def columns_of(self, sql: str) -> dict[str, str]:
+    def columns_of(self, sql: str, *, reads_view: bool = False) -> dict[str, str]:
         """Return the ClickHouse types of a query's columns, without running any part of it.
 
         Runs one statement. ``DESCRIBE`` computes scalar subqueries; a query that may have one is
         described as a view, which does not.
+
+        Parameters
+        ----------
+        reads_view
+            Whether it reads a view, which may have one.
         """
-        if not runs_when_described(sql):
+        if not (reads_view or runs_when_described(sql)):
             return self._types(describe_statement(sql))
         try:
             return self._types(describe_unrun_statement(sql))

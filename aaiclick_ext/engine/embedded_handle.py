@@ -15,7 +15,7 @@ from aaiclick_ext.engine.translate import QUERY_WAS_CANCELLED
 from aaiclick_ext.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -99,6 +99,19 @@ class EmbeddedHandle(Handle):
         if schema is None:  # no rows, so no chunk, and no word about the columns
             yield self.fetch(f"SELECT * FROM (\n{sql}\n) LIMIT 0", parameters)[0].schema
 
+    def limit(self, limits: Mapping[str, int]) -> None:
+        """Run further statements with these settings; runs one of its own only to change them."""
+        changed = dict.fromkeys(self._limits, 0) | dict(limits)
+        if changed != self._limits:
+            values = ", ".join(f"{name} = {value:d}" for name, value in changed.items())
+            self._connection.query(f"SET {values}", "Null")
+            self._limits = changed
+
+    def replace(self) -> None:
+        """Open a new client in place of this one."""
+        super().replace()
+        self._limits = {}
+
     def recover(self) -> None:
         """Flush what a failed statement left, or replace the client.
 
@@ -136,6 +149,9 @@ class EmbeddedHandle(Handle):
     def running(self) -> str:
         """The SQL condition that finds what runs here now in ``system.processes``."""
         return f"Settings['log_comment'] = '{self.tag}'"
+
+    def begin_session(self) -> None:
+        """Do nothing: a connection of the embedded engine is a session."""
 
     def begin(self) -> None:
         """Get ready for a statement: a new client if the last one broke. There are no query ids."""

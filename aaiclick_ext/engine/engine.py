@@ -19,14 +19,17 @@ from aaiclick_ext.engine.embedded import embedded_process, forked_from
 from aaiclick_ext.engine.embedded_handle import EmbeddedHandle
 from aaiclick_ext.engine.handle import Handle
 from aaiclick_ext.engine.handles import CLOSED, Handles, Role
-from aaiclick_ext.engine.interrupt import Guard, InterruptWatch
+from aaiclick_ext.engine.interrupt import READ_PATIENCE_S, Guard, InterruptWatch
 from aaiclick_ext.engine.limited_writing import LimitedWriting
+from aaiclick_ext.engine.limits import Limits, limit_error
+from aaiclick_ext.engine.progress import ProgressWatch
 from aaiclick_ext.engine.sql import qualified_name
 from aaiclick_ext.engine.stream import BatchStream
 from aaiclick_ext.engine.translate import QUERY_WAS_CANCELLED, translate
 from aaiclick_ext.errors import AaiclickError, ConnectError, ContextError, EngineError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -57,6 +60,13 @@ class Engine(Describing, LimitedWriting):
     settings
         Where scratch databases live, and how long closing waits.
 
+    Attributes
+    ----------
+    progress
+        Tells how far the statements of `Role.USER` are.
+    limits
+        What those may do.
+
     Examples
     --------
     >>> engine = Engine(ClickHouseCreds(), Settings())  # doctest: +SKIP
@@ -74,6 +84,8 @@ class Engine(Describing, LimitedWriting):
         self._secrets = secrets_of(creds)
         self._path: Path | None = None
         super().__init__()
+        self.limits = Limits()
+        self.progress = ProgressWatch(lambda: self._handles().open_beside())
         self._streams: weakref.WeakSet[BatchStream] = weakref.WeakSet()
         self._closed = False
         self._close_lock = threading.Lock()
@@ -156,7 +168,7 @@ class Engine(Describing, LimitedWriting):
         """
         import pyarrow as pa
 
-        stream = BatchStream(self._step, self._handles(), sql, parameters)
+        stream = BatchStream(self._step, self._handles(), self.progress, sql, parameters)
         self._streams.add(stream)
         return pa.RecordBatchReader.from_batches(stream.schema, stream)
 
@@ -229,6 +241,15 @@ class Engine(Describing, LimitedWriting):
             lambda handle: handle.insert_file(target, columns, path, file_format),
         )
 
+    @contextlib.contextmanager
+    def session(self) -> Iterator[None]:
+        """Run the statements of `Role.USER` that this thread sends in the block in one session.
+
+        ``SET``, ``USE`` and temporary tables hold until the block ends; others do not see them.
+        """
+        with self._handles().session():
+            yield
+
     def cancel(self, thread: int | None = None) -> None:
         """Kill what users run on this engine now; drops and log inserts go on.
 
@@ -260,6 +281,7 @@ class Engine(Describing, LimitedWriting):
                 return
             self._closed = True
             self._opener.join()
+            self.progress.close()
             if self._opened.exception() is None:
                 self._close_handles(self._opened.result())
                 self._watch.close()
@@ -269,10 +291,17 @@ class Engine(Describing, LimitedWriting):
         for stream in list(self._streams):
             stream.abandon(forked_from(self._pid))
 
-    def _run(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
+    def _run(
+        self,
+        role: Role,
+        sql: str,
+        work: Callable[[Handle], T],
+        *,
+        patience_s: float = READ_PATIENCE_S,
+    ) -> T:
         if role is not Role.USER:
-            return self._run_plainly(role, sql, work)
-        return self._explaining(lambda: self._run_plainly(role, sql, work))
+            return self._run_plainly(role, sql, work, patience_s)
+        return self._explaining(lambda: self._run_plainly(role, sql, work, patience_s))
 
     def _explaining(self, run: Callable[[], T]) -> T:
         try:
@@ -286,13 +315,18 @@ class Engine(Describing, LimitedWriting):
             finally:
                 del explained  # as below
 
-    def _run_plainly(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T:
+    def _run_plainly(
+        self, role: Role, sql: str, work: Callable[[Handle], T], patience_s: float
+    ) -> T:
         handles = self._handles()
-        with self._watch.guard() as guard:
+        with self._watch.guard(patience_s) as guard:
             handle = handles.take(role)
             try:
                 handle.begin()
-                return self._attempt(guard if role is Role.USER else None, handle, sql, work)
+                if role is not Role.USER:
+                    return self._attempt(None, handle, sql, partial(self.limits.lift, work=work))
+                limited = partial(self.limits.keep, work=work)
+                return self.progress.run(handle, lambda: self._attempt(guard, handle, sql, limited))
             finally:
                 handles.give_back(handle)
                 self._tell(sql)
@@ -338,7 +372,8 @@ class Engine(Describing, LimitedWriting):
     def _translated(self, error: Exception, sql: str, handle: Handle) -> AaiclickError:
         if self._closed:
             return ContextError(CLOSED)
-        return translate(error, sql=sql, query_id=handle.query_id, secrets=self._secrets)
+        failure = translate(error, sql=sql, query_id=handle.query_id, secrets=self._secrets)
+        return limit_error(failure, handle.limits) or failure
 
     def _check(self) -> None:
         if os.getpid() != self._pid:
@@ -381,7 +416,7 @@ class Engine(Describing, LimitedWriting):
         except BaseException:
             embedded_process.release()
             raise
-        self._path = path
+        self._path = self.limits.path = path
         return handles
 
     def _kill(self, condition: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import threading
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ SESSION_SETTINGS: dict[str, str | int] = {
     "input_format_null_as_default": 0,  # a null that a column cannot hold is an error
     "insert_null_as_default": 0,
     "insert_allow_materialized_columns": 1,  # row numbers of arrays are written, not recounted
+    "print_pretty_type_names": 0,  # a Tuple in a line, not over several
+    "result_overflow_mode": "throw",  # a result past its limit is an error, never a part of it
     "http_max_tries": 1,  # url() to a refused port takes 131 s otherwise
     "database_atomic_wait_for_drop_and_detach_synchronously": 1,  # files go with the table
 }
@@ -57,6 +60,7 @@ class Handle:
         self.cancelled = False
         self._kills: set[object] = set()  # its changes are atomic
         self._broken = False
+        self._limits: Mapping[str, int] = {}
         self._numbers = itertools.count(1)
         self._connect = connect
         self.client = connect({"log_comment": tag})
@@ -66,12 +70,40 @@ class Handle:
         """The SQL condition that finds what runs here now in ``system.processes``."""
         return f"query_id = {quote_literal(self.query_id or '')}"
 
+    @property
+    def is_being_killed(self) -> bool:
+        """Whether a KILL is under way that would find what begins here now."""
+        return bool(self._kills)
+
     def begin(self) -> None:
         """Get ready for a statement: a new query id, and a new client if the last one broke."""
         self.query_id = f"{self.tag}-{next(self._numbers)}"
         self.cancelled = bool(self._kills)
         if self._broken:
             self.replace()
+
+    def limit(self, limits: Mapping[str, int]) -> None:
+        """Run further statements with these settings of ClickHouse; those before are undone."""
+        self._limits = limits
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """The settings that `limit` was given."""
+        return self._limits
+
+    def begin_session(self) -> None:
+        """Let what SET, USE and temporary tables do hold for the statements that follow."""
+        client: Any = self.client
+        given = ", ".join(
+            f"{name} = {quote_literal(str(value))}" for name, value in SESSION_SETTINGS.items()
+        )
+        client.set_client_setting("session_id", uuid.uuid4().hex)
+        for name in SESSION_SETTINGS:  # what a request sends would win over what was set before
+            client.params.pop(name, None)
+        database, client.database = client.database, None
+        client.command(f"SET {given}")
+        if database:
+            client.command(f"USE {quote_identifier(database)}")
 
     @contextlib.contextmanager
     def cancelling(self) -> Iterator[str]:
@@ -166,8 +198,8 @@ class Handle:
     def _discard(self, client: Client) -> None:
         client.close()
 
-    def _named(self) -> dict[str, str]:
-        return {"query_id": self.query_id} if self.query_id else {}
+    def _named(self) -> dict[str, Any]:
+        return {**self._limits, "query_id": self.query_id} if self.query_id else {**self._limits}
 
     def _stats(self, summary: Mapping[str, object], started: float) -> QueryStats:
         return QueryStats.from_summary(summary, self.query_id, time.perf_counter() - started)

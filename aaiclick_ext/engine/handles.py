@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.errors import ContextError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from clickhouse_connect.driver.client import Client
 
     from aaiclick_ext.engine.handle import Handle
@@ -36,6 +39,12 @@ class Role(Enum):
     LOG = auto()
 
 
+class _OfThread(threading.local):
+    """The handle on which this thread's user has a session, if any."""
+
+    session: Handle | None = None
+
+
 class Handles:
     """Opens, lends and closes handles.
 
@@ -49,11 +58,14 @@ class Handles:
     ) -> None:
         self._kind = kind
         self._connect = connect
+        self._connect_beside = connect_killer
         self._numbers = itertools.count(1)
         self._tag = tag
         self._closed = False
         self._idle: deque[Handle] = deque()
         self._lent: dict[Handle, tuple[Role, int]] = {}
+        self._sessions: set[Handle] = set()
+        self._of_thread = _OfThread()
         self._own = {
             role: kind(
                 connect_killer if role is Role.KILLER else connect, f"{tag}-{role.name.lower()}"
@@ -85,16 +97,39 @@ class Handles:
         """Lend a user a handle for something that lasts; `give_back` returns it."""
         return self._lend(self._pick_extra(), Role.USER)
 
+    def open_beside(self) -> Handle:
+        """Open a handle to ask beside everything else how it goes; the caller closes it."""
+        return self._kind(self._connect_beside, f"{self._tag}-progress")
+
     def give_back(self, handle: Handle) -> None:
         """Return a lent handle."""
         del self._lent[handle]
         handle.lock.release()
-        if handle in self._own.values():
+        if handle in self._own.values() or handle in self._sessions:
             return
         if self._closed or len(self._idle) >= _IDLE_KEPT:
             handle.close()
         else:
             self._idle.append(handle)
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[None]:
+        """Run what this thread's user runs in the block on one handle, which nobody else gets.
+
+        It has the settings, the database and the temporary tables that statements there give it,
+        and ends with the block. Streams have handles of their own.
+        """
+        handle = self._kind(self._connect, f"{self._tag}-{next(self._numbers)}")
+        outer = self._of_thread.session
+        self._sessions.add(handle)
+        try:
+            handle.begin_session()
+            self._of_thread.session = handle
+            yield
+        finally:
+            self._of_thread.session = outer
+            self._sessions.discard(handle)
+            handle.close()
 
     def of_users(self, thread: int | None = None) -> list[Handle]:
         """Return the handles on which users run something: not the worker's, not the log's.
@@ -147,6 +182,9 @@ class Handles:
         return handle
 
     def _pick(self, role: Role) -> Handle:
+        session = self._of_thread.session
+        if role is Role.USER and session is not None and session.lock.acquire(blocking=False):
+            return session
         own = self._own[role]
         is_owner = role is not Role.USER or threading.current_thread() is threading.main_thread()
         if is_owner and own.lock.acquire(blocking=False):
@@ -154,11 +192,20 @@ class Handles:
         return self._pick_extra()
 
     def _pick_extra(self) -> Handle:
-        try:
-            handle = self._idle.pop()
-        except IndexError:
+        handle = self._idle_handle()
+        if handle is None:
             if self._closed:
-                raise ContextError(CLOSED) from None
+                raise ContextError(CLOSED)
             handle = self._kind(self._connect, f"{self._tag}-{next(self._numbers)}")
         handle.lock.acquire()
         return handle
+
+    def _idle_handle(self) -> Handle | None:
+        """Take an idle handle, but for one that a KILL is under way for: it is not for the next."""
+        for _ in range(len(self._idle)):
+            with contextlib.suppress(IndexError):  # another thread was quicker
+                handle = self._idle.pop()
+                if not handle.is_being_killed:
+                    return handle
+                self._idle.appendleft(handle)
+        return None

@@ -20,6 +20,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from aaiclick_ext.engine.stopped import StoppedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
@@ -27,7 +29,12 @@ if TYPE_CHECKING:
 _SIGINT = bytes([signal.SIGINT])
 _END = b"\0"  # no signal has this number
 _REPEAT_S = 0.1  # a KILL that comes before the query is registered finds nothing
-_PATIENCE_S = 3.0  # for a server that does not answer
+
+READ_PATIENCE_S = 0.3
+"""How long KILLs may have no effect on a read: its result may be on its way, which nobody wants."""
+
+WRITE_PATIENCE_S = 3.0
+"""The same for a write, whose end what follows has to wait for: it drops what was half made."""
 
 
 class InterruptWatch:
@@ -45,7 +52,7 @@ class InterruptWatch:
         self._writing.setblocking(False)
         self._kill_lock = threading.Lock()  # held over a KILL: a late one must not hit what follows
         self._target: str | None = None
-        self._may_abandon = False
+        self._patience_s: float | None = None
         self._abandon = False
         self._entered = False
         self._pressed = False
@@ -56,22 +63,24 @@ class InterruptWatch:
         self._thread = threading.Thread(target=self._watch, name="aai-interrupt", daemon=True)
         self._thread.start()
 
-    def guard(self) -> Guard:
+    def guard(self, patience_s: float = READ_PATIENCE_S) -> Guard:
         """Return a context manager to run one statement in.
+
+        A statement that may be abandoned is, when KILLs had no effect for `patience_s`.
 
         It raises KeyboardInterrupt at its end if Ctrl-C was pressed inside. Off the main thread,
         inside another guard, and where SIGINT has no Python handler it does nothing.
         """
-        return Guard(self)
+        return Guard(self, patience_s)
 
-    def aim(self, target: str, *, may_abandon: bool) -> None:
+    def aim(self, target: str, *, patience_s: float | None) -> None:
         """Name the statement that Ctrl-C kills from now on, by a SQL condition.
 
-        With `may_abandon` KeyboardInterrupt is raised in its middle when three seconds of KILLs
-        had no effect.
+        KeyboardInterrupt is raised in its middle when KILLs had no effect for `patience_s`; with
+        None, never.
         """
         with self._kill_lock:
-            self._target, self._may_abandon = target, may_abandon
+            self._target, self._patience_s = target, patience_s
         if self._pressed:
             self._wake()  # it was pressed when there was nothing to kill
 
@@ -95,15 +104,16 @@ class InterruptWatch:
         outer = signal.getsignal(signal.SIGINT)
         if not callable(outer):  # ignored, or the default that ends the process
             return False
-        self._entered, self._pressed, self._abandon = True, False, False
-        signal.signal(signal.SIGINT, self._note)
+        self._pressed, self._abandon = False, False
+        signal.signal(signal.SIGINT, self._note)  # raises KeyboardInterrupt itself, where it waits
         # Nothing raises from here on: the handler that does is replaced.
-        self._outer = outer
+        self._entered, self._outer = True, outer
         self._outer_fd = signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
         return True
 
     def leave(self) -> bool:
         """Give SIGINT back; return whether it came."""
+        self._target = None  # from here on the handler does not raise
         self.disarm()
         signal.set_wakeup_fd(self._outer_fd)
         if self._pressed:
@@ -114,7 +124,7 @@ class InterruptWatch:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self._pressed = True
-        if self._abandon:
+        if self._abandon and self._target is not None:
             self._abandon = False
             raise KeyboardInterrupt
 
@@ -147,14 +157,15 @@ class InterruptWatch:
         return data.rpartition(_END)[2]
 
     def _kill_until_done(self) -> None:
-        give_up_at = time.monotonic() + _PATIENCE_S
+        began = time.monotonic()
         while True:
             with self._kill_lock:
                 if self._target is None:
                     return
                 with contextlib.suppress(Exception):  # it may have ended; the server may be gone
                     self._kill(self._target)
-            if self._may_abandon and time.monotonic() > give_up_at:
+            patience_s = self._patience_s
+            if patience_s is not None and time.monotonic() > began + patience_s:
                 self._abandon = True
                 signal_main_thread()
                 return
@@ -178,10 +189,11 @@ def signal_main_thread() -> None:
 class Guard:
     """One statement under the watch."""
 
-    __slots__ = ("_active", "_watch")
+    __slots__ = ("_active", "_patience_s", "_watch")
 
-    def __init__(self, watch: InterruptWatch) -> None:
+    def __init__(self, watch: InterruptWatch, patience_s: float) -> None:
         self._watch = watch
+        self._patience_s = patience_s
         self._active = False
 
     def __enter__(self) -> Self:
@@ -195,12 +207,12 @@ class Guard:
         traceback: TracebackType | None,
     ) -> None:
         if self._active and self._watch.leave():
-            raise KeyboardInterrupt from None
+            raise StoppedError from None
 
     def aim(self, target: str, *, may_abandon: bool) -> None:
         """Name the statement that Ctrl-C kills from now on."""
         if self._active:
-            self._watch.aim(target, may_abandon=may_abandon)
+            self._watch.aim(target, patience_s=self._patience_s if may_abandon else None)
 
     def disarm(self) -> None:
         """Return when no KILL is under way and none will follow."""

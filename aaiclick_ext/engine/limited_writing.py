@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aaiclick_ext.engine.handles import Role
+from aaiclick_ext.engine.interrupt import WRITE_PATIENCE_S
 from aaiclick_ext.engine.write_budget import Budgets, WriteBudget, WriteWatch
 from aaiclick_ext.errors import EngineError
 
@@ -69,7 +70,9 @@ class LimitedWriting(ABC):
         """Run a small query and return its rows as Python values."""
 
     @abstractmethod
-    def _run(self, role: Role, sql: str, work: Callable[[Handle], T]) -> T: ...
+    def _run(
+        self, role: Role, sql: str, work: Callable[[Handle], T], *, patience_s: float = ...
+    ) -> T: ...
 
     @abstractmethod
     def _kill(self, condition: str) -> None: ...
@@ -80,12 +83,14 @@ class LimitedWriting(ABC):
         """Run a statement that may write, within the budget of this thread if it has one."""
         budget = self._budgets.current
         if budget is None or role is not Role.USER:
-            return self._run(role, sql, work)
+            return self._run(role, sql, work, patience_s=WRITE_PATIENCE_S)
         before = self.size_of(budget.table)
         budget.check(before + size_bytes)
         watch = WriteWatch(self._ask_beside, self._kill, budget.limit_bytes - before)
         try:
-            stats = self._run(role, sql, lambda handle: watch.run(handle, work))
+            stats = self._run(
+                role, sql, lambda handle: watch.run(handle, work), patience_s=WRITE_PATIENCE_S
+            )
         except EngineError:
             budget.check(before + watch.seen_bytes)
             raise

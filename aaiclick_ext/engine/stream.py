@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aaiclick_ext.engine.embedded import keep_for_ever
 from aaiclick_ext.engine.handle import Handle, Parameters
 from aaiclick_ext.engine.handles import CLOSED, Handles
+from aaiclick_ext.engine.progress import ProgressWatch, State, state_of
 from aaiclick_ext.errors import ContextError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class BatchStream:
         Runs one step on the handle, with interrupt, recovery and translation of errors.
     handles
         Where the handle comes from.
+    watch
+        Is told how far it is.
     sql, parameters
         The query.
 
@@ -38,7 +41,14 @@ class BatchStream:
 
     schema: pa.Schema
 
-    def __init__(self, step: Step, handles: Handles, sql: str, parameters: Parameters) -> None:
+    def __init__(
+        self,
+        step: Step,
+        handles: Handles,
+        watch: ProgressWatch,
+        sql: str,
+        parameters: Parameters,
+    ) -> None:
         self._step = step
         self._handles = handles
         self._sql = sql
@@ -46,6 +56,9 @@ class BatchStream:
         self._lock = threading.Lock()
         self._handle: Handle | None = handles.take_extra()
         self._handle.begin()
+        self._handle.limit({})  # it never holds the whole result
+        self._watch = watch
+        self._progress = watch.begin(self._handle)
         self._source = self._handle.batches(sql, parameters)
         self.schema = self._advance()
 
@@ -83,17 +96,28 @@ class BatchStream:
                 if self._refusal:
                     raise ContextError(self._refusal)
                 return None
+            self._watch.resume(self._progress)
             try:
                 item = self._step(self._handle, self._sql, lambda _: next(self._source, None))
-            except BaseException:
+            except BaseException as error:
+                self._say_end(state_of(error))
                 self._end()
                 raise
             if item is None:
+                self._say_end(State.DONE)
                 self._end()
+            else:
+                self._watch.pause(self._progress)
             return item
+
+    def _say_end(self, state: State) -> None:
+        progress, self._progress = self._progress, None
+        self._watch.end(progress, state)
 
     def _end(self) -> None:
         handle, self._handle = self._handle, None
+        progress, self._progress = self._progress, None
+        self._watch.end_soon(progress)
         if handle is not None:
             with contextlib.suppress(Exception):  # what can be said was said by a step
                 self._source.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.engine.error_places import marked_line, without_rest
 from aaiclick_ext.errors import (
     AaiclickError,
     ConnectError,
@@ -115,6 +116,11 @@ def translate(
         code=code,
         query_id=query_id,
     )
+    if is_readable and sql is not None and translated.sql is not None:
+        place = marked_line(text, sql, translated.sql)
+        if place is not None:
+            translated.args = (without_rest(message, sql),)
+            translated.add_note(place)
     if is_readable and not any(_mentions(link, hidden) for link in _chain(error)):
         translated.__cause__ = error
     return translated

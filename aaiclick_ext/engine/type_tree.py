@@ -27,6 +27,9 @@ _TOKEN = re.compile(
     )\s*""",
     re.VERBOSE | re.DOTALL,
 )
+WIDE_INTEGERS = frozenset({"Int128", "Int256", "UInt128", "UInt256"})
+"""Integers that Ibis has no type for."""
+
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ESCAPE = {
     quote: re.compile(rf"\\(x[0-9A-Fa-f]{{2}}|.)|{quote}{quote}", re.DOTALL) for quote in "'`\""

@@ -1,4 +1,4 @@
-"""The leases of this process: contexts of one registry share one."""
+"""The leases of this process: one on each registry, shared by its contexts."""
 
 from __future__ import annotations
 
@@ -29,11 +29,27 @@ class _Shared:
 
 
 class ProcessLeases:
-    """Takes a lease for the first context of a registry and ends it after the last."""
+    """Takes a lease for the first context of a registry and ends it after the last.
+
+    Attributes
+    ----------
+    reaping
+        Held by the reaper of this process that works; all have one kernel's id.
+    """
 
     def __init__(self) -> None:
+        self._jobs: set[int] = set()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.reaping = threading.Lock()
         self._lock = threading.Lock()
         self._shared: list[_Shared] = []
+
+    @property
+    def jobs(self) -> frozenset[int]:
+        """All kernel sessions that this process has had: on each registry one after the other."""
+        return frozenset(self._jobs)
 
     def acquire(self, settings: Settings) -> Lease:
         """Return the lease of this process in a registry; each call needs one `release`.
@@ -49,6 +65,7 @@ class ProcessLeases:
         if is_first:
             self._take(shared, settings)
         lease = shared.taken.result()
+        self._jobs.add(lease.job_id)
         if settings.node_id not in (None, lease.node_id):
             self.release(lease)
             raise SettingsError(
@@ -77,7 +94,7 @@ class ProcessLeases:
 
     def forget(self) -> None:
         """Leave every lease to the process that this one was forked from."""
-        self.__init__()  # type: ignore[misc]
+        self._begin()
 
     def _join(self, registry: str) -> tuple[_Shared, bool]:
         with self._lock:

@@ -12,7 +12,6 @@ its row goes. A reaper that died is itself a dead kernel, and its claims are tak
 from __future__ import annotations
 
 import datetime as dt
-import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from aaiclick_ext.lifecycle.kernels import judged_kernels
 from aaiclick_ext.lifecycle.leftovers import Leftovers
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity, Verdict
 from aaiclick_ext.lifecycle.named_views import tables_under_views
-from aaiclick_ext.lifecycle.own_jobs import own_jobs
+from aaiclick_ext.lifecycle.process_leases import process_leases
 from aaiclick_ext.lifecycle.reap_plan import Fate, Owner, keep_held, plan, with_unclaimed
 from aaiclick_ext.registry.keep_store import KeepStore
 from aaiclick_ext.registry.reap_store import ReapStore
@@ -50,9 +49,6 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.5
 _PATIENCE_S = 30.0
-
-_at_work: dict[int, threading.Lock] = {}
-"""By process: a forked child must not wait for a thread that it does not have."""
 
 
 class EventLog(Protocol):
@@ -262,7 +258,9 @@ class Reaper:
         }
         is_exclusive = self._engine.creds.is_embedded
         ttl = self._time_to_live(kernels)[0]
-        fates = plan(tables, owners, own_jobs(), is_exclusive=is_exclusive, old_before=ttl.before)
+        fates = plan(
+            tables, owners, process_leases.jobs, is_exclusive=is_exclusive, old_before=ttl.before
+        )
         if not is_exclusive:  # else nobody can share them
             asked = {fate.table.name for fate in fates if fate.is_removed}
             dead = {session for kernel in mine for session in kernel.record.sessions}
@@ -277,12 +275,12 @@ class Reaper:
     def _time_to_live(self, kernels: Sequence[JudgedKernel]) -> tuple[TimeToLive, frozenset[int]]:
         """Return the time to live as of now, and the jobs that have not expired."""
         ttl = TimeToLive(self._ttl_days, dt.datetime.now(dt.UTC))
-        return ttl, ttl.unexpired(_job(kernel, ttl.now) for kernel in kernels) | own_jobs()
+        return ttl, ttl.unexpired(_job(kernel, ttl.now) for kernel in kernels) | process_leases.jobs
 
 
 def _job(kernel: JudgedKernel, now: dt.datetime) -> Job:
     record = kernel.record
-    is_over = kernel.verdict is Verdict.DEAD and record.session_id not in own_jobs()
+    is_over = kernel.verdict is Verdict.DEAD and record.session_id not in process_leases.jobs
     ended_at = now - dt.timedelta(seconds=record.heartbeat_age_s) if is_over else None
     return Job(record.session_id, ended_at, record.is_preserving)
 
@@ -302,7 +300,7 @@ def _dead_among(kernels: Sequence[JudgedKernel]) -> Callable[[int], bool]:
 @contextmanager
 def _alone_in_process() -> Iterator[bool]:
     """Say whether no other reaper of this process works; all have one kernel's id. Never waits."""
-    lock = _at_work.setdefault(os.getpid(), threading.Lock())
+    lock = process_leases.reaping  # a forked child has another, and a `with` may span the fork
     is_alone = lock.acquire(blocking=False)
     try:
         yield is_alone

@@ -42,6 +42,7 @@ class HolderKind(StrEnum):
     PRESERVED = "preserved"
     VIEW = "view"
     LIVE = "live"
+    WIDGET = "widget"
     STORED = "stored"
     KERNEL = "kernel"
     SHARED = "shared"

@@ -20,15 +20,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aaiclick_ext.lifecycle.session import Session
-    from aaiclick_ext.lifecycle.sessions import SessionManager
-
-contexts: list[Callable[[], SessionManager]] = []
-"""What gives the manager of each context that is current, the innermost last; may wait for it."""
-
-_inherited: ContextVar[tuple[Session, ...]] = ContextVar("aai_sessions", default=())
 
 
 class _OfThread(threading.local):
@@ -37,44 +29,49 @@ class _OfThread(threading.local):
     entered: tuple[Session, ...] = ()
 
 
-_of_thread = _OfThread()
-_cells: weakref.WeakSet[Any] = weakref.WeakSet()
-"""Tasks in which IPython runs cells; nothing else is known of such a task."""
+class SessionScopes:
+    """What was entered in the threads and tasks of this process."""
 
+    def __init__(self) -> None:
+        self._inherited: ContextVar[tuple[Session, ...]] = ContextVar("aai_sessions", default=())
+        self._of_thread = _OfThread()
+        # Tasks in which IPython runs cells; nothing else is known of such a task.
+        self._cells: weakref.WeakSet[Any] = weakref.WeakSet()
 
-def begin_cell() -> None:
-    """Say that what runs now is a cell; tasks that it makes have what its thread has."""
-    task = _current_task()
-    if task is not None:
-        _cells.add(task)
-    _inherited.set(_of_thread.entered)
+    def begin_cell(self) -> None:
+        """Say that what runs now is a cell; tasks that it makes have what its thread has."""
+        task = _current_task()
+        if task is not None:
+            self._cells.add(task)
+        self._inherited.set(self._of_thread.entered)
 
+    def entered(self) -> tuple[Session, ...]:
+        """Return the sessions that were entered here and have not ended, the innermost last."""
+        of_thread, inherited = self._of_thread.entered, self._inherited.get()
+        chain = inherited if self._is_task() else of_thread or inherited
+        return tuple(session for session in chain if not session.is_ended)
 
-def entered() -> tuple[Session, ...]:
-    """Return the sessions that have been entered here and have not ended, the innermost last."""
-    chain = _inherited.get() if _is_task() else _of_thread.entered or _inherited.get()
-    return tuple(session for session in chain if not session.is_ended)
+    def here(self) -> weakref.ref[Any]:
+        """Return the task or thread that enters what is entered now, for `is_running`."""
+        return weakref.ref(_current_task() if self._is_task() else threading.current_thread())
 
+    def enter(self, session: Session) -> None:
+        """Enter a session."""
+        self._set((*self.entered(), session))
 
-def here() -> weakref.ref[Any]:
-    """Return the task or thread that enters what is entered now, for `is_running`."""
-    return weakref.ref(_current_task() if _is_task() else threading.current_thread())
+    def leave(self) -> None:
+        """Forget what has ended, here."""
+        self._set(self.entered())
 
+    def _set(self, chain: tuple[Session, ...]) -> None:
+        self._inherited.set(chain)
+        if not self._is_task():
+            self._of_thread.entered = chain
 
-def enter(session: Session) -> None:
-    """Enter a session."""
-    chain = (*entered(), session)
-    _inherited.set(chain)
-    if not _is_task():
-        _of_thread.entered = chain
-
-
-def leave() -> None:
-    """Forget what has ended, here."""
-    chain = entered()
-    _inherited.set(chain)
-    if not _is_task():
-        _of_thread.entered = chain
+    def _is_task(self) -> bool:
+        """Say whether what runs now is a task that is not a cell."""
+        task = _current_task()
+        return task is not None and task not in self._cells
 
 
 def is_running(by: weakref.ref[Any]) -> bool:
@@ -93,9 +90,3 @@ def _current_task() -> Any:
         return asyncio.current_task()
     except RuntimeError:  # no loop runs in this thread
         return None
-
-
-def _is_task() -> bool:
-    """Say whether what runs now is a task that is not a cell."""
-    task = _current_task()
-    return task is not None and task not in _cells

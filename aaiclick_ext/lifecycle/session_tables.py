@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.errors import ReleasedError, SessionError, SessionLimitError
 from aaiclick_ext.lifecycle.names import Scope, TableName
 from aaiclick_ext.lifecycle.preservation import PreservationMode
+from aaiclick_ext.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from aaiclick_ext.lifecycle.session import Session
     from aaiclick_ext.registry import TableRow
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +131,10 @@ class SessionTables:
         limited = [each for each in session.chain if each.max_bytes is not None]
         limiting = min(limited, key=lambda each: (each.max_bytes or 0) - self.size_bytes(each))
         return SessionLimitError(
-            f"{limiting} may hold {_bytes(limiting.max_bytes or 0)} (max_bytes, of data before "
-            f"compression). It holds {_bytes(self.size_bytes(limiting))} in "
-            f"{_tables(self._measured(limiting))}, so that {_bytes(room_bytes)} are left, and this "
-            f"needs {_bytes(size_bytes)} or more. Nothing of it stays. "
+            f"{limiting} may hold {size_text(limiting.max_bytes or 0)} (max_bytes, of data before "
+            f"compression). It holds {size_text(self.size_bytes(limiting))} in "
+            f"{_tables(self._measured(limiting))}, so that {size_text(room_bytes)} are left, and "
+            f"this needs {size_text(size_bytes)} or more. Nothing of it stays. "
             f"{_advice(limiting, 'max_bytes')}"
         )
 
@@ -274,10 +273,3 @@ def _advice(session: Session, limit: str) -> str:
 
 def _tables(count: int) -> str:
     return f"{count:,} table" if count == 1 else f"{count:,} tables"
-
-
-def _bytes(size: int) -> str:
-    value, unit = float(size), 0
-    while value >= 1024 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{size:,} bytes" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"

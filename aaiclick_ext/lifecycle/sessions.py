@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aaiclick_ext.errors import ContextError, RegistryError, SessionError, SessionExistsError
-from aaiclick_ext.lifecycle import session_scopes
 from aaiclick_ext.lifecycle.preservation import PreservationMode
+from aaiclick_ext.lifecycle.process import process
 from aaiclick_ext.lifecycle.session import DEFAULT_MAX_REFS, DEFAULT_TTL_SECONDS, Session
 from aaiclick_ext.lifecycle.session_options import check_number, check_seconds, stored_tags
+from aaiclick_ext.lifecycle.session_scopes import is_running
 from aaiclick_ext.lifecycle.session_tables import SessionTables, check_open, preserved, row_id
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.registry.session_store import SessionStore, taken
@@ -98,13 +99,13 @@ class SessionManager:
         That is the innermost one entered, the kernel's own where none is, and None where no
         `DataContext` is open. Waits for a context that is opening; runs no query.
         """
-        found = session_scopes.contexts[-1:]
-        return found[0]().innermost if found else None
+        manager: SessionManager | None = next((c.sessions for c in process.contexts[-1:]), None)
+        return None if manager is None else manager.innermost
 
     @property
     def innermost(self) -> Session:
         """The session of this kernel that objects made here and now belong to."""
-        mine = [s for s in session_scopes.entered() if s.manager is self]
+        mine = [s for s in process.scopes.entered() if s.manager is self]
         return mine[-1] if mine else self.own
 
     # The registry's.
@@ -226,11 +227,11 @@ class SessionManager:
         if session.entered_by is not None:
             raise SessionError(f"{session} is entered already; make another with aai.session()")
         try:
-            session.entered_by = session_scopes.here()
+            session.entered_by = process.scopes.here()
             if not session.is_registered:
                 session.parent = self.innermost
                 self._register(session)
-            session_scopes.enter(session)
+            process.scopes.enter(session)
         except BaseException:
             self.close_session(session)
             raise
@@ -243,7 +244,7 @@ class SessionManager:
         if os.getpid() != self._pid:
             return
         session.is_ended = True
-        session_scopes.leave()
+        process.scopes.leave()
         self._settle()
 
     def keep(self, session: Session, value: Any) -> None:
@@ -315,7 +316,7 @@ class SessionManager:
             self._to_drop.clear()
         for session in left:
             session.is_ended = True
-        session_scopes.leave()
+        process.scopes.leave()
         self._remove_rows()
 
     def _new(
@@ -381,7 +382,7 @@ class SessionManager:
 
     def _is_entered(self, session: Session) -> bool:
         return any(
-            s.entered_by is not None and session_scopes.is_running(s.entered_by)
+            s.entered_by is not None and is_running(s.entered_by)
             for s in tuple(self._sessions.values())
             if session in s.chain
         )

@@ -14,8 +14,8 @@ import ibis.expr.types as ir
 from aaiclick_ext.errors import AaiclickError, ContextError, DroppedTableError
 from aaiclick_ext.live.showing import Form, showing_of
 from aaiclick_ext.logs import logger_of
-from aaiclick_ext.objects.display import escape_control
 from aaiclick_ext.objects.unbinding import with_leaves, without_leaves
+from aaiclick_ext.untrusted import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -291,7 +291,7 @@ class LiveResult:
 
     def _fail(self, reason: str) -> None:
         if self._begun.is_set():
-            self._change(state="paused", error=escape_control(reason), advice=_TRY_AGAIN)
+            self._change(state="paused", error=visible(reason), advice=_TRY_AGAIN)
 
     def _change(self, **changes: str | None) -> None:
         with self._lock:
@@ -308,4 +308,4 @@ class LiveResult:
 
 
 def _told(error: Exception) -> str:
-    return escape_control(f"{type(error).__name__}: {error}")
+    return visible(f"{type(error).__name__}: {error}")

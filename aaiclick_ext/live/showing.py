@@ -13,16 +13,11 @@ import pyarrow as pa
 from aaiclick_ext.errors import SchemaError
 from aaiclick_ext.live.chart_picture import chart_svg
 from aaiclick_ext.live.heads import ROWS, ChartHead, Head, TableHead
-from aaiclick_ext.objects.display import (
-    NULL,
-    Shown,
-    as_html,
-    as_text,
-    cell_text,
-    escape_control,
-    shown_of,
-)
+from aaiclick_ext.objects.display import shown_of
 from aaiclick_ext.objects.python_values import to_python
+from aaiclick_ext.objects.shown import NULL, Shown, as_text, cell_text
+from aaiclick_ext.objects.table_html import as_html
+from aaiclick_ext.untrusted import visible
 
 if TYPE_CHECKING:
     import ibis.expr.schema as sch
@@ -171,7 +166,7 @@ def showing_of(backend: Backend, head: Head, form: Form, rows: pa.Table) -> Show
             f"Make one of them, as in t.agg({name}=t.{name}.sum())"
         )
     values = to_python(rows, form.plan.types)[name]
-    return Number(escape_control(name), _number(values[0]) if values else "no row")
+    return Number(visible(name), _number(values[0]) if values else "no row")
 
 
 def _chart(head: ChartHead, rows: pa.Table, columns: dict[str, list[Any]], *, bars: bool) -> Chart:
@@ -186,11 +181,11 @@ def _chart(head: ChartHead, rows: pa.Table, columns: dict[str, list[Any]], *, ba
     else:
         x = [float(value) for value in columns["x"]]
     y = {
-        escape_control(name): [_finite(value) for value in columns[f"y{number}"]]
+        visible(name): [_finite(value) for value in columns[f"y{number}"]]
         for number, name in enumerate(head.y)
     }
     total = sum(columns[ROWS])
-    return Chart(escape_control(head.x), x, is_time, labels, y, total, bars or labels is not None)
+    return Chart(visible(head.x), x, is_time, labels, y, total, bars or labels is not None)
 
 
 def _seconds(value: dt.date) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.lifecycle.named_views import views_of
+from aaiclick_ext.lifecycle.names import TableName
 from aaiclick_ext.objects.leaf import is_owned, tables_below
 from aaiclick_ext.objects.view_problems import below_view
 
@@ -100,7 +101,7 @@ def sources_of(backend: Backend, op: ops.Relation) -> dict[Source, bool]:
                 for view in (leaf.name, *below_view(leaf.name, views)):
                     for name in views[view].sources:
                         if name not in views:
-                            found[_qualified(name, here)] = False
+                            found[_qualified(name, here)] = TableName.parse(name) is not None
     return found
 
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aaiclick_ext.lifecycle import session_scopes
+from aaiclick_ext.lifecycle.process import process
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.notebook.interrupt import interrupt_held_back
 from aaiclick_ext.notebook.scripts import forget_scripts
@@ -69,7 +69,7 @@ class CellHooks:
         """Start listening, and make the cell that is running now a task."""
         for event in _EVENTS:
             self._ip.events.register(event, getattr(self, event))
-        session_scopes.begin_cell()
+        process.scopes.begin_cell()
         cell = _running_cell(self._ip)
         if cell is not None:
             self._begin(cell, is_cell=True)
@@ -95,7 +95,7 @@ class CellHooks:
         if self._context.closed or not running:
             return
         with interrupt_held_back():
-            session_scopes.begin_cell()
+            process.scopes.begin_cell()
             running.pop()
             self._last_error.before_cell(info.raw_cell)
             task = Task(

@@ -9,7 +9,7 @@ import traitlets
 from traitlets.config import Configurable
 
 from aaiclick_ext.errors import SettingsError
-from aaiclick_ext.settings import Settings
+from aaiclick_ext.settings import READ_WHEN_USED, Settings, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +17,23 @@ if TYPE_CHECKING:
 SECTION = "AaiclickExt"
 """Name of the section in a configuration."""
 
-READ_WHEN_USED = frozenset(
-    {"displayed_results", "display_rows", "display_columns", "memory_table_bytes"}
-)
-"""Settings that a change reaches at once; the others are read when the extension is loaded."""
+
+class _MaskedText(str):
+    """Text that a URL's password is in, which nobody sees who looks at the setting."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(masked(str(self)))
+
+
+class MaskedUnicode(traitlets.Unicode[Any, Any]):
+    """Text that shows no password in ``%config``."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Return the text, as one that masks itself."""
+        found = super().validate(obj, value)
+        return None if found is None else _MaskedText(found)
 
 
 def _traits() -> dict[str, Any]:
@@ -29,7 +42,7 @@ def _traits() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for spec in fields(Settings):
         hint = str(hints[spec.name])
-        kind: Any = traitlets.Unicode
+        kind: Any = MaskedUnicode
         if "float" in hint:
             kind = traitlets.Float
         elif "int" in hint:
@@ -72,8 +85,8 @@ class ShellSettings:
             self._section = _Section(parent=ip)
         except traitlets.TraitError as error:
             raise SettingsError(f"configuration of {SECTION}: {error}") from error
-        self._section.observe(self._changed, names=[spec.name for spec in fields(Settings)])
         ip.configurables.append(self._section)
+        self._observe()
 
     def read(self) -> Settings:
         """Return the settings as they are now."""
@@ -82,11 +95,34 @@ class ShellSettings:
         changes = {name: getattr(self._section, name) for name in given}
         return Settings.from_env().replace(**changes)
 
+    def put(self, **changes: Any) -> None:
+        """Set some without saying anything, as if they had been configured so."""
+        self._section.unobserve_all()
+        try:
+            for name, value in changes.items():
+                plain = value if value is None or isinstance(value, (int, float)) else str(value)
+                setattr(self._section, name, plain)
+                self._ip.config[SECTION][name] = getattr(self._section, name)
+        finally:
+            self._observe()
+
+    def forget(self, name: str) -> None:
+        """Take back what was set, so that the environment or the default counts."""
+        self._ip.config[SECTION].pop(name, None)
+
+    def given(self, name: str) -> Any:
+        """Return what is configured, None where nothing is."""
+        return self._ip.config.get(SECTION, {}).get(name)
+
     def close(self) -> None:
         """Take the settings out of ``%config``."""
         self._section.unobserve_all()
         if self._section in self._ip.configurables:
             self._ip.configurables.remove(self._section)
+
+    def _observe(self) -> None:
+        if self._section in self._ip.configurables:
+            self._section.observe(self._changed, names=[spec.name for spec in fields(Settings)])
 
     def _changed(self, change: Any) -> None:
         self._ip.config[SECTION][change.name] = change.new  # %reload_ext reads it from there

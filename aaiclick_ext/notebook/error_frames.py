@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aaiclick_ext.notebook.reach import reaches_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import FrameType
 
 _SHELLS = ("IPython", "ipykernel", "asyncio")
@@ -19,7 +19,9 @@ _SHELLS = ("IPython", "ipykernel", "asyncio")
 _SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
-def error_reaches_table(error: BaseException, namespace: dict[str, Any]) -> bool:
+def error_reaches_table(
+    error: BaseException, namespace: dict[str, Any], standing: Sequence[object] = ()
+) -> bool:
     """Say whether an error keeps a table of ours; if in doubt, that it does.
 
     Parameters
@@ -28,6 +30,8 @@ def error_reaches_table(error: BaseException, namespace: dict[str, Any]) -> bool
         The user's variables. They are kept by being variables, so the frame of the cell, whose
         locals they are, does not count. Nor do the globals of a module that is imported; those of
         a script that ``%run`` ran, or of ``exec``, may have no other owner.
+    standing
+        What lives on without the error: what it refers to the error does not keep.
     """
     kept = [
         item
@@ -39,7 +43,7 @@ def error_reaches_table(error: BaseException, namespace: dict[str, Any]) -> bool
             kept.extend(frame.f_locals.values())
         if frame.f_globals is not namespace and not _is_imported(frame.f_globals):
             kept.extend(frame.f_globals.values())
-    return reaches_table(kept, budget=5_000, ignored=[namespace]) is not False
+    return reaches_table(kept, budget=5_000, ignored=[namespace, *standing]) is not False
 
 
 def exceptions_of(error: BaseException) -> Iterator[BaseException]:

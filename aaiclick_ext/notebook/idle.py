@@ -10,8 +10,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from aaiclick_ext.lifecycle.collection import collect_garbage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 IDLE_S = 2.0
 """How long after a cell the kernel counts as idle."""
@@ -25,9 +29,15 @@ class IdleCollection:
 
     On the main thread because finalizers of other libraries (Qt, Tk, sqlite3) may only run there.
     In a terminal no event loop runs between cells; there, Python's own collections must do.
+
+    Parameters
+    ----------
+    then
+        Called after each collection, on the main thread; must not wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, then: Callable[[], object]) -> None:
+        self._then = then
         self._timer: asyncio.TimerHandle | None = None
         self._not_before = 0.0
 
@@ -57,3 +67,4 @@ class IdleCollection:
             return
         ended = time.monotonic()
         self._not_before = ended + (ended - started) / WORK_PER_PAUSE
+        self._then()

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aaiclick_ext.errors import AaiclickError
 from aaiclick_ext.lifecycle.collection import collect_garbage
 from aaiclick_ext.notebook.error_frames import (
     error_reaches_table,
     forget_frames,
     forget_result,
 )
+from aaiclick_ext.notebook.line_magic import magic_of
+
+if TYPE_CHECKING:
+    from aaiclick_ext.context import DataContext
 
 _LOOKS_AT_ERROR = re.compile(
     r"^\s*%?(debug|tb|pdb|xmode)\b(?!\s*[=.,:(\[])|\bsys\.last_|\bpost_mortem\b|\bpdb\.pm\b",
@@ -42,8 +46,9 @@ class LastError:
     An error that keeps no table of ours stays with IPython, which then behaves as it always does.
     """
 
-    def __init__(self, ip: Any) -> None:
+    def __init__(self, ip: Any, context: DataContext) -> None:
         self._ip = ip
+        self._context = context
         self._left_alone: int | None = None
 
     def before_cell(self, raw_cell: str) -> None:
@@ -57,10 +62,24 @@ class LastError:
         # An error that was left alone is still referred to by IPython, so its id is still its own.
         if id(errors[0]) == self._left_alone:
             return
-        if any(error_reaches_table(error, self._ip.user_ns) for error in errors):
+        standing = self._standing()
+        if any(error_reaches_table(error, self._ip.user_ns, standing) for error in errors):
             self._release(errors)
         else:
             self._left_alone = id(errors[0])
+
+    def _standing(self) -> list[object]:
+        """Return what an error of ours went through and does not keep: the context, the magics."""
+        functions = [
+            f for functions in self._ip.magics_manager.magics.values() for f in functions.values()
+        ]
+        found = [self._ip, self._context, *filter(None, map(magic_of, functions))]
+        if self._context.is_open:
+            opened = self._context._opened  # noqa: SLF001
+            services = opened.services
+            found += [opened, opened.backend, opened.catalog, services]
+            found += [getattr(services, each.name) for each in fields(services)]
+        return found
 
     def release(self) -> None:
         """Release the last error, whatever it keeps."""
@@ -104,10 +123,16 @@ class LastError:
     def _show_stack_again(self, errors: list[BaseException]) -> None:
         """Let ``%tb`` show the stack of an error that showed itself without one."""
         for error in errors:
-            if isinstance(error, AaiclickError):
+            if _shows_itself(error):
                 vars(error)["_render_traceback_"] = partial(
                     self._ip.InteractiveTB.structured_traceback,
                     type(error),
                     error,
                     error.__traceback__,
                 )
+
+
+def _shows_itself(error: BaseException) -> bool:
+    """Say whether an error is ours and is shown without its stack."""
+    kind = type(error)
+    return kind.__module__.startswith("aaiclick_ext.") and hasattr(kind, "_render_traceback_")

@@ -7,7 +7,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from aaiclick_ext.notebook.lineage_formats import PICTURES, SCRIPTS
+from aaiclick_ext.notebook.lineage_formats import SCRIPTS
 
 _WAYS = ("--forward", "--both", "--depth", "--from")
 
@@ -30,11 +30,6 @@ def check_options(arguments: Any) -> None:
     UsageError
         If a value is none that the option can have, or two options do not go together.
     """
-    formats = (*PICTURES, *SCRIPTS)
-    if arguments.format is not None and arguments.format not in formats:
-        raise UsageError(
-            f"%lineage: --as {arguments.format}: no such format. There are: {', '.join(formats)}"
-        )
     if arguments.depth is not None and arguments.depth < 1:
         raise UsageError(f"%lineage: --depth is {arguments.depth}; it is 1 or more")
     given = _given(arguments)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine.interrupt import signal_main_thread
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 _SOON_S = 0.01
-"""By then the finalizer and the hook are left."""
+"""By then the finalizer and the hook are left, as a rule."""
 
 
 class LostInterrupts:
@@ -46,7 +47,17 @@ class LostInterrupts:
         ):
             self._outer(unraisable)
             return
-        timer = threading.Timer(_SOON_S, signal_main_thread)
-        timer.daemon = True
-        timer.name = "aai-interrupt-again"
-        timer.start()
+        again = threading.Thread(target=self._press_again, name="aai-interrupt-again", daemon=True)
+        again.start()
+
+    def _press_again(self) -> None:
+        time.sleep(_SOON_S)
+        while self._is_in_hook():  # what is raised there is dropped too
+            time.sleep(_SOON_S)
+        signal_main_thread()
+
+    def _is_in_hook(self) -> bool:
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001
+        while frame is not None and frame.f_code is not LostInterrupts._hook.__code__:
+            frame = frame.f_back
+        return frame is not None

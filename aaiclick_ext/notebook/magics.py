@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
@@ -21,7 +21,7 @@ from aaiclick_ext.notebook.variables import names_of_views
 from aaiclick_ext.oplog.columns import USES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import ibis.expr.types as ir
 
@@ -43,6 +43,17 @@ class LineageMagic(LineMagic):
     """
 
     name = "lineage"
+    functions: ClassVar[Mapping[str, str]] = {
+        "": "aai.oplog_subgraph",
+        "--forward": "aai.forward_oplog",
+        "--from": "aai.oplog_path",
+        "--columns": "aai.backward_columns",
+        "--history": "aai.variable_history",
+        "--stale": "aai.stale_results",
+        "--changes": "aai.cell_changes",
+        "--sql": "aai.context().lineage_sql",
+        "--python": "aai.context().lineage_python",
+    }
     lacking = "has none"
     nothing = "No variable holds a table yet."
 
@@ -64,7 +75,10 @@ class LineageMagic(LineMagic):
     @argument("--changes", type=int, metavar="N", help="Say what changed since the run before [N].")
     @argument("--sql", action="store_true", help="Print one SQL script that makes it again.")
     @argument("--python", action="store_true", help="Print the cells that made it, as a script.")
-    @argument("--as", dest="format", metavar="FORMAT", help=f"Print it as {', '.join(_FORMATS)}.")
+    @argument(
+        "--as", dest="format", metavar="FORMAT", choices=_FORMATS,
+        help=f"Print it as {', '.join(_FORMATS)}.",
+    )  # fmt: skip
     def lineage(self, line: str) -> None:
         """Show where a result came from, as a graph, or as a tree in a terminal.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ def notebook_roots(ip: Any) -> dict[int, Namer]:
         if part is not None:
             found[id(part)] = found[id(vars(part))] = lambda _: []
     found[id(vars(ip.InteractiveTB))] = found[id(ip.InteractiveTB)] = names.of_last_error
+    found |= _browsed_roots()
     stored = getattr(getattr(ip, "db", None), "cache", None)
     if isinstance(stored, dict):
         found[id(stored)] = namespace_root(stored, _stored)
@@ -45,6 +47,31 @@ def notebook_roots(ip: Any) -> dict[int, Namer]:
     if last is not None:
         found[id(last)] = found[id(vars(last))] = names.of_last_result
     return found
+
+
+def _browsed_roots() -> dict[int, Namer]:
+    """Return a root for each table that is browsed."""
+    if "aaiclick_ext.widgets.browse" not in sys.modules:
+        return {}
+    from aaiclick_ext.widgets import BrowseWidget, open_widgets
+
+    found: dict[int, Namer] = {}
+    for widget in open_widgets(BrowseWidget):
+        table, name = widget.table, widget.name
+        named = Named(
+            HolderKind.WIDGET,
+            "browsed table" if name else "",
+            name,
+            heads=() if name else ("browsed table",),
+            command="delete its output, or %browse --close",
+        )
+        for holder in (table, vars(table)):  # which of both refers to a value, Python decides
+            found[id(holder)] = partial(_always, [named])
+    return found
+
+
+def _always(names: list[Named], _: object) -> list[Named]:
+    return names
 
 
 def _stored(path: Any) -> Named:

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from aaiclick_ext.notebook.line_magic import LineMagic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aaiclick_ext.context import DataContext
 
 
@@ -26,6 +28,7 @@ class SessionsMagic(LineMagic):
     """
 
     name = "sessions"
+    functions: ClassVar[Mapping[str, str]] = {"": "aai.sessions"}
 
     def __init__(self, ip: Any, context: DataContext) -> None:
         self._context = context

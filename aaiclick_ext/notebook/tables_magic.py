@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
@@ -16,7 +16,7 @@ from aaiclick_ext.notebook.line_magic import LineMagic
 from aaiclick_ext.notebook.releasing import LEFTOVERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -37,6 +37,7 @@ class TablesMagic(LineMagic):
     """
 
     name = "tables"
+    functions: ClassVar[Mapping[str, str]] = {"": "aai.tables"}
 
     def __init__(self, ip: Any, context: DataContext, releaser: Releaser) -> None:
         self._context = context
@@ -115,7 +116,7 @@ def _blockers(info: TableInfo) -> list[str]:
 
 def _plan(free: Sequence[TableInfo], kept: Sequence[TableInfo]) -> Iterator[str]:
     """Yield the lines that say what would be freed, and what blocks the rest."""
-    from aaiclick_ext.widgets import size_text
+    from aaiclick_ext.sizes import size_text
 
     yield f"can be freed: {_total(free)}"
     for info in free:
@@ -143,7 +144,7 @@ def _report(
 
 
 def _total(infos: Sequence[TableInfo]) -> str:
-    from aaiclick_ext.widgets import size_text
+    from aaiclick_ext.sizes import size_text
 
     count = "1 table" if len(infos) == 1 else f"{len(infos)} tables"
     return f"{count}, {size_text(sum(info.bytes or 0 for info in infos))}"
@@ -156,7 +157,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _safe(text: str) -> str:
-    from aaiclick_ext.widgets.untrusted import visible
+    from aaiclick_ext.untrusted import visible
 
     return visible(text)
 

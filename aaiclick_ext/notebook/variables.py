@@ -21,7 +21,7 @@ def views_in_variables(ip: Any) -> dict[str, Any]:
     return {
         name: value
         for name, value in ip.user_ns.copy().items()  # in one go, whatever other threads do
-        if is_instance(value, View) and hidden.get(name) is not value and not _is_history(name)
+        if is_instance(value, View) and hidden.get(name) is not value and not is_history(name)
     }
 
 
@@ -41,5 +41,6 @@ def names_of_views(ip: Any, context: DataContext) -> dict[str, list[str]]:
     return found
 
 
-def _is_history(name: str) -> bool:
+def is_history(name: str) -> bool:
+    """Whether a name is one of IPython's for what was displayed."""
     return name.startswith("_") and (name.strip("_").isdigit() or not name.strip("_"))

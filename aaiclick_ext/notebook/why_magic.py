@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
@@ -14,7 +14,7 @@ from aaiclick_ext.errors import UnknownObjectError
 from aaiclick_ext.notebook.line_magic import LineMagic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.notebook.releasing import Released, Releaser
@@ -31,6 +31,7 @@ class WhyMagic(LineMagic):
     """
 
     name = "why"
+    functions: ClassVar[Mapping[str, str]] = {"": "aai.why"}
 
     def __init__(self, ip: Any, context: DataContext, releaser: Releaser) -> None:
         self._context = context
@@ -100,14 +101,14 @@ class WhyMagic(LineMagic):
 
 def _told(released: Released) -> Iterator[str]:
     """Yield the lines that say what a release did and what it left."""
-    from aaiclick_ext.objects.display import escape_control
+    from aaiclick_ext.untrusted import visible
 
     if not released.done:
         yield "let go of nothing"
     for chain in released.done:
-        yield f"let go of {escape_control(chain.text)}"
+        yield f"let go of {visible(chain.text)}"
     for text, reason in released.failed.items():
-        yield f"failed: {escape_control(text)}: {escape_control(reason)}"
+        yield f"failed: {visible(text)}: {visible(reason)}"
     left: Why | None = released.left
     if left is not None:
         yield repr(left)

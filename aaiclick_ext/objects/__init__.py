@@ -8,6 +8,8 @@ from aaiclick_ext.objects.backend import Backend
 from aaiclick_ext.objects.catalog import Catalog, ObjectInfo
 from aaiclick_ext.objects.lineage_drop import DropPlan, DropStep
 from aaiclick_ext.objects.object import ArrayObject, Object, ScalarObject
+from aaiclick_ext.objects.query_plans import DryRun
+from aaiclick_ext.objects.query_text import QueryText
 from aaiclick_ext.objects.restoration import Restoration, RestoreStatus
 from aaiclick_ext.objects.row_trace import RowTrace, SourceRows
 from aaiclick_ext.objects.services import Services
@@ -24,8 +26,10 @@ __all__ = [
     "Catalog",
     "DropPlan",
     "DropStep",
+    "DryRun",
     "Object",
     "ObjectInfo",
+    "QueryText",
     "Restoration",
     "RestoreStatus",
     "RowTrace",

@@ -16,7 +16,7 @@ from aaiclick_ext.errors import SQLError, UnsupportedTypeError
 from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.catalog import Catalog, qualified
 from aaiclick_ext.objects.foreign import foreign_leaf
-from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView, tables_below
+from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView, is_owned, tables_below
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.objects.sql_names import owning_text
 from aaiclick_ext.objects.view import JoinView, View, make_view
@@ -24,7 +24,7 @@ from aaiclick_ext.objects.wrapping import adopt
 from aaiclick_ext.oplog.sql_columns import sql_column_edges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import ibis.expr.schema as sch
 
@@ -41,6 +41,14 @@ class Reference:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class TemporaryTable:
+    """A table of a session: its name in the log, where others may be called alike; its types."""
+
+    log_name: str
+    types: Mapping[str, str]
+
+
 def foreign_table(backend: Backend, name: str) -> View:
     """Return a View of a table that we never change or drop, as its columns are now."""
     database, table = qualified(name)
@@ -54,6 +62,8 @@ def sql_view(
     schema: sch.Schema | None = None,
     *,
     given: Mapping[str, Reference] = MappingProxyType({}),
+    temporary: Mapping[str, TemporaryTable] = MappingProxyType({}),
+    database: str | None = None,
 ) -> View:
     """Return a lazy View of a SELECT that holds a leaf of every table of ours it names.
 
@@ -61,47 +71,100 @@ def sql_view(
     ----------
     given
         What was put into the text, by name: the log has these as inputs, not what they read.
+    temporary, database
+        Tables of the session that the text may name, and the database that is its current one.
     """
     owned = owning_text(backend, catalog, query)
     if schema is None:
         schema = backend._get_schema_using_query(owned.text)  # noqa: SLF001
     op = SQLQueryResult(owned.text, schema, backend, owned.leaves)
-    name_of = backend.provenance.name_of
-    relations = {name: reference.relation for name, reference in given.items()}
-    below = {name_of(leaf) for relation in relations.values() for leaf in tables_below(relation)}
-    roles = {name: name_of(relation) for name, relation in relations.items()}
-    named = map(name_of, owned.leaves.tables)
-    roles |= numbered_roles([table for table in named if table not in below])
+    reads = reads_of_text(backend, owned, given, temporary, database)
     backend.provenance.record_view(
         "sql",
         op,
-        roles,
-        _paths(owned),
+        reads.roles,
+        reads.paths,
         sql_template=owned.text,
-        columns=_columns_of_text(backend, op, given.values()),
+        columns=reads.columns(tuple(schema.names)),
     )
     return make_view(op)
 
 
-def _columns_of_text(
-    backend: Backend, op: SQLQueryResult, given: Iterable[Reference]
-) -> Callable[[], Sequence[ColumnEdge] | None]:
-    """Return what finds out later what the columns of a text depend on; holds no table.
+@dataclass(frozen=True, slots=True)
+class TextReads:
+    """What the log is told that a SELECT reads.
+
+    Attributes
+    ----------
+    roles
+        Its inputs by role.
+    paths
+        Files and URLs, as parameters of its event.
+    columns
+        Returns, for the names of the result's columns, what finds out later what these depend on;
+        it holds no table.
+    """
+
+    roles: Mapping[str, str]
+    paths: Mapping[str, str]
+    columns: Callable[[Sequence[str]], Callable[[], Sequence[ColumnEdge] | None]]
+
+
+def reads_of_text(
+    backend: Backend,
+    owned: OwningText,
+    given: Mapping[str, Reference],
+    temporary: Mapping[str, TemporaryTable] = MappingProxyType({}),
+    database: str | None = None,
+) -> TextReads:
+    """Return what the log is told that a text reads.
 
     A view that was put into the text is one of its tables, and not what its own SQL reads.
+
+    Parameters
+    ----------
+    database
+        In which others' tables are that are named without one.
     """
-    name_of = backend.provenance.name_of
-    text, names = op.query, tuple(op.schema.names)
-    relations = list(op.leaves.tables)
-    for reference in sorted(given, key=lambda given: -len(given.text)):
+
+    def name_of(relation: ops.Relation) -> str:
+        name = backend.provenance.name_of(relation)
+        is_leaf = isinstance(relation, ops.DatabaseTable) and not is_owned(relation)
+        is_elsewhere = is_leaf and relation.namespace.database is None and database is not None
+        return f"{database}.{name}" if is_elsewhere else name
+
+    relations = {name: reference.relation for name, reference in given.items()}
+    below = {name_of(leaf) for relation in relations.values() for leaf in tables_below(relation)}
+    roles = {name: name_of(relation) for name, relation in relations.items()}
+    passing = {name: table for name, table in temporary.items() if name in owned.names}
+    named = [name_of(leaf) for leaf in owned.leaves.tables if leaf.name not in passing]
+    others = [table for table in named if table not in below]
+    roles |= numbered_roles([*others, *(table.log_name for table in passing.values())])
+    text, schemas = owned.text, {}
+    for leaf in owned.leaves.tables:
+        schemas[name_of(leaf)] = _types(leaf)
+    for reference in sorted(given.values(), key=lambda given: -len(given.text)):
         if not isinstance(reference.relation, ops.DatabaseTable):
-            relations.append(reference.relation)
-            text = text.replace(reference.text, quote_identifier(name_of(reference.relation)))
-    schemas = {
-        name_of(relation): {name: str(kind) for name, kind in relation.schema.items()}
-        for relation in relations
-    }
-    return lambda: sql_column_edges(text, schemas, names=names)
+            name = name_of(reference.relation)
+            schemas[name] = _types(reference.relation)
+            text = text.replace(reference.text, quote_identifier(name))
+    schemas |= {name: dict(table.types) for name, table in passing.items()}
+    log_names = {name: table.log_name for name, table in passing.items()}
+
+    def columns(names: Sequence[str]) -> Callable[[], Sequence[ColumnEdge] | None]:
+        def find() -> Sequence[ColumnEdge] | None:
+            edges = sql_column_edges(text, schemas, names=names)
+            if edges is None or not log_names:
+                return edges
+            return [e._replace(source=log_names.get(e.source, e.source)) for e in edges]
+
+        return find
+
+    return TextReads(roles, _paths(owned), columns)
+
+
+def _types(relation: ops.Relation) -> dict[str, str]:
+    return {name: str(kind) for name, kind in relation.schema.items()}
 
 
 def sql_over_view(view: View, query: str) -> View:

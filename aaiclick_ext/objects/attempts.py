@@ -27,8 +27,10 @@ def attempted(backend: Backend, operation: str, **known: Any) -> Iterator[dict[s
         nothing was made.
     """
     event = dict(known)
+    source = known.get("kwargs", {}).get("source")
     try:
-        yield event
+        with backend.services.engine.progress.operation(operation, source):
+            yield event
     except ContextError:  # it is closed, and so is its log
         raise
     except BaseException as error:

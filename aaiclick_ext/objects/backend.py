@@ -22,12 +22,14 @@ from ibis.expr.types.joins import Join
 
 from aaiclick_ext.engine.types import restore
 from aaiclick_ext.errors import ContextError
+from aaiclick_ext.lifecycle.process import process
 from aaiclick_ext.objects.compiler import Compiler
+from aaiclick_ext.objects.cross_joins import check_crosses
 from aaiclick_ext.objects.file_methods import FileMethods
 from aaiclick_ext.objects.frame_columns import polars_ready
 from aaiclick_ext.objects.leaf import DatabaseTable, leaf_of
 from aaiclick_ext.objects.object_store import ObjectStore
-from aaiclick_ext.objects.owners import add_owner, owner_of
+from aaiclick_ext.objects.owners import owner_of
 from aaiclick_ext.objects.pandas_frames import to_pandas_frame
 from aaiclick_ext.objects.planning import Plan, Planner
 from aaiclick_ext.objects.provenance import Provenance, recorded_as_one
@@ -36,10 +38,12 @@ from aaiclick_ext.objects.refused_methods import RefusedMethods
 from aaiclick_ext.objects.results import refuse_objects, restored_batches, row_limit, unpack
 from aaiclick_ext.objects.sql_methods import SQLMethods
 from aaiclick_ext.objects.sql_text import check_select
+from aaiclick_ext.objects.step_names import reduction_of
 from aaiclick_ext.objects.text_schema import schema_of_text
 from aaiclick_ext.oplog.columns import unchanged_columns
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Generator, Mapping
 
     import pandas as pd
@@ -47,11 +51,6 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.engine import QueryStats
     from aaiclick_ext.objects.services import Services
-
-_open_backends: weakref.WeakValueDictionary[tuple[int, int], Backend] = (
-    weakref.WeakValueDictionary()
-)
-"""Backends of this process by job and run: how a pickled leaf finds its own again."""
 
 
 class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ignore[misc]
@@ -75,8 +74,7 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
         self.readers: weakref.WeakKeyDictionary[pa.RecordBatchReader, weakref.ref[Any]] = (
             weakref.WeakKeyDictionary()
         )
-        _open_backends[services.job_id, services.run_id] = self
-        add_owner(services)
+        process.backends[services.job_id, services.run_id] = self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return find_backend, (self.services.job_id, self.services.run_id)
@@ -118,7 +116,9 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
             plan = self.planner.plan(runnable, params)
             if not with_objects:
                 refuse_objects(plan, operation)
-            raw, stats = self.services.engine.fetch(plan.fetch_sql)
+            check_crosses(self.services, plan.crosses)
+            with self._progress_of(operation, op):
+                raw, stats = self.services.engine.fetch(plan.fetch_sql)
             stats = replace(stats, written_bytes=raw.nbytes)
             data = restore(raw, plan.types, binary=plan.binary, booleans=plan.booleans)
         except BaseException as error:  # Ctrl-C, too
@@ -126,6 +126,13 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
             raise
         record(plan, started, rows=data.num_rows, stats=stats)
         return data, plan
+
+    def _progress_of(
+        self, operation: str | None, op: ops.Relation
+    ) -> contextlib.AbstractContextManager[None]:
+        """Name what runs in the block by what the user called, for those who watch it."""
+        name = reduction_of(op) or operation or "query"
+        return self.services.engine.progress.operation(name, self.provenance.called_on(op))
 
     def python_columns(self, data: pa.Table, plan: Plan) -> dict[str, list[Any]]:
         """Return fetched columns as Python values, objects in place of their numbers."""
@@ -222,7 +229,12 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
         started, op = time.perf_counter(), self.relation_of(expr)
         record = partial(self.record_fetch, "to_pyarrow_batches", op, started=started)
         schema, batches, plan = self.stream(
-            expr, params=params, limit=row_limit(limit), chunk_size=chunk_size, failed=record
+            expr,
+            params=params,
+            limit=row_limit(limit),
+            chunk_size=chunk_size,
+            failed=record,
+            operation="to_pyarrow_batches",
         )
         record(plan)
         reader = pa.RecordBatchReader.from_batches(schema, batches)
@@ -237,6 +249,7 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
         limit: int | None = None,
         chunk_size: int = 1_000_000,
         failed: Callable[..., None] | None = None,
+        operation: str = "export",
     ) -> tuple[pa.Schema, Generator[pa.RecordBatch, None, None], Plan]:
         """Run an expression as `to_pyarrow_batches` does; the caller records it.
 
@@ -249,8 +262,10 @@ class Backend(FileMethods, RefusedMethods, SQLMethods, SQLBackend):  # type: ign
         plan: Plan | None = None
         try:
             plan = self.planner.plan(runnable, params)
-            refuse_objects(plan, "export")
-            reader = self.services.engine.stream_arrow(plan.fetch_sql)
+            refuse_objects(plan, operation)
+            check_crosses(self.services, plan.crosses)
+            with self._progress_of(operation, op):
+                reader = self.services.engine.stream_arrow(plan.fetch_sql)
         except BaseException as error:
             if failed is not None:
                 failed(plan, error=error)
@@ -391,7 +406,7 @@ def find_backend(job_id: int, run_id: int) -> Backend:
     ContextError
         If its context is not open in this process.
     """
-    backend = _open_backends.get((job_id, run_id))
+    backend: Backend | None = process.backends.get((job_id, run_id))
     if backend is None or backend.services.closed:
         raise ContextError(
             "this pickle refers to tables of a DataContext that is not open in this process; "

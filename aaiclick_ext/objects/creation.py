@@ -293,6 +293,7 @@ def check_rows(backend: Backend, table: str, expected: int, *, target: str | Non
     """
     found = count_rows(backend, table)
     if found != expected:
+        backend.services.engine.limits.check_disk()
         raise EngineError(
             f"{target or table}: {expected} rows were expected after an insert, {found} found. "
             "ClickHouse took the others and dropped them without a word; check the table's "

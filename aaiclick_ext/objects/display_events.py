@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.objects.provenance import numbered_roles
 from aaiclick_ext.oplog.columns import NONE, ColumnEdge, unchanged_columns
 from aaiclick_ext.oplog.graph import DISPLAY, DISPLAY_PREFIX
@@ -26,6 +27,8 @@ def record_display(
     plan: Plan | None,
     started: float,
     *,
+    operation: str | None = DISPLAY,
+    most_rows: int | None = None,
     rows: int | None = None,
     stats: QueryStats | None = None,
     error: BaseException | None = None,
@@ -36,9 +39,18 @@ def record_display(
     ----------
     shown
         What was shown, as the user has it and as it was run.
+    operation
+        How the log calls it.
+    most_rows
+        How many rows are shown, where more may have been fetched.
     """
+    if operation is None:
+        return
     provenance = backend.provenance
     op = shown[-1]
+    sql = None if plan is None else plan.sql
+    if sql is not None and operation != DISPLAY and len(columns) < len(op.schema):
+        sql = f"SELECT {', '.join(map(quote_identifier, dict.fromkeys(columns)))} FROM ({sql})"
     source = next((name for name in map(provenance.name_below, shown) if name is not None), None)
     edges: Sequence[ColumnEdge] | None
     if source is None:
@@ -51,11 +63,11 @@ def record_display(
         edges = [ColumnEdge(name, source, name, "value") for name in columns]
         edges.append(ColumnEdge(NONE, source, NONE, "value"))
     backend.services.oplog.record(
-        DISPLAY,
+        operation,
         result_table=provenance.sink_name(DISPLAY_PREFIX),
         kwargs=numbered_roles(names),
-        sql_template=None if plan is None else plan.sql,
-        rows=None if rows is None else min(rows, backend.services.settings.display_rows),
+        sql_template=sql,
+        rows=rows if rows is None or most_rows is None else min(rows, most_rows),
         elapsed_s=time.perf_counter() - started,
         stats=stats,
         columns=edges,

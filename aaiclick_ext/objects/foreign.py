@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.errors import UnknownTableError
 from aaiclick_ext.lifecycle.named_views import VIEW_ENGINES
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.sql_text import tables_by_tokens
 from aaiclick_ext.objects.view_problems import tables_under
 from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
-from aaiclick_ext.schema.reads import reads_of
+from aaiclick_ext.schema.reads import UNKNOWN, Reads, reads_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -54,7 +55,7 @@ def foreign_leaf(backend: Backend, table: str, database: str | None) -> Database
 
 
 def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -> ForeignReads:
-    """Return what a SELECT reads that is not ours; nothing where it cannot be parsed.
+    """Return what a SELECT reads that is not ours; of one that cannot be parsed, its tables.
 
     Parameters
     ----------
@@ -62,6 +63,8 @@ def foreign_reads(backend: Backend, text: str, *, meant: Collection[str] = ()) -
         Names that the text has for something else.
     """
     reads = reads_of(text)
+    if reads is UNKNOWN:  # it cannot be parsed; its tokens say what stands behind FROM
+        reads = Reads(tables=tables_by_tokens(text))
     named = reads.named.union(meant)
     leaves: dict[tuple[str | None, str], DatabaseTable] = {}
 

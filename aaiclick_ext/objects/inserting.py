@@ -26,6 +26,7 @@ from aaiclick_ext.objects.creation import (
     stored_columns,
     with_position,
 )
+from aaiclick_ext.objects.cross_joins import check_crosses
 from aaiclick_ext.objects.dependent_views import Feed, Place, moved_together, staged_feeds
 from aaiclick_ext.objects.freshness import when
 from aaiclick_ext.objects.leaf import tables_here
@@ -204,6 +205,7 @@ def _rows_of_view(backend: Backend, view: ir.Table, schema: TableSchema, start: 
     """
     op = backend.without_memtables(backend.relation_of(view))
     plan = backend.planner.plan(op)
+    check_crosses(backend.services, plan.crosses)
     given = plan.types
     if schema.shape is Shape.ARRAY and len(given) == 1:
         pairs = [(next(iter(given)), next(iter(schema.types)))]

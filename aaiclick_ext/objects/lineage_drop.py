@@ -10,12 +10,12 @@ from aaiclick_ext.lifecycle.kernels import judged_kernels
 from aaiclick_ext.lifecycle.liveness import ProcessIdentity, Verdict
 from aaiclick_ext.lifecycle.named_views import in_words
 from aaiclick_ext.lifecycle.names import Scope, TableName
-from aaiclick_ext.lifecycle.own_jobs import own_jobs
-from aaiclick_ext.objects.display import escape_control
+from aaiclick_ext.lifecycle.process_leases import process_leases
 from aaiclick_ext.objects.owners import tables_in_reach
 from aaiclick_ext.oplog.graph import edges_of, reached
 from aaiclick_ext.oplog.queries import MOST_STEPS, descendants, living_tables
 from aaiclick_ext.registry.reap_store import ReapStore
+from aaiclick_ext.untrusted import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,7 +80,7 @@ class DropPlan:
         ]
         if self.is_dry_run and self.dropped:
             lines.append("  (nothing was dropped; dry_run=False does it)")
-        return "\n".join(map(escape_control, lines))
+        return "\n".join(map(visible, lines))
 
 
 def plan_drops(
@@ -153,7 +153,7 @@ def _obstacles(services: Services, tables: Sequence[str]) -> dict[str, str]:
         found.update(store.unheld(services.engine.identity, tables, dead, is_dry=True).held)
         for table in tables:
             name = TableName.parse(table)
-            if name and name.job_id in alive and name.job_id not in own_jobs():
+            if name and name.job_id in alive and name.job_id not in process_leases.jobs:
                 found[table] = f"{alive[name.job_id].label}, which made it, lives"
     in_reach = tables_in_reach(services)
     for table in tables:

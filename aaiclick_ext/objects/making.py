@@ -18,6 +18,7 @@ from aaiclick_ext.objects.creation import (
     create_table_as,
     new_table,
 )
+from aaiclick_ext.objects.cross_joins import check_crosses
 from aaiclick_ext.objects.leaf import DatabaseTable, reads_below, tables_here
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.object_columns import refuse_operation
@@ -135,6 +136,7 @@ def copy_view(view: View) -> Object:
     with attempted(backend, "copy", kwargs=kwargs) as event:
         op = backend.without_memtables(backend.relation_of(view))
         plan = backend.planner.plan(op)
+        check_crosses(backend.services, plan.crosses)
         event["sql_template"] = plan.sql
         spec = spec_of_plan(plan, shape_of(op))
         size_bytes = _bound_on_bytes(backend, op)
@@ -248,6 +250,8 @@ def _concat(backend: Backend, sources: Sequence[Any], event: dict[str, Any]) -> 
             raise SchemaError(_unequal_columns(names, list(op.schema), number))
     numbered = [_numbered(op, number) for number, op in enumerate(operations)] if array else None
     parts = [backend.planner.plan(op) for op in (numbered or operations)]
+    for part in parts:
+        check_crosses(backend.services, part.crosses)
     selected = ", ".join(quote_identifier(name) for name in names)
     if array:
         union = " UNION ALL ".join(f"SELECT * FROM ({part.sql})" for part in parts)

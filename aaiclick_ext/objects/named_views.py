@@ -27,6 +27,7 @@ from aaiclick_ext.logs import logger_of
 from aaiclick_ext.objects.adoption import foreign_table
 from aaiclick_ext.objects.attempts import attempted
 from aaiclick_ext.objects.creation import TableSpec
+from aaiclick_ext.objects.error_fixes import note_missing_table
 from aaiclick_ext.objects.foreign import foreign_leaf
 from aaiclick_ext.objects.leaf import Leaves, SQLQueryResult, is_owned
 from aaiclick_ext.objects.making import copy_view
@@ -142,9 +143,10 @@ def open_table(backend: Backend, name: str, arguments: Mapping[str, Any]) -> Vie
     try:
         if not arguments:
             return foreign_table(backend, name)
-    except EngineError:
+    except EngineError as error:
         view = views_of(backend.services.engine).get(name)
         if view is None or not view.parameters:
+            note_missing_table(backend.services, error, name)
             raise
     return _called(backend, name, arguments)
 
@@ -183,7 +185,7 @@ def revive_views(backend: Backend, table: str, restored: Object) -> list[str]:
     views = views_of(services.engine).values()
     found = [v for v in views if v.is_ours and table in v.sources and HIDDEN not in v.sql]
     if found:
-        _note(services, [new])
+        note_sources(services, [new])
         write_to_disk(backend, [new])
     revived = []
     for view in found:
@@ -284,12 +286,12 @@ def _make(
     services, is_new = backend.services, replaced is None
     before = [] if replaced is None else kept_by(replaced)
     owned = kept_by(definition)
-    _note(services, owned)
+    note_sources(services, owned)
     write_to_disk(backend, owned)
     if materialized:
         with filled_target(backend, statement) as target:
             definition = replace(definition, target=target)
-            _note(services, [target])
+            note_sources(services, [target])
             services.engine.command(_ddl(definition, statement.spec, is_new=is_new))
     else:
         services.engine.command(_ddl(definition, statement.spec, is_new=is_new))
@@ -313,7 +315,7 @@ def _ddl(definition: ViewDefinition, spec: TableSpec | None, *, is_new: bool) ->
 # Claims.
 
 
-def _note(services: Services, tables: Iterable[str]) -> None:
+def note_sources(services: Services, tables: Iterable[str]) -> None:
     """Let every context of this process look for views before it drops one of these."""
     listed = list(tables)
     for each in contexts_of(services):

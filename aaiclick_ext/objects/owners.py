@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 from aaiclick_ext.errors import ContextError
+from aaiclick_ext.lifecycle.process import process
 from aaiclick_ext.schema.statements import changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aaiclick_ext.objects.services import Services
-
-_opened: WeakValueDictionary[tuple[int, int], Services] = WeakValueDictionary()
-
-
-def add_owner(services: Services) -> None:
-    """Let the tables of a context be found, as long as the context is open."""
-    _opened[services.job_id, services.run_id] = services
 
 
 def owner_of(services: Services, table: str) -> Services:
@@ -64,11 +57,11 @@ def _of_others(services: Services) -> frozenset[str]:
 
 
 def _others(services: Services) -> list[Services]:
-    if len(_opened) < 2:
+    if len(process.backends) < 2:
         return []
     identity = services.engine.identity
     return [
         other
-        for other in list(_opened.values())
+        for other in [backend.services for backend in list(process.backends.values())]
         if other is not services and not other.closed and other.engine.identity == identity
     ]

@@ -15,7 +15,7 @@ from aaiclick_ext.lifecycle.comment_marks import (
     without_pin,
 )
 from aaiclick_ext.lifecycle.names import TableName
-from aaiclick_ext.lifecycle.own_jobs import own_jobs
+from aaiclick_ext.lifecycle.process_leases import process_leases
 from aaiclick_ext.objects.creation import rebuild_on_disk
 from aaiclick_ext.objects.object import Object, make_object
 from aaiclick_ext.objects.owners import owner_of, tables_in_reach
@@ -95,7 +95,7 @@ def let_go(services: Services, tables: Iterable[str]) -> bool:
         if table in tables_in_reach(services):
             continue
         name = TableName.parse(table)
-        if services.engine.creds.is_embedded or (name and name.job_id in own_jobs()):
+        if services.engine.creds.is_embedded or (name and name.job_id in process_leases.jobs):
             services.kept.note([table])
             services.worker.hold(table).release()  # whoever lets go last drops it
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.compile_cache import CompileCache
 from aaiclick_ext.engine.types import wrap_fetch
+from aaiclick_ext.objects.cross_joins import Rows, crosses_in
 from aaiclick_ext.objects.leaf import owned_tables, reads_below, system_tables, tables_here
 from aaiclick_ext.objects.object_columns import check_uses
 from aaiclick_ext.objects.ordering import ordered
@@ -48,6 +49,8 @@ class Plan:
         Column to Ibis type, for those that refer to Python objects.
     others
         Tables and views that it reads and that are not ours, of the current database.
+    crosses
+        Sides of the cross joins that it carries out.
     """
 
     sql: str
@@ -60,6 +63,7 @@ class Plan:
     system: tuple[str, ...] = ()
     objects: Mapping[str, dt.DataType] = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    crosses: tuple[tuple[Rows, ...], ...] = ()
 
 
 class Planner:
@@ -126,4 +130,16 @@ class Planner:
         tables = tuple(owned_tables(expression.op()))
         others = tuple(name for name in tables_here(expression.op()) if name not in tables)
         system = tuple(system_tables(expression.op()))
-        return Plan(sql, fetch_sql, types, binary, booleans, pairs, tables, system, objects, others)
+        return Plan(
+            sql,
+            fetch_sql,
+            types,
+            binary,
+            booleans,
+            pairs,
+            tables,
+            system,
+            objects,
+            others,
+            crosses_in(op),
+        )

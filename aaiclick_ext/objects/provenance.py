@@ -75,6 +75,17 @@ class Provenance:
         entry = self._names.get(id(op))
         return entry[1] if entry is not None and entry[0]() is op else None
 
+    def called_on(self, op: ops.Relation) -> str | None:
+        """Return the name of a relation, or of the nearest one below it that has one."""
+        node: ops.Relation | None = op
+        while node is not None:
+            if isinstance(node, ops.DatabaseTable):
+                return self.name_of(node)
+            if (known := self.known_name(node)) is not None:
+                return known
+            node = getattr(node, "parent", None)
+        return None
+
     def relation_named(self, name: str) -> ops.Relation | None:
         """Return the lazy view of a name while anything reaches it."""
         known = next((ref for ref, known in list(self._names.values()) if known == name), None)

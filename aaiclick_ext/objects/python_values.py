@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aaiclick_ext.engine.arrow_nesting import union_positions
-from aaiclick_ext.engine.type_tree import ChType, parse
+from aaiclick_ext.engine.type_tree import WIDE_INTEGERS, ChType, parse
 from aaiclick_ext.errors import UnsupportedTypeError, ValueRangeError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _ANY = ChType("")
 """Stands where ClickHouse's type is not known: Arrow's alone decides."""
-
-_WIDE_INTEGERS = ("Int128", "Int256", "UInt128", "UInt256")
 
 
 def to_python(data: pa.Table, types: Mapping[str, str]) -> dict[str, list[Any]]:
@@ -77,7 +75,7 @@ def _values(array: pa.Array, type_: ChType) -> list[Any]:
         return _union(array, type_)
     if isinstance(arrow, pa.BaseExtensionType) and arrow.extension_name == "arrow.json":
         return _each(array.storage.to_pylist(), json.loads)
-    if type_.name in _WIDE_INTEGERS:
+    if type_.name in WIDE_INTEGERS:
         return _each(array.to_pylist(), int)
     if getattr(arrow, "unit", None) == "ns":
         return _nanoseconds(array)

@@ -28,7 +28,6 @@ import ibis.expr.types as ir
 
 from aaiclick_ext.errors import SettingsError, UnknownObjectError
 from aaiclick_ext.objects.adoption import adopt_expression
-from aaiclick_ext.objects.display import escape_control
 from aaiclick_ext.objects.leaf import SQLQueryResult, SQLStringView, owned_tables
 from aaiclick_ext.objects.ordering import POS, hide_position, ordered
 from aaiclick_ext.objects.row_choice import chosen_rows
@@ -37,6 +36,7 @@ from aaiclick_ext.objects.row_steps import branches
 from aaiclick_ext.objects.selection import Selection, limits_first
 from aaiclick_ext.objects.view import View, make_view
 from aaiclick_ext.schema import POSITION
+from aaiclick_ext.untrusted import visible
 
 if TYPE_CHECKING:
     from aaiclick_ext.objects.backend import Backend
@@ -78,8 +78,8 @@ class SourceRows:
         called = f"{', '.join(self.names)} ({key})" if self.names else key
         role = f", {self.role}" if self.role else ""
         sureness = "exactly these rows" if self.exact else "these rows or fewer"
-        lines = [f"{escape_control(called)}{role}: {sureness}"]
-        return "\n".join([*lines, *(f"    {escape_control(note)}" for note in self.notes)])
+        lines = [f"{visible(called)}{role}: {sureness}"]
+        return "\n".join([*lines, *(f"    {visible(note)}" for note in self.notes)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,7 @@ from aaiclick_ext.objects.table_notes import TableNotes
 from aaiclick_ext.oplog.graph import DROP_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.ids import Snowflake
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.lifecycle.worker import Hold, TableWorker
     from aaiclick_ext.live import LiveQueryManager
     from aaiclick_ext.objects.system_store import SystemStore
+    from aaiclick_ext.objects.view import View
     from aaiclick_ext.oplog import OplogCollector
     from aaiclick_ext.registry import Registry
     from aaiclick_ext.schema import SchemaRegistry
@@ -76,6 +77,8 @@ class Services:
         Which tables were made of tables that changed since.
     makings
         The expressions that tables were made of.
+    show
+        Opens the browser of a view; what can do that is set by a notebook.
     system, live
         The system tables, and who watches results; set when all other parts are there.
     closed
@@ -104,6 +107,7 @@ class Services:
     makings: Makings = field(default_factory=Makings)
     inserting: TableLocks = field(default_factory=TableLocks)
     inserts: InsertWatch = field(default_factory=InsertWatch)
+    show: Callable[[View], Any] = field(default=lambda _: None)
     closed: bool = False
     system: SystemStore = field(init=False)
     live: LiveQueryManager = field(init=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.engine import quote_identifier
-from aaiclick_ext.errors import DroppedTableError
+from aaiclick_ext.engine import Role, quote_identifier
+from aaiclick_ext.errors import DroppedTableError, EngineError
 from aaiclick_ext.lifecycle.names import TableName
+from aaiclick_ext.objects.error_fixes import note_missing_table
 from aaiclick_ext.objects.foreign import foreign_reads
 from aaiclick_ext.objects.leaf import Leaves
 from aaiclick_ext.objects.owners import tables_in_reach
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from aaiclick_ext.objects.catalog import Catalog
     from aaiclick_ext.objects.services import Services
 
+_UNKNOWN_SETTING = 115
+
 
 @dataclass(frozen=True, slots=True)
 class OwningText:
@@ -35,11 +38,14 @@ class OwningText:
         Those of foreign tables, too.
     paths
         Of files and URLs that it reads.
+    names
+        Every name in it, and every keyword.
     """
 
     text: str
     leaves: Leaves
     paths: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
 
 
 def owning_text(
@@ -62,29 +68,53 @@ def owning_text(
     services = backend.services
     services.check_open()
     tokens = check_select(query)
+    names = frozenset(token.text for token in tokens)
     text = without_semicolon(query, tokens)
     objects = [name for name in names_in(tokens, catalog.names()) if name not in meant]
     named = {name: catalog.open(name).op() for name in objects}
     if named:
         text = _with_objects(text, {name: leaf.name for name, leaf in named.items()})
-    _check_living(services, tokens)
+    check_living(services, tokens)
+    _check_settings(services, query, tokens)
     claimed = {leaf.name: leaf for leaf in named.values()}
     for table in names_in(tokens, tables_in_reach(services)):
         if table not in claimed and TableName.parse(table) is not None:
             claimed[table] = backend.leaf(table)
     foreign = foreign_reads(backend, text, meant={*meant, *named})
-    return OwningText(text, Leaves((*claimed.values(), *foreign.leaves)), foreign.paths)
+    return OwningText(text, Leaves((*claimed.values(), *foreign.leaves)), foreign.paths, names)
 
 
-def _check_living(services: Services, tokens: Sequence[Token]) -> None:
+def check_living(services: Services, tokens: Sequence[Token]) -> None:
+    """Raise DroppedTableError where a text names a table of this kernel that is gone."""
     living = tables_in_reach(services)
     for token in tokens:
         name = TableName.parse(token.text)
         if name and name.job_id == services.job_id and token.text not in living:
-            raise DroppedTableError(
+            error = DroppedTableError(
                 f"table {token.text} was dropped: nothing referred to it any more. A name in a "
                 'text keeps no table: pass the object, as in sql("SELECT … FROM {x}", x=x).'
             )
+            note_missing_table(services, error, token.text)
+            raise error
+
+
+def _check_settings(services: Services, query: str, tokens: list[Token]) -> None:
+    """Let ClickHouse say which setting at the end of a SELECT it does not know.
+
+    A view is read as a subquery, and in one ClickHouse passes over them without a word.
+    """
+    words = [token.text.upper() for token in tokens if token.text != ";"]
+    if "SETTINGS" not in words:
+        return
+    at = len(words) - words[::-1].index("SETTINGS")
+    if len(words[at:]) % 4 != 3 or {*words[at + 1 :: 4]} != {"="} or {*words[at + 3 :: 4]} - {","}:
+        return
+    text = without_semicolon(query, tokens)[tokens[at - 1].start :]
+    try:
+        services.engine.query_rows(f"SELECT 1 {text}", role=Role.WORKER)
+    except EngineError as error:
+        if error.code == _UNKNOWN_SETTING:
+            raise
 
 
 def names_tables_of_ours(backend: Backend, query: str, *, meant: Collection[str]) -> list[str]:

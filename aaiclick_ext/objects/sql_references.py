@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+import numpy as np
 from ibis.common.exceptions import IbisError
 from sqlglot.tokens import TokenType
 
-from aaiclick_ext.engine import quote_identifier
-from aaiclick_ext.errors import SQLError, UnsupportedTypeError
+from aaiclick_ext.engine import quote_identifier, quote_literal
+from aaiclick_ext.errors import SQLError, UnsupportedTypeError, ValueRangeError
 from aaiclick_ext.objects.adoption import Reference, adopt_expression, sql_view
 from aaiclick_ext.objects.attempts import attempted
+from aaiclick_ext.objects.error_fixes import as_written
 from aaiclick_ext.objects.making import object_from_value
 from aaiclick_ext.objects.sql_text import tokens_of
 
@@ -27,19 +31,37 @@ if TYPE_CHECKING:
     from aaiclick_ext.objects.view import View
 
 
+_INT64 = 1 << 63
+_INTEGER = re.compile(r"(?:Nullable\()?(U?)Int(8|16|32|64|128|256)\)?")
+
+
 def sql_of(backend: Backend, catalog: Catalog, query: str, tables: Mapping[str, Any]) -> View:
     """Return a lazy View of a SELECT in which ``{name}`` stands for the tables given.
 
     ``{name:Type}`` stands for the value given by that name.
     """
     with attempted(backend, "sql", sql_template=query):
-        bound, tables = with_values(backend, query, tables)
-        text, references = with_references(backend, bound, tables)
-        return sql_view(backend, catalog, text, given=references)
+        text, references = with_given(backend, query, tables)
+        with as_written(query, references):
+            return sql_view(backend, catalog, text, given=references)
+
+
+def with_given(
+    backend: Backend, query: str, given: Mapping[str, Any], database: str | None = None
+) -> tuple[str, dict[str, Reference]]:
+    """Return a text with values and tables in place of what is in braces, as `sql_of` does it.
+
+    Parameters
+    ----------
+    database
+        Goes before the names of tables that are ours, where the text may be read in another one.
+    """
+    bound, tables = with_values(backend, query, given)
+    return with_references(backend, bound, tables, database)
 
 
 def with_references(
-    backend: Backend, query: str, given: Mapping[str, Any]
+    backend: Backend, query: str, given: Mapping[str, Any], database: str | None = None
 ) -> tuple[str, dict[str, Reference]]:
     """Return a text with tables in place of their ``{name}``, and what each name stands for.
 
@@ -51,6 +73,8 @@ def with_references(
     ----------
     given
         By name: Ibis tables of ours, or values that `create_object_from_value` makes a table of.
+    database
+        Goes before the names of tables that have none.
 
     Raises
     ------
@@ -69,7 +93,7 @@ def with_references(
     missing = [name for name in given if name not in places.values()]
     if missing:
         raise SQLError(f"{{{missing[0]}}} is not in the SQL, but {missing[0]} was given for it")
-    references = {name: _reference(backend, value) for name, value in given.items()}
+    references = {name: _reference(backend, value, database) for name, value in given.items()}
     parts, end = [], 0
     unaliased = _without_alias(tokens)
     for (start, stop), name in places.items():
@@ -112,6 +136,8 @@ def with_values(
         If a parameter has no value.
     UnsupportedTypeError
         If a value is none that SQL can write.
+    ValueRangeError
+        If a number is none of its integer type, which would change it.
     """
     parts, end, names = [], 0, set()
     for name, kind, start, stop in _parameters(query):
@@ -120,11 +146,35 @@ def with_values(
                 f"{{{name}:{kind}}} has no value: pass it, as in sql(…, {name}=1). "
                 f"Given: {', '.join(given) or 'none'}"
             )
-        parts += [query[end:start], f"CAST({sql_literal(backend, name, given[name])} AS {kind})"]
+        parts += [query[end:start], _value(backend, name, kind, given[name])]
         names.add(name)
         end = stop
     rest = {name: value for name, value in given.items() if name not in names}
     return "".join([*parts, query[end:]]), rest
+
+
+def _value(backend: Backend, name: str, kind: str, value: Any) -> str:
+    if kind != "Identifier":
+        _check_integer(name, kind, value)
+        return f"CAST({sql_literal(backend, name, value)} AS {kind})"
+    if not isinstance(value, str):
+        raise UnsupportedTypeError(f"{name}: an Identifier is text, not {type(value).__name__}")
+    return quote_identifier(value)
+
+
+def _check_integer(name: str, kind: str, value: Any) -> None:
+    """Raise ValueRangeError where a number is none of an integer type: CAST would change it."""
+    found = _INTEGER.fullmatch(kind)
+    if found is None or not isinstance(value, (int, float, np.integer, np.floating)):
+        return
+    bits, is_unsigned = int(found[2]), bool(found[1])
+    least, most = (0, 2**bits - 1) if is_unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    is_whole = math.isfinite(value) and value == int(value)
+    if not (is_whole and least <= value <= most):
+        raise ValueRangeError(
+            f"{{{name}:{kind}}}: {value!r} is no {kind}; give a type that holds it, "
+            f"as in {{{name}:{'Int256' if is_whole else 'Float64'}}}"
+        )
 
 
 def sql_literal(backend: Backend, name: str, value: Any) -> str:
@@ -135,6 +185,8 @@ def sql_literal(backend: Backend, name: str, value: Any) -> str:
     UnsupportedTypeError
         If it is none that SQL can write.
     """
+    if isinstance(value, int) and not -_INT64 <= value < _INT64:
+        return quote_literal(str(value))  # as a number, ClickHouse may take it for a Float64
     try:
         sql: str = backend.compile(ibis.literal(value).name("v"))
     except (IbisError, TypeError, ValueError, NotImplementedError) as error:
@@ -151,7 +203,7 @@ def _parameters(query: str) -> Iterator[tuple[str, str, int, int]]:
     for left, name, colon in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if left.token_type is TokenType.L_BRACE and colon.token_type is TokenType.COLON:
             end = query.find("}", colon.end)
-            if name.text.isidentifier() and end > 0:
+            if _is_bare(name) and end > 0:
                 yield name.text, query[colon.end + 1 : end].strip(), left.start, end + 1
 
 
@@ -162,9 +214,14 @@ def _places(tokens: Sequence[Token]) -> dict[tuple[int, int], str]:
         for left, name, right in zip(tokens, tokens[1:], tokens[2:], strict=False)
         if left.token_type is TokenType.L_BRACE
         and right.token_type is TokenType.R_BRACE
-        and name.text.isidentifier()
-        and name.token_type not in (TokenType.STRING, TokenType.IDENTIFIER)
+        and _is_bare(name)
     }
+
+
+def _is_bare(name: Token) -> bool:
+    """Say whether a token is a name without quotes: others are keys of a dictionary."""
+    is_quoted = name.token_type in (TokenType.STRING, TokenType.IDENTIFIER)
+    return not is_quoted and name.text.isidentifier()
 
 
 def _without_alias(tokens: Sequence[Token]) -> set[int]:
@@ -179,17 +236,17 @@ def _without_alias(tokens: Sequence[Token]) -> set[int]:
     }
 
 
-def _reference(backend: Backend, value: Any) -> Reference:
+def _reference(backend: Backend, value: Any, database: str | None) -> Reference:
     """Return what a value is in SQL; a frame or another value becomes a table first."""
     if not isinstance(value, ir.Expr):
         value = object_from_value(backend, value)
     relation = backend.without_memtables(backend.relation_of(adopt_expression(backend, value)))
-    return Reference(relation, _text(backend, relation))
+    return Reference(relation, _text(backend, relation, database))
 
 
-def _text(backend: Backend, relation: ops.Relation) -> str:
+def _text(backend: Backend, relation: ops.Relation, database: str | None) -> str:
     if isinstance(relation, ops.DatabaseTable):
-        database = relation.namespace.database
+        database = relation.namespace.database or database
         parts = [relation.name] if database is None else [database, relation.name]
         return ".".join(map(quote_identifier, parts))
     return f"({backend.compile(relation.to_expr())})"

@@ -6,8 +6,8 @@ text that the parser does not know must still run.
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, ClassVar
 
 import sqlglot.errors
 from sqlglot.dialects import ClickHouse
@@ -15,26 +15,75 @@ from sqlglot.tokens import Token, TokenType
 
 from aaiclick_ext.engine import quote_identifier
 from aaiclick_ext.errors import SQLError
-from aaiclick_ext.oplog.renaming import name_of_token
+from aaiclick_ext.oplog.renaming import name_of_token, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
 
 _VALUES = {TokenType.STRING, TokenType.NUMBER}
+_SQL_IN_STRINGS = frozenset(
+    {"additional_result_filter", "additional_table_filters", "parallel_replicas_custom_key"}
+)
+"""Settings of which ClickHouse reads the strings as SQL."""
+
+_COMMENT = r"/\*.*?\*/|--[^\n]*\n|\#[ !][^\n]*\n"
+_GAP = re.compile(rf"(?:\s|{_COMMENT})*", re.DOTALL)
+_LAST_GAP = re.compile(rf"(?:\s|{_COMMENT})*(?:(?:--|\#[ !])[^\n]*)?", re.DOTALL)
+_QUOTED = re.compile(
+    r"[NnXxBb]?'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`|\"(?:[^\"\\]|\\.|\"\")*\""
+    r"|\$(\w*)\$.*?\$\1\$",
+    re.DOTALL,
+)
+_QUOTES = re.compile("['\"`\u2018\u2019\u201c\u201d]")
+_DOLLAR = re.compile(r"\$[A-Za-z_]")
+_CURLY_QUOTES = re.compile("[\u2018\u2019\u201c\u201d]")
+
+
+class _Tokenizer(ClickHouse.Tokenizer):  # type: ignore[misc, name-defined, unused-ignore]
+    """sqlglot's, without what ClickHouse does not do.
+
+    sqlglot takes all that follows EXPLAIN, SHOW or RENAME as one text, and its comments nest.
+    """
+
+    COMMANDS: ClassVar[set[TokenType]] = set()
+    NESTED_COMMENTS = False
 
 
 def tokens_of(text: str) -> list[Token]:
-    """Return the tokens of a SQL text.
+    """Return the tokens of a SQL text, which are those that ClickHouse finds.
+
+    Where comments or quotes begin and end decides what else is there to be seen, so a text of
+    which the two could think differently is refused.
 
     Raises
     ------
     SQLError
-        If the text ends inside a string, a quoted name or a comment.
+        If the text ends inside a string, a quoted name or a comment, or ClickHouse could read it
+        in another way.
     """
     try:
-        return list(ClickHouse().tokenize(text))
+        tokens = list(_Tokenizer(dialect=ClickHouse()).tokenize(text))
     except sqlglot.errors.TokenError as error:
-        raise SQLError(f"the SQL cannot be read: {error}") from error
+        hint = ". A value of Python's is {name:Int64}" if _DOLLAR.search(text) else ""
+        raise SQLError(f"the SQL cannot be read: {error}{hint}") from error
+    end = 0
+    for token in tokens:
+        _check_read_alike(text, text[end : token.start], _GAP)
+        raw = text[token.start : token.end + 1]
+        if _QUOTES.search(raw):
+            _check_read_alike(text, raw, _QUOTED)
+        end = token.end + 1
+    _check_read_alike(text, text[end:], _LAST_GAP)
+    return tokens
+
+
+def _check_read_alike(text: str, part: str, expected: re.Pattern[str]) -> None:
+    if "\0" not in part and expected.fullmatch(part):
+        return
+    hint = "quotes must be straight ones" if _CURLY_QUOTES.search(part) else "is a comment open?"
+    shown = " ".join(part.split())[:60]
+    line = text.count("\n", 0, text.find(part)) + 1
+    raise SQLError(f"the SQL cannot be read at line {line}, {shown!r}: {hint}")
 
 
 def check_select(text: str) -> list[Token]:
@@ -54,19 +103,74 @@ def check_select(text: str) -> list[Token]:
     first = next((t for t in tokens if t.token_type is not TokenType.L_PAREN), tokens[0])
     if first.token_type not in (TokenType.SELECT, TokenType.WITH, TokenType.FROM):
         raise SQLError(f"the SQL begins with {first.text!r}; only a SELECT gives a view")
-    refuse_python(tokens)
+    refuse_python(tokens, text)
     return tokens
 
 
-def refuse_python(tokens: list[Token]) -> None:
-    """Raise SQLError where the table function ``Python`` is called, in any case or quoting."""
-    for token, following in itertools.pairwise(tokens):
-        if following.token_type is TokenType.L_PAREN and token.text.casefold() == "python":
+def refuse_python(tokens: Sequence[Token], text: str, *, in_strings: bool = False) -> None:
+    """Raise SQLError where ``Python`` is called, in any case or quoting, or is a table's engine.
+
+    Also in the strings that ClickHouse reads as SQL, and where ``eval`` would make SQL of any text.
+
+    Parameters
+    ----------
+    in_strings
+        Whether its strings are SQL, whatever else it has.
+    """
+    before = ""
+    for number, token in enumerate(tokens):
+        is_call = any(t.token_type is TokenType.L_PAREN for t in tokens[number + 1 : number + 2])
+        name = _name(token, text)
+        if (is_call or before == "ENGINE") and name == "python":
+            raise SQLError(_NO_PYTHON)
+        if is_call and name == "eval":
             raise SQLError(
-                "the table function Python() is not available in SQL given as text: it reads "
-                "variables of any Python frame. Make the value a table first, with "
-                "create_object_from_value(value)"
+                "the table function eval() is not available in SQL given as text: it runs text "
+                "that nobody has checked. Write the SELECT itself"
             )
+        is_source = name == "source" and is_call  # of a dictionary, which has QUERY and WHERE
+        is_collection = name == "collection" and before == "NAMED"
+        in_strings = in_strings or is_source or is_collection or name in _SQL_IN_STRINGS
+        if token.token_type is not TokenType.EQ:
+            before = token.text.upper()
+    if in_strings:
+        for token in tokens:
+            _refuse_python_in(token, text)
+
+
+_NO_PYTHON = (
+    "the table function Python() is not available in SQL given as text: it reads "
+    "variables of any Python frame. Name the variable in braces, as in FROM {name}, or "
+    "make the value a table with create_object_from_value(value)"
+)
+
+
+def _refuse_python_in(token: Token, text: str) -> None:
+    """Raise SQLError where a string that ClickHouse reads as SQL calls ``Python``, or may do."""
+    raw = text[token.start : token.end + 1]
+    if not raw.endswith(("'", "$")):
+        return
+    inner = text_of(token, text)
+    if inner is None or text[: token.start][-1:] in ("x", "X", "b", "B"):  # digits of characters
+        raise SQLError(f"{raw[:60]}: SQL in a string is to be written in plain quotes")
+    try:
+        tokens = tokens_of(inner)
+    except SQLError:
+        if "python" in inner.casefold() or "\\" in inner:
+            raise
+        return  # a text that is no SQL, and so calls nothing
+    refuse_python(tokens, inner, in_strings=True)
+
+
+def text_of(token: Token, text: str) -> str | None:
+    """Return the text that a string stands for; None of another token, and of one in digits."""
+    raw = text[token.start : token.end + 1]
+    return unquoted(raw) if token.token_type is TokenType.STRING and raw[0] == "'" else None
+
+
+def _name(token: Token, text: str) -> str:
+    """Return what a token names, in small letters; nothing for a value."""
+    return "" if token.token_type in _VALUES else name_of_token(token, text).casefold()
 
 
 def without_semicolon(text: str, tokens: list[Token]) -> str:
@@ -83,6 +187,30 @@ def names_in(tokens: list[Token], known: Container[str]) -> list[str]:
     """
     found = (t.text for t in tokens if t.token_type not in _VALUES and t.text in known)
     return list(dict.fromkeys(found))
+
+
+def tables_by_tokens(text: str) -> tuple[tuple[str, str | None], ...]:
+    """Return the tables behind FROM and JOIN, as a parser would find more surely.
+
+    Examples
+    --------
+    >>> tables_by_tokens("SELECT * FROM db.t JOIN `u v` USING k, (SELECT * FROM f(1))")
+    (('t', 'db'), ('u v', None))
+    """
+    tokens = tokens_of(text)
+    found: dict[tuple[str, str | None], None] = {}
+    for at in range(1, len(tokens)):
+        name = tokens[at]
+        is_name = name.token_type not in _VALUES | {TokenType.L_PAREN, TokenType.L_BRACE}
+        if tokens[at - 1].token_type not in (TokenType.FROM, TokenType.JOIN) or not is_name:
+            continue
+        first = name_of_token(name, text)
+        after = [token.token_type for token in tokens[at + 1 : at + 2]]
+        if after == [TokenType.DOT] and at + 2 < len(tokens):
+            found[name_of_token(tokens[at + 2], text), first] = None
+        elif after != [TokenType.L_PAREN]:
+            found[first, None] = None
+    return tuple(found)
 
 
 def in_place_of(select: str, table: tuple[str, str], other: str) -> str | None:

@@ -96,3 +96,11 @@ _NAMES: dict[type[ops.Relation], Callable[[Any, int], str]] = {
     ops.Distinct: lambda *_: "distinct",
     ops.DropColumns: lambda op, _: f"drop {', '.join(sorted(op.columns_to_drop))}",
 }
+
+
+def reduction_of(op: ops.Relation) -> str | None:
+    """Return what a relation of one cell is by, as its method is called: count, sum; else None."""
+    if not isinstance(op, ops.Aggregate) or op.groups or len(op.metrics) != 1:
+        return None
+    name = type(next(iter(op.metrics.values()))).__name__.removesuffix("Star")
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).removeprefix("_")

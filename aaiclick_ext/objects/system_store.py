@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine import quote_identifier, quote_literal
+from aaiclick_ext.engine.sql import inline_json
 from aaiclick_ext.engine.versioned_table import VersionedTable
 from aaiclick_ext.errors import SystemTableError
 from aaiclick_ext.oplog.system_names import SYSTEM_DATABASE
@@ -230,7 +231,7 @@ class SystemStore:
             return
         staging = table.staging(self._staging())
         names = ", ".join(map(quote_identifier, staging.columns))
-        lines = "\n".join(rows)
+        lines = inline_json("\n".join(rows))
         try:
             self._engine.command(staging.create_statement())
             self._engine.command(

@@ -11,7 +11,7 @@ from aaiclick_ext.lifecycle.kernel_list import list_kernels
 from aaiclick_ext.lifecycle.leftovers import tables_of
 from aaiclick_ext.lifecycle.liveness import Verdict
 from aaiclick_ext.lifecycle.names import Scope, TableName
-from aaiclick_ext.lifecycle.own_jobs import own_jobs
+from aaiclick_ext.lifecycle.process_leases import process_leases
 from aaiclick_ext.objects.foreign import foreign_leaf
 from aaiclick_ext.objects.system_store import Column, SystemStore, SystemTable, own_part
 from aaiclick_ext.objects.view import make_view
@@ -278,7 +278,9 @@ class _Rows:
     def living_jobs(self) -> set[int]:
         """Return the kernels that live, or may. Reads the registry."""
         jobs = self._kernels()
-        return {job.session_id for job in jobs if job.state is not Verdict.DEAD} | set(own_jobs())
+        return {
+            job.session_id for job in jobs if job.state is not Verdict.DEAD
+        } | process_leases.jobs
 
     def objects(self) -> dict[str, list[Row]]:
         database = self._database()

@@ -12,6 +12,8 @@ from ibis.expr.types.joins import Join
 
 from aaiclick_ext.errors import SchemaError, UnsupportedTypeError
 from aaiclick_ext.objects.backend import Backend, backend_of
+from aaiclick_ext.objects.building_errors import note_nearest_attribute
+from aaiclick_ext.objects.looking import Looking
 from aaiclick_ext.objects.ordering import shape_of
 from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.schema import Shape
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 
     from aaiclick_ext.live import Change, Subscription
     from aaiclick_ext.objects.object import Object
+    from aaiclick_ext.objects.query_plans import DryRun
+    from aaiclick_ext.objects.query_text import QueryText
 
 ORIENTS = ("list", "records")
 
 
-class View(ir.Table):  # type: ignore[misc]
+class View(Looking, ir.Table):  # type: ignore[misc]
     """A lazy table expression with Ibis's whole API.
 
     Building, naming and combining views runs nothing; `columns`, `schema` and types never do. A
@@ -158,6 +162,38 @@ class View(ir.Table):  # type: ignore[misc]
             query = self._backend._transpile_sql(query, dialect=dialect)  # noqa: SLF001
         return sql_over_view(self, query)
 
+    def explain(self) -> QueryText:
+        """Return ClickHouse's plan of this query, as text that a notebook shows as it is.
+
+        The query does not run, but for subqueries that stand for a value or right of IN: those
+        ClickHouse computes to make the plan. What ``%%sql --explain`` shows.
+        """
+        from aaiclick_ext.objects.query_plans import explain
+
+        return explain(self)
+
+    def profile_query(self) -> QueryText:
+        """Run this query to its end, and return what it and each of its steps took.
+
+        Time, rows, bytes and memory, as ClickHouse measured them (``EXPLAIN ANALYZE``); the rows
+        themselves stay in the database. A server that is too old for that tells time, rows and
+        bytes of the whole. What ``%%sql --profile`` shows.
+        """
+        from aaiclick_ext.objects.query_plans import profile_query
+
+        return profile_query(self)
+
+    def dry_run(self) -> DryRun:
+        """Return the types of this query's result and what it would read; nothing of it runs.
+
+        Rows and bytes of its tables, and of MergeTree tables the rows, parts and marks that are
+        left once the primary key has been used. There is no such estimate, and a reason, where
+        ClickHouse would have to run a part of the query for it. What ``%%sql --dry-run`` shows.
+        """
+        from aaiclick_ext.objects.query_plans import dry_run
+
+        return dry_run(self)
+
     def subscribe(
         self, callback: Callable[[Change], Any], *, where: Any = None, throttle_s: float = 0.1
     ) -> Subscription:
@@ -207,7 +243,12 @@ class View(ir.Table):  # type: ignore[misc]
     # Python's protocols.
 
     def __getattr__(self, name: str) -> Any:
-        return adopt_column(super().__getattr__(name))
+        try:
+            return adopt_column(super().__getattr__(name))
+        except AttributeError as error:
+            if not name.startswith("_"):  # what Python and its tools look for
+                note_nearest_attribute(error, self, name)
+            raise
 
     def __len__(self) -> int:
         """Count the rows. Runs one query."""
@@ -288,6 +329,10 @@ class GroupedView(GroupedTable):  # type: ignore[misc]
     @property
     def _as_ibis(self) -> GroupedTable:
         return self
+
+    def __dir__(self) -> list[str]:
+        columns = (name for name in self.table.schema if name.isidentifier())
+        return sorted({*super().__dir__(), *columns})
 
 
 def make_view(op: ops.Relation) -> View:

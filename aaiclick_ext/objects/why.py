@@ -12,9 +12,9 @@ from ibis.expr.types.groupby import GroupedTable
 
 from aaiclick_ext.errors import UnknownObjectError, UnsupportedTypeError
 from aaiclick_ext.lifecycle.names import Scope, TableName
-from aaiclick_ext.objects.display import escape_control
 from aaiclick_ext.objects.holders import find_chains
 from aaiclick_ext.objects.leaf import owned_tables
+from aaiclick_ext.untrusted import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,9 +64,9 @@ class KeptTable:
     @property
     def headline(self) -> str:
         """One line: what it is and how many things keep it."""
-        name = escape_control(self.table_name)
+        name = visible(self.table_name)
         if self.ended:
-            return f"{name}: dropped with {escape_control(self.ended)}, which has ended"
+            return f"{name}: dropped with {visible(self.ended)}, which has ended"
         if not self.is_live:
             return f"{name}: dropped; nothing keeps it"
         if not self.chains and self.claims:
@@ -120,7 +120,7 @@ _TITLES = ("kept by", "what", "let go with")
 
 
 def _cells(chain: Chain) -> tuple[str, str, str]:
-    return escape_control(chain.text), escape_control(chain.what), escape_control(chain.command)
+    return visible(chain.text), visible(chain.what), visible(chain.command)
 
 
 def _lines(chains: Sequence[Chain]) -> list[str]:

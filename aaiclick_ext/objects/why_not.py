@@ -16,7 +16,6 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from aaiclick_ext.errors import UnknownObjectError, UnsupportedTypeError
-from aaiclick_ext.objects.display import escape_control
 from aaiclick_ext.objects.loss_reasons import reason_of_loss
 from aaiclick_ext.objects.row_choice import chosen_rows
 from aaiclick_ext.objects.row_keys import moved, substituted
@@ -25,6 +24,7 @@ from aaiclick_ext.objects.row_trace import Found, is_same_source, shown, sources
 from aaiclick_ext.objects.selection import Selection, is_unstable
 from aaiclick_ext.objects.step_names import step_name
 from aaiclick_ext.objects.window_steps import has_windows
+from aaiclick_ext.untrusted import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,8 +60,8 @@ class Step:
         return self.rows_in - self.rows_out
 
     def __repr__(self) -> str:
-        note = f"  ({escape_control(self.note)})" if self.note else ""
-        return f"{escape_control(self.text)}: {self.rows_in} → {self.rows_out}{note}"
+        note = f"  ({visible(self.note)})" if self.note else ""
+        return f"{visible(self.text)}: {self.rows_in} → {self.rows_out}{note}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class WhyNot:
         return "; ".join([*losses, *rest])
 
     def __repr__(self) -> str:
-        lines = [escape_control(self.verdict)]
+        lines = [visible(self.verdict)]
         for way in self.ways:
             lines += [f"  as {way.role}:"] if len(self.ways) > 1 else []
             lines += [f"  {step!r}" for step in way.steps]

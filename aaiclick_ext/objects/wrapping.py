@@ -19,7 +19,9 @@ from ibis.expr.types.joins import Join
 
 from aaiclick_ext.objects.attempts import record_failure
 from aaiclick_ext.objects.backend import backend_of
+from aaiclick_ext.objects.building_errors import note_nearest_column
 from aaiclick_ext.objects.leaf import relations_below
+from aaiclick_ext.objects.looking import Looking
 from aaiclick_ext.objects.provenance import describe_argument, recorded_as_one
 from aaiclick_ext.objects.unknown import adopt_column
 from aaiclick_ext.objects.view import GroupedView, JoinView, View, make_view
@@ -69,6 +71,7 @@ def _wrap(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 result = method(table, *args, **kwargs)
             except Exception as error:
+                note_nearest_column(error)
                 if outermost and name != "__getitem__":  # which others call to see what it does
                     _record_failure(name, parameters, self, args, kwargs, error)
                 raise
@@ -178,8 +181,8 @@ def _wrap_class(ours: type, base: type, own: frozenset[str]) -> None:
             setattr(ours, name, _wrap(name, method))
 
 
-_wrap_class(View, ir.Table, frozenset(vars(View)))
-_wrap_class(
-    JoinView, Join, frozenset(vars(View)) - frozenset(vars(Join)) | {"cache", "copy", "sql"}
-)
+_OURS = frozenset(vars(View)) | frozenset(vars(Looking))
+
+_wrap_class(View, ir.Table, _OURS)
+_wrap_class(JoinView, Join, _OURS - frozenset(vars(Join)) | {"cache", "copy", "sql"})
 _wrap_class(GroupedView, GroupedTable, frozenset())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import OplogError
 from aaiclick_ext.oplog.event import READ_FIELDS, OperationEvent
-from aaiclick_ext.oplog.graph import DISPLAY, without_ends
+from aaiclick_ext.oplog.graph import DISPLAY_PREFIX, without_ends
 from aaiclick_ext.oplog.log_table import LOG_TABLE
 from aaiclick_ext.oplog.queries import events_of
 
@@ -22,12 +22,12 @@ _FIELDS = ", ".join(READ_FIELDS)
 
 _OF_CELL = f"""
 SELECT {_FIELDS} FROM {LOG_TABLE}
-WHERE cell_id = {{cell_id:String}} AND operation != '{DISPLAY}' ORDER BY id
+WHERE cell_id = {{cell_id:String}} AND NOT startsWith(result_table, '{DISPLAY_PREFIX}') ORDER BY id
 """
 _OF_RUN = f"""
 SELECT {_FIELDS} FROM {LOG_TABLE}
 WHERE job_id = {{job_id:UInt64}} AND execution_count = {{count:UInt32}}
-  AND operation != '{DISPLAY}' ORDER BY id
+  AND NOT startsWith(result_table, '{DISPLAY_PREFIX}') ORDER BY id
 """
 _CHANGED = f"""
 SELECT {_FIELDS} FROM {LOG_TABLE}

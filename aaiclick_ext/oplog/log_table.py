@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.engine import Role
+from aaiclick_ext.engine.sql import inline_json
 from aaiclick_ext.engine.versioned_table import VersionedTable
 from aaiclick_ext.errors import OplogError, UnknownTableError
 from aaiclick_ext.oplog.event import OperationEvent, to_json
@@ -120,7 +121,7 @@ def insert_events(engine: Engine, events: Sequence[OperationEvent]) -> None:
     the table itself refused (a constraint, too many parts), and is no faster for a cell's events.
     """
     for lines in _parts([to_json(event) for event in events]):
-        rows = "\n".join(lines)
+        rows = inline_json("\n".join(lines))
         statement = f"INSERT INTO {LOG_TABLE} SETTINGS {_INSERT_SETTINGS} FORMAT JSONEachRow"
         engine.command(f"{statement}\n{rows}", role=Role.LOG)
 

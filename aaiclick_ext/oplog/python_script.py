@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aaiclick_ext.masking import MASK
 from aaiclick_ext.oplog.ancestry import ancestry
 from aaiclick_ext.oplog.comment import comment
+from aaiclick_ext.untrusted import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +47,7 @@ def python_script(graph: OplogGraph) -> str:
         header.append(comment("#", f"Set by cells that are not in the log: {', '.join(names)}"))
     if MASK in body:
         header.append(f"# '{MASK}' stands for a credential, which is not kept. Fill it in.")
-    return "\n".join([*header, "", body]).rstrip() + "\n"
+    return visible("\n".join([*header, "", body]), lines=True).rstrip() + "\n"
 
 
 def _root_name(graph: OplogGraph) -> str:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _VALUES = {TokenType.STRING, TokenType.NUMBER}
-_ESCAPED = re.compile(r"\\(.)|([`\"])\2", re.DOTALL)
+_ESCAPED = {
+    quote: re.compile(rf"\\x([0-9a-fA-F]{{2}})|\\(.)|({quote}){quote}", re.DOTALL)
+    for quote in "'`\""
+}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "a": "\a", "v": "\v"}
 
 
@@ -108,11 +111,29 @@ def unique_names(wanted: Iterable[tuple[str, str]], taken: Iterable[str]) -> dic
 
 
 def name_of_token(token: Token, sql: str) -> str:
-    r"""Return what a token names: sqlglot leaves ``\'`` in a quoted name as it is."""
+    r"""Return what a token names: sqlglot leaves ``\'`` in a quoted name as it is.
+
+    ClickHouse also knows ``\x50`` there.
+    """
     if token.token_type is not TokenType.IDENTIFIER:
         return token.text
-    quoted = sql[token.start + 1 : token.end]
-    return _ESCAPED.sub(lambda m: m[2] or _ESCAPES.get(m[1], m[1]), quoted)
+    return unquoted(sql[token.start : token.end + 1])
+
+
+def unquoted(text: str) -> str:
+    r"""Return what stands between quotes, as ClickHouse reads it.
+
+    Examples
+    --------
+    >>> unquoted(r"'it''s \x50'"), unquoted("`it''s`")
+    ("it's P", "it''s")
+    """
+    return _ESCAPED[text[0]].sub(_unescaped, text[1:-1])
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code, letter, quote = match.groups()
+    return chr(int(code, 16)) if code else quote or _ESCAPES.get(letter, letter)
 
 
 def tokens_of(sql: str) -> list[Token] | None:

@@ -12,8 +12,10 @@ from aaiclick_ext.oplog.ancestry import ancestry
 from aaiclick_ext.oplog.comment import comment
 from aaiclick_ext.oplog.graph import CREATE_VIEW, SINK_PREFIX, is_table_name, view_made
 from aaiclick_ext.oplog.renaming import renamed, unique_names, words_of
+from aaiclick_ext.oplog.sql_operations import CREATE_TABLE
 from aaiclick_ext.oplog.states import RESTORE
 from aaiclick_ext.schema import POSITION
+from aaiclick_ext.untrusted import visible_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,16 +91,20 @@ class _Script:
             lines += ["", LOAD_HERE]
         for step in steps:
             lines += step.lines(names)
-        return "\n".join(lines) + "\n"
+        return visible_sql("\n".join(lines) + "\n")
 
     def _header(self, names: Mapping[str, str]) -> Iterator[str]:
         root = self.graph.root
         name = names.get(root) or _wanted_name(root, self.made.get(root, ())) or root
         yield f"Rebuilds {name} ({root}), by the operation log."
         others = [table for table in self._tables() if TableName.parse(table) is None]
-        foreign = [table for table in others if view_made(self.made.get(table, ())) is None]
+        foreign = [table for table in others if not self._is_made(table)]
         if foreign:
             yield f"Reads what is not made here: {', '.join(foreign)}"
+
+    def _is_made(self, table: str) -> bool:
+        made = self.made.get(table, ())
+        return view_made(made) is not None or any(e.operation == CREATE_TABLE for e in made)
 
     def _tables(self) -> list[str]:
         """Return every table on the way to the root, itself included."""
@@ -122,6 +128,11 @@ class _Script:
         steps: list[_Step] = []
         for event in events:
             name = event.result_table
+            if _is_statement(event):
+                steps.append(
+                    _Step([_title(event), *_failure(event)], _bare(event.sql_template or ""))
+                )
+                continue
             if not is_table_name(name) or event.operation == _CREATE:
                 continue
             if event.operation == _INSERT:
@@ -213,6 +224,15 @@ def _filled(event: OperationEvent, select: str, *, has_positions: bool) -> _Step
     is_array = has_positions and list(schema) == ["value"]
     ordered = "\nSETTINGS max_threads = 1" if is_array else ""
     return _Step([_title(event), *_failure(event)], f"{definition}\nAS {select}{ordered}")
+
+
+def _is_statement(event: OperationEvent) -> bool:
+    """Say whether an event is a statement that a user wrote, on a table that is not ours."""
+    if event.operation in (CREATE_VIEW, RESTORE) or event.sql_template is None:
+        return False
+    of_session = event.operation == CREATE_TABLE and not is_table_name(event.result_table)
+    is_other = is_table_name(event.result_table) and TableName.parse(event.result_table) is None
+    return of_session or is_other
 
 
 def _named_view(event: OperationEvent, *, is_new: bool) -> _Step:

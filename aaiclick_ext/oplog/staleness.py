@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.oplog.graph import is_table_name, view_made, without_ends
+from aaiclick_ext.oplog.sql_operations import CHANGES
 from aaiclick_ext.oplog.states import RESTORE
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     FileChanges = Callable[[OperationEvent, dt.datetime], Sequence[FileChange]]
 
-INSERT = "insert"
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -28,9 +27,10 @@ class Change:
     Attributes
     ----------
     source
-        The table with more rows now, or the path of the file that is another now.
+        The table with other rows now, or the path of the file that is another now.
     event
-        The insert; None for a file, of which only the time is known.
+        The insert, or another statement that changed it; None for a file, of which only the time is
+        known.
     changed_at
         In UTC. Of a file, when it was written, which can be before it took its place.
     """
@@ -121,7 +121,7 @@ def _changes_since(
             yield Change(file.location, None, file.changed_at)
     for source in tables:
         for later in made.get(source, ()):
-            if later.id > event.id and later.operation == INSERT:
+            if later.id > event.id and later.operation in CHANGES:
                 yield Change(source, later, later.created_at)
         if source in found:
             yield from found[source].changes

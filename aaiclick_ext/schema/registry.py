@@ -70,6 +70,8 @@ class SchemaRegistry:
     ----------
     generation
         How often a table was found to have other columns than before.
+    sweeps
+        How often a statement may have changed anything at all, functions too.
 
     Examples
     --------
@@ -103,6 +105,7 @@ class SchemaRegistry:
         self._queries: OrderedDict[str, tuple[Columns, Mapping[Key, TableSchema]]] = OrderedDict()
         self._hits = self._misses = self._query_hits = self._query_misses = self._looks = 0
         self.generation = 0
+        self.sweeps = 0
 
     # Asking.
 
@@ -147,8 +150,10 @@ class SchemaRegistry:
                     self._queries.move_to_end(sql)
             return known[0]
         self._query_misses += 1
-        witnesses = self._witnesses(reads_of(sql) if reads is None else reads)
-        columns = Columns(types=self._engine.columns_of(sql))
+        reads = reads_of(sql) if reads is None else reads
+        witnesses = self._witnesses(reads)
+        reads_view = any(self._is_view((database, table)) for table, database in reads.tables)
+        columns = Columns(types=self._engine.columns_of(sql, reads_view=reads_view))
         if witnesses is not None:
             with self._lock:
                 self._queries[sql] = columns, witnesses
@@ -194,6 +199,7 @@ class SchemaRegistry:
         with self._lock:
             others = [*self._seen_in, *self._reading]
             if changes.everything:
+                self.sweeps += 1
                 self._set_aside(others)
                 self._queries.clear()
             if changes.tables:
@@ -225,6 +231,7 @@ class SchemaRegistry:
     def clear(self) -> None:
         """Read everything anew when it is asked for next."""
         with self._lock:
+            self.sweeps += 1
             self._set_aside([*self._schemas, *self._reading])
             self._queries.clear()
 
@@ -255,6 +262,10 @@ class SchemaRegistry:
             elif database is not None or table not in reads.named:
                 return None
         return found if reads.is_all else None
+
+    def _is_view(self, key: Key) -> bool:
+        known = self._schemas.get(key)
+        return known is not None and (known.engine or "").endswith("View")
 
     def _look(self, keys: Iterable[Key]) -> None:
         """Look at all tables that others can change, unless another thread has, in this cell."""

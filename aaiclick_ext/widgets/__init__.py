@@ -11,26 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aaiclick_ext.widgets.answers import KernelAnswers, RestoreOutcome
+    from aaiclick_ext.widgets.browse import BrowseWidget
     from aaiclick_ext.widgets.kernel_table import kernels_html, kernels_text
-    from aaiclick_ext.widgets.lineage import LineageWidget, close_all, lineage_bundle
-    from aaiclick_ext.widgets.live import LiveWidget, close_live, live_widget
+    from aaiclick_ext.widgets.lineage import LineageWidget, lineage_bundle
+    from aaiclick_ext.widgets.live import LiveWidget, live_widget
     from aaiclick_ext.widgets.mermaid import lineage_mermaid
     from aaiclick_ext.widgets.mode import Mode
+    from aaiclick_ext.widgets.page_widget import PageWidget, close_widgets, open_widgets
     from aaiclick_ext.widgets.picture import lineage_dot, lineage_svg
-    from aaiclick_ext.widgets.table_list import size_text, tables_text
-    from aaiclick_ext.widgets.tables import TablesWidget, close_tables, tables_bundle
+    from aaiclick_ext.widgets.table_list import tables_text
+    from aaiclick_ext.widgets.tables import TablesWidget, tables_bundle
     from aaiclick_ext.widgets.tree import lineage_tree
 
 __all__ = [
+    "BrowseWidget",
     "KernelAnswers",
     "LineageWidget",
     "LiveWidget",
     "Mode",
+    "PageWidget",
     "RestoreOutcome",
     "TablesWidget",
-    "close_all",
-    "close_live",
-    "close_tables",
+    "close_widgets",
     "kernels_html",
     "kernels_text",
     "lineage_bundle",
@@ -39,21 +41,21 @@ __all__ = [
     "lineage_svg",
     "lineage_tree",
     "live_widget",
-    "size_text",
+    "open_widgets",
     "tables_bundle",
     "tables_text",
 ]
 
 _HOME = {
+    "BrowseWidget": "browse",
     "KernelAnswers": "answers",
     "LineageWidget": "lineage",
     "LiveWidget": "live",
     "Mode": "mode",
+    "PageWidget": "page_widget",
     "RestoreOutcome": "answers",
     "TablesWidget": "tables",
-    "close_all": "lineage",
-    "close_live": "live",
-    "close_tables": "tables",
+    "close_widgets": "page_widget",
     "kernels_html": "kernel_table",
     "kernels_text": "kernel_table",
     "lineage_bundle": "lineage",
@@ -62,7 +64,7 @@ _HOME = {
     "lineage_svg": "picture",
     "lineage_tree": "tree",
     "live_widget": "live",
-    "size_text": "table_list",
+    "open_widgets": "page_widget",
     "tables_bundle": "tables",
     "tables_text": "table_list",
 }

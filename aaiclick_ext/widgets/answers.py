@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aaiclick_ext.errors import AaiclickError, UnknownObjectError
 from aaiclick_ext.logs import logger_of
+from aaiclick_ext.untrusted import visible
 from aaiclick_ext.widgets.card import maker_of
 from aaiclick_ext.widgets.details import whole
 from aaiclick_ext.widgets.printed_sql import printed
-from aaiclick_ext.widgets.untrusted import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.objects import SourceRows, View
-    from aaiclick_ext.objects.display import Shown
+    from aaiclick_ext.objects.shown import Shown
     from aaiclick_ext.oplog import OplogGraph
 
 MAX_SOURCES = 8

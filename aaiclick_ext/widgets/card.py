@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.lifecycle.names import TableName
-from aaiclick_ext.widgets.untrusted import visible
+from aaiclick_ext.untrusted import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import PictureError
+from aaiclick_ext.untrusted import display_width, shortened
 from aaiclick_ext.widgets.card import Kind, cards
 from aaiclick_ext.widgets.column_scene import ColumnItem, ColumnScene, column_scene
 from aaiclick_ext.widgets.dot import Drawing, add_box_style, new_dot, quoted
@@ -12,7 +13,6 @@ from aaiclick_ext.widgets.layout import lay_out
 from aaiclick_ext.widgets.look import LABEL_COLUMNS, LOOKS, label_of
 from aaiclick_ext.widgets.picture import add_node, describe
 from aaiclick_ext.widgets.svg import cleaned
-from aaiclick_ext.widgets.untrusted import display_width, shortened
 
 if TYPE_CHECKING:
     from aaiclick_ext.oplog import OplogGraph

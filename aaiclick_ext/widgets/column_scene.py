@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from aaiclick_ext.oplog.columns import ALL, NONE
 from aaiclick_ext.oplog.questions import edges_by_result
+from aaiclick_ext.untrusted import visible
 from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.details import logged_columns
 from aaiclick_ext.widgets.mode import Mode
 from aaiclick_ext.widgets.scene import scene
-from aaiclick_ext.widgets.untrusted import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from aaiclick_ext.oplog.columns import ALL, NONE, USES, backward_columns
 from aaiclick_ext.oplog.questions import edges_by_result
+from aaiclick_ext.untrusted import visible
 from aaiclick_ext.widgets.card import cards
 from aaiclick_ext.widgets.column_scene import columns_of
-from aaiclick_ext.widgets.untrusted import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

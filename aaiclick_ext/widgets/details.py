@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.sizes import size_text
+from aaiclick_ext.untrusted import ELLIPSIS, visible
 from aaiclick_ext.widgets.card import inputs_of, maker_of, name_of
-from aaiclick_ext.widgets.table_list import size_text
-from aaiclick_ext.widgets.untrusted import ELLIPSIS, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

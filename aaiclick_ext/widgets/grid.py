@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from aaiclick_ext.widgets.untrusted import display_width
+from aaiclick_ext.untrusted import display_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,9 +6,10 @@ import html
 import json
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.sizes import size_text
+from aaiclick_ext.untrusted import visible
 from aaiclick_ext.widgets.grid import html_grid, text_grid
-from aaiclick_ext.widgets.table_list import age_text, size_text
-from aaiclick_ext.widgets.untrusted import visible
+from aaiclick_ext.widgets.table_list import age_text
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.untrusted import display_width
 from aaiclick_ext.widgets.card import Kind
 from aaiclick_ext.widgets.dot import SOFT
 from aaiclick_ext.widgets.look import FAILED, LOOKS, STALE
-from aaiclick_ext.widgets.untrusted import display_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

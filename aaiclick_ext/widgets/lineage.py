@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from aaiclick_ext.errors import PictureError
-from aaiclick_ext.logs import logger_of
 from aaiclick_ext.widgets.asking import Asking
 from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.column_picture import column_scene_svg
 from aaiclick_ext.widgets.column_scene import column_scene
 from aaiclick_ext.widgets.details import Details, details
+from aaiclick_ext.widgets.front_end import joined
 from aaiclick_ext.widgets.legend import with_legend
 from aaiclick_ext.widgets.messages import Question, Selection, Stop, understood
 from aaiclick_ext.widgets.mode import Mode
+from aaiclick_ext.widgets.page_widget import Bundle, PageWidget
 from aaiclick_ext.widgets.picture import describe, scene_svg
 from aaiclick_ext.widgets.scene import scene
 from aaiclick_ext.widgets.tree import lineage_tree
-from aaiclick_ext.widgets.untrusted import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,21 +29,11 @@ if TYPE_CHECKING:
     from aaiclick_ext.oplog import OplogGraph
     from aaiclick_ext.widgets.answers import KernelAnswers
 
-_log = logger_of("widgets")
-_STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("drawing.js", "panel.js", "lineage.js")
-_STYLES = ("lineage.css", "panel.css")
-_LOGGED_COLUMNS = 200
-
-Bundle = tuple[dict[str, Any], dict[str, Any]]
+_STYLES = ("theme.css", "lineage.css", "panel.css")
 
 
-def _joined(names: Sequence[str]) -> str:
-    """Return the parts of the front end as one module: a widget has one, which loads nothing."""
-    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
-
-
-class LineageWidget(anywidget.AnyWidget):
+class LineageWidget(PageWidget):
     """A lineage graph that can be looked around in.
 
     Displaying it gives the widget, the picture as SVG and the tree as text in one bundle; a front
@@ -78,8 +65,8 @@ class LineageWidget(anywidget.AnyWidget):
     set from there. Anything else is ignored, with a warning in the log.
     """
 
-    _esm = _joined(_SCRIPTS)
-    _css = _joined(_STYLES)
+    _esm = joined(*_SCRIPTS)
+    _css = joined(*_STYLES)
 
     _drawing: Any = traitlets.Dict().tag(sync=True)
     _nodes: Any = traitlets.List().tag(sync=True)
@@ -109,7 +96,6 @@ class LineageWidget(anywidget.AnyWidget):
             _can=_questions(answers),
         )
         self.on_msg(self._receive)
-        _live.add(self)
 
     @property
     def mode(self) -> Mode:
@@ -122,16 +108,16 @@ class LineageWidget(anywidget.AnyWidget):
         self._mode, self._drawn_tables = mode, self._tables_of(drawing)
         self._drawing = drawing
 
-    def set_state(self, sync_data: Mapping[str, Any]) -> None:
-        """Refuse: the front end sets nothing, it sends messages."""
-        names = shortened(repr(sorted(map(str, sync_data))), _LOGGED_COLUMNS)
-        _log.warning("lineage widget: the front end tried to set %s", names)
-
-    def _repr_mimebundle_(self, **_: Any) -> Bundle:
-        data, metadata = super()._repr_mimebundle_() or ({}, {})
+    def still(self) -> dict[str, str]:
+        """Return the picture as it is drawn now, and the graph as a tree."""
         tree = lineage_tree(self._graph, columns=self._mode.columns)
-        still = with_legend(self._drawing["svg"])
-        return {**data, "image/svg+xml": still, "text/plain": tree}, dict(metadata)
+        return {"image/svg+xml": with_legend(self._drawing["svg"]), "text/plain": tree}
+
+    def end(self) -> None:
+        """Stop what is asked, and close it; the picture in the page goes."""
+        if self.asking is not None:
+            self.asking.stop_all()
+        super().end()
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
         message = None if buffers else understood(content, self._drawn_tables, self._tables)
@@ -150,8 +136,7 @@ class LineageWidget(anywidget.AnyWidget):
         ):
             self.asking.ask(message, self._tables[message.node])
         else:
-            said = shortened(repr(content), _LOGGED_COLUMNS)
-            _log.warning("lineage widget: ignored a message from the front end: %s", said)
+            self.ignored(f"sent {content!r}")
 
     def _try_mode(self, mode: Mode) -> None:
         try:
@@ -216,20 +201,6 @@ def lineage_bundle(
         return LineageWidget(graph, answers, mode)._repr_mimebundle_()
     except PictureError as error:
         return {"text/plain": f"{lineage_tree(graph)}\n({error})"}, {}
-
-
-def close_all() -> None:
-    """Close every lineage widget of this process; the pictures in the page go."""
-    for widget in list(_live):
-        layout = widget.layout  # a widget of its own, which outlives the one that it lays out
-        if widget.asking is not None:
-            widget.asking.stop_all()
-        widget.close()
-        layout.close()
-        _live.discard(widget)
-
-
-_live: weakref.WeakSet[LineageWidget] = weakref.WeakSet()
 
 
 def _questions(answers: KernelAnswers | None) -> list[str]:

@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from aaiclick_ext.live.chart_picture import COLOURS
 from aaiclick_ext.live.showing import Chart, Number, Rows
-from aaiclick_ext.logs import logger_of
-from aaiclick_ext.widgets.untrusted import shortened, visible
+from aaiclick_ext.untrusted import visible
+from aaiclick_ext.widgets.front_end import joined
+from aaiclick_ext.widgets.page_widget import PageWidget, open_widgets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from aaiclick_ext.live import LiveResult, LiveState
 
-_log = logger_of("widgets")
-_STATIC = Path(__file__).parent / "static"
-_LOGGED_COLUMNS = 200
 _VIEWER_CHARACTERS = 64
 
-Bundle = tuple[dict[str, Any], dict[str, Any]]
 Publish = Callable[[dict[str, Any], str], object]
 
 
-def _joined(*names: str) -> str:
-    """Return the parts of the front end as one module: a widget has one, which loads nothing."""
-    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
-
-
-class LiveWidget(anywidget.AnyWidget):
+class LiveWidget(PageWidget):
     """A live result in a page. A page that shows it says so every 10 s.
 
     Displaying it gives the widget, HTML and text of what is shown now in one bundle; a front end
@@ -56,8 +45,8 @@ class LiveWidget(anywidget.AnyWidget):
     set from there. Anything else is ignored, with a warning in the log.
     """
 
-    _esm = _joined("live.js")
-    _css = _joined("live.css")
+    _esm = joined("live.js")
+    _css = joined("theme.css", "live.css")
 
     _state: Any = traitlets.Dict().tag(sync=True)
 
@@ -68,16 +57,10 @@ class LiveWidget(anywidget.AnyWidget):
         super().__init__(_state=told(result.state, result.kind))
         self.on_msg(self._receive)
         result.observe(self._show)
-        _live.add(self)
 
-    def set_state(self, sync_data: Mapping[str, Any]) -> None:
-        """Refuse: the front end sets nothing, it sends messages."""
-        names = shortened(repr(sorted(map(str, sync_data))), _LOGGED_COLUMNS)
-        _log.warning("live widget: the front end tried to set %s", names)
-
-    def _repr_mimebundle_(self, **_: Any) -> Bundle:
-        data, metadata = super()._repr_mimebundle_() or ({}, {})
-        return {**data, **self.result._repr_mimebundle_()}, dict(metadata)
+    def still(self) -> dict[str, Any]:
+        """Return the result as it is now."""
+        return self.result._repr_mimebundle_()
 
     def end(self) -> None:
         """End the result; the page keeps what was shown last."""
@@ -88,12 +71,9 @@ class LiveWidget(anywidget.AnyWidget):
             self._state = told(state, self.result.kind)
             return
         self.result.unobserve(self._show)
-        _live.discard(self)
         with contextlib.suppress(Exception):  # no shell is left to publish with
             self._publish(self.result._repr_mimebundle_(), self.display_id)
-        layout = self.layout  # a widget of its own, which outlives the one that it lays out
-        self.close()
-        layout.close()
+        super().end()
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any]) -> None:
         kind, viewer = _understood(content, buffers)
@@ -106,32 +86,22 @@ class LiveWidget(anywidget.AnyWidget):
         elif kind == "resume":
             self.result.resume()
         else:
-            said = shortened(repr(content), _LOGGED_COLUMNS)
-            _log.warning("live widget: ignored a message from the front end: %s", said)
+            self.ignored(f"sent {content!r}")
 
 
 class LiveChart(LiveWidget):
     """A live chart in a page, with what draws it."""
 
-    _esm = _joined("uplot/uPlot.iife.min.js", "live_chart.js", "live.js")
-    _css = _joined("uplot/uPlot.min.css", "live.css")
+    _esm = joined("uplot/uPlot.iife.min.js", "live_chart.js", "live.js")
+    _css = joined("theme.css", "uplot/uPlot.min.css", "live.css")
 
 
 def live_widget(result: LiveResult, publish: Publish) -> LiveWidget:
     """Return the widget of a live result: the one it has, if it was shown before."""
-    for widget in _live:
+    for widget in open_widgets(LiveWidget):
         if widget.result is result:
             return widget
     return (LiveChart if result.kind == "chart" else LiveWidget)(result, publish)
-
-
-def close_live() -> None:
-    """End every live result that this process shows; the page keeps what they showed last."""
-    for widget in list(_live):
-        widget.end()
-
-
-_live: weakref.WeakSet[LiveWidget] = weakref.WeakSet()
 
 
 def told(state: LiveState, kind: str) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aaiclick_ext.untrusted import display_width, shortened
 from aaiclick_ext.widgets.card import Card, Kind
-from aaiclick_ext.widgets.untrusted import display_width, shortened
 
 LABEL_COLUMNS = 32
 """A name or operation in a node is shortened to this; the details have the whole."""

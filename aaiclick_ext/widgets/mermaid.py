@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.untrusted import shortened, visible
 from aaiclick_ext.widgets.card import Card, Kind, cards, role_order
 from aaiclick_ext.widgets.look import DROPPED, FAILED, LABEL_COLUMNS, LOOKS, STALE, label_lines
-from aaiclick_ext.widgets.untrusted import shortened, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import PictureError
+from aaiclick_ext.untrusted import shortened, visible
 from aaiclick_ext.widgets.card import Card, cards
 from aaiclick_ext.widgets.dot import SOFT, Drawing, add_box_style, new_dot, quoted
 from aaiclick_ext.widgets.layout import lay_out
@@ -27,7 +28,6 @@ from aaiclick_ext.widgets.look import (
 from aaiclick_ext.widgets.scene import Scene, scene
 from aaiclick_ext.widgets.spans import far_edges, ranks
 from aaiclick_ext.widgets.svg import cleaned
-from aaiclick_ext.widgets.untrusted import shortened, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

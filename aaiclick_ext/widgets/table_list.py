@@ -6,8 +6,9 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.sizes import size_text
+from aaiclick_ext.untrusted import shortened, visible
 from aaiclick_ext.widgets.grid import html_grid, text_grid
-from aaiclick_ext.widgets.untrusted import shortened, visible
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,7 +24,6 @@ MAX_HOLDERS = 3
 """Holders of one table that are named; that there are more is said."""
 
 _HOLDER_COLUMNS = 60
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 _STYLE = """<style>
 .aaiclick-tables {overflow-x: auto; max-width: 100%;}
@@ -88,22 +88,6 @@ def tables_html(infos: Sequence[TableInfo], now: dt.datetime) -> str:
         f'{_STYLE}<div class="aaiclick-tables"><table class="aaiclick-list">{grid}</table>'
         f"<p>{html.escape(summary(infos))}</p></div>"
     )
-
-
-def size_text(size: int | None) -> str:
-    """Return a number of bytes as a person reads it.
-
-    Examples
-    --------
-    >>> size_text(512), size_text(1_234_567), size_text(None)
-    ('512 B', '1.2 MB', '')
-    """
-    if size is None:
-        return ""
-    amount, unit = float(size), 0
-    while amount >= 999.95 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1000, unit + 1
-    return f"{size} B" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
 
 
 def age_text(age: dt.timedelta) -> str:

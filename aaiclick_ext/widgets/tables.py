@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
-from aaiclick_ext.logs import logger_of
+from aaiclick_ext.widgets.front_end import joined
+from aaiclick_ext.widgets.page_widget import Bundle, PageWidget
 from aaiclick_ext.widgets.table_list import (
     COLUMNS,
     NUMERIC,
@@ -19,21 +17,14 @@ from aaiclick_ext.widgets.table_list import (
     tables_html,
     tables_text,
 )
-from aaiclick_ext.widgets.untrusted import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from aaiclick_ext.objects import TableInfo
 
-_log = logger_of("widgets")
-_STATIC = Path(__file__).parent / "static"
-_LOGGED_COLUMNS = 200
 
-Bundle = tuple[dict[str, Any], dict[str, Any]]
-
-
-class TablesWidget(anywidget.AnyWidget):
+class TablesWidget(PageWidget):
     """The tables of a kernel, as they were when it was made.
 
     Displaying it gives the widget, a static HTML table and text in one bundle; a front end shows
@@ -41,8 +32,8 @@ class TablesWidget(anywidget.AnyWidget):
     end: sorting happens there.
     """
 
-    _esm = (_STATIC / "tables.js").read_text(encoding="utf-8")
-    _css = (_STATIC / "tables.css").read_text(encoding="utf-8")
+    _esm = joined("tables.js")
+    _css = joined("theme.css", "tables.css")
 
     _columns: Any = traitlets.List().tag(sync=True)
     _rows: Any = traitlets.List().tag(sync=True)
@@ -56,16 +47,10 @@ class TablesWidget(anywidget.AnyWidget):
             _rows=[[[cell.text, cell.order] for cell in row] for row in table_rows(infos, now)],
             _summary=summary(infos),
         )
-        _live.add(self)
 
-    def set_state(self, sync_data: Mapping[str, Any]) -> None:
-        """Refuse: the front end sets nothing."""
-        names = shortened(repr(sorted(map(str, sync_data))), _LOGGED_COLUMNS)
-        _log.warning("tables widget: the front end tried to set %s", names)
-
-    def _repr_mimebundle_(self, **_: Any) -> Bundle:
-        data, metadata = super()._repr_mimebundle_() or ({}, {})
-        return {**data, "text/html": self._html, "text/plain": self._text}, dict(metadata)
+    def still(self) -> dict[str, str]:
+        """Return the list as HTML and as text."""
+        return {"text/html": self._html, "text/plain": self._text}
 
 
 def tables_bundle(infos: Sequence[TableInfo]) -> Bundle:
@@ -75,15 +60,3 @@ def tables_bundle(infos: Sequence[TableInfo]) -> Bundle:
         text = {"text/html": tables_html(infos, now), "text/plain": tables_text(infos, now)}
         return text, {}
     return TablesWidget(infos, now)._repr_mimebundle_()
-
-
-def close_tables() -> None:
-    """Close every such widget of this process; the lists in the page go."""
-    for widget in list(_live):
-        layout = widget.layout  # a widget of its own, which outlives the one that it lays out
-        widget.close()
-        layout.close()
-        _live.discard(widget)
-
-
-_live: weakref.WeakSet[TablesWidget] = weakref.WeakSet()

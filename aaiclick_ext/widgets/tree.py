@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.untrusted import shortened, visible
 from aaiclick_ext.widgets.card import Card, cards, role_order
-from aaiclick_ext.widgets.untrusted import shortened, visible
 
 if TYPE_CHECKING:
     from aaiclick_ext.oplog import OplogGraph

@@ -1,6 +1,6 @@
-"""JupyterLab in headless Chromium, with a server of its own and the network cut off.
+"""JupyterLab and Notebook 7 in headless Chromium, with a server of their own and no network.
 
-Drives Lab by its commands, not by its menus: clicking Run > Run All fails on a fresh kernel.
+Drives them by their commands, not by its menus: clicking Run > Run All fails on a fresh kernel.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "out"
 START_TIMEOUT_S = 90
 DARK, LIGHT = "JupyterLab Dark", "JupyterLab Light"
+LAB, NOTEBOOK = "JupyterLab", "Notebook 7"
+FRONT_ENDS = (LAB, NOTEBOOK)
 
 # Lab reads these from <config>/labconfig, so that the environment's own overrides.json stays.
 _SETTINGS = {
@@ -87,7 +90,7 @@ class LabServer:
             sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root",
             "--ip=127.0.0.1", "--port=0", f"--ServerApp.root_dir={self.notebooks}",
             "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
-            "--LabApp.news_url=None",
+            "--LabApp.news_url=None", "--JupyterNotebookApp.expose_app_in_browser=True",
         ]  # fmt: skip
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -95,9 +98,22 @@ class LabServer:
             )
         self.url = self._wait()
 
-    def address(self, notebook: str) -> str:
+    def address(self, notebook: str, front_end: str = LAB) -> str:
         """Return where a notebook opens, in a fresh workspace."""
-        return f"{self.url}lab/tree/{quote(notebook)}?reset&token={self._token}"
+        place = "lab/tree" if front_end == LAB else "notebooks"
+        workspace = "reset&" if front_end == LAB else ""
+        return f"{self.url}{place}/{quote(notebook)}?{workspace}token={self._token}"
+
+    def end_kernels(self) -> None:
+        """End every kernel: those of pages that are closed would stay until the server stops."""
+        for session in json.loads(self._request("GET", "api/sessions")):
+            self._request("DELETE", f"api/sessions/{session['id']}")
+
+    def _request(self, method: str, path: str) -> bytes:
+        headers = {"Authorization": f"token {self._token}"}
+        request = urllib.request.Request(f"{self.url}{path}", method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return bytes(answer.read())
 
     def stop(self) -> None:
         """Stop the server, which stops its kernels."""
@@ -149,7 +165,7 @@ class LabServer:
 
 
 class LabPage:
-    """A notebook open in JupyterLab.
+    """A notebook open in JupyterLab or Notebook 7.
 
     Attributes
     ----------
@@ -171,9 +187,9 @@ class LabPage:
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def open(self, notebook: str) -> None:
+    def open(self, notebook: str, front_end: str = LAB) -> None:
         """Open a notebook of the server and wait for its kernel."""
-        self.page.goto(self._server.address(notebook), wait_until="domcontentloaded")
+        self.page.goto(self._server.address(notebook, front_end), wait_until="domcontentloaded")
         self.page.wait_for_function("() => !!window.jupyterapp", timeout=60_000)
         assert self.page.evaluate(_READY), "the kernel never became idle"
         self.page.evaluate(
@@ -245,6 +261,8 @@ def lab_page(browser: Browser, server: LabServer, **options: Any) -> Iterator[La
         yield LabPage(context, server)
     finally:
         context.close()
+        if not browser.contexts:
+            server.end_kernels()
 
 
 def write_notebook(path: Path, cells: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ PATIENCE_S = 30
 MAKE = """%load_ext aaiclick_ext
 import datetime as dt, math
 import aaiclick_ext as aai
-import aaiclick_ext.widgets.live as widgets_live
+from aaiclick_ext.widgets import LiveWidget, open_widgets
 
 start = dt.datetime(2026, 1, 1)
 def rows(first, last):
@@ -46,7 +46,7 @@ aai.live(by_room, 'chart', x='room', throttle_s=0)""",
     "print(len(aai.system.live_queries))",
     "aai.context().engine.command('DROP TABLE theirs SYNC')",
     "number.close()",
-    """for widget in list(widgets_live._live): widget.result.subscription.cancel()
+    """for widget in open_widgets(LiveWidget): widget.result.subscription.cancel()
 print(len(aai.context().backend.services.live.deliveries))""",
 ]
 TABLE, NUMBER, LINES, BARS, THEIRS, INSERT, COUNT, DROP, CLOSE, LAPSE = range(1, 11)

@@ -9,7 +9,9 @@ import pytest
 from lab import DARK, LIGHT, ROOT, lab_page, write_notebook
 
 if TYPE_CHECKING:
-    from lab import LabServer
+    from collections.abc import Iterator
+
+    from lab import LabPage, LabServer
     from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -55,27 +57,34 @@ t""",
 ]
 
 
-def test_views_look_right_in_both_themes(browser: Browser, lab_server: LabServer):
+@pytest.fixture(scope="module")
+def display(browser: Browser, lab_server: LabServer) -> Iterator[LabPage]:
+    """A page with views, all run."""
     write_notebook(lab_server.notebooks / "display.ipynb", CELLS)
-    with lab_page(browser, lab_server, viewport={"width": 1280, "height": 1700}) as lab:
-        lab.open("display.ipynb")
-        title = lab.page.title()
+    with lab_page(browser, lab_server, viewport={"width": 1280, "height": 1700}) as page:
+        page.open("display.ipynb")
         for number in range(len(CELLS)):
-            lab.run_cell(number)
-        lab.cell(6).get_by_text("4.75").first.wait_for()
-        assert lab.cell(1).locator("table.aaiclick-table tbody tr").count() == 3
-        assert lab.cell(1).locator(".aaiclick-null").count() == 2
-        assert "0 rows" in lab.cell(2).inner_text()
-        assert lab.cell(3).locator("thead th").count() == 50
-        assert "10 columns not shown" in lab.cell(3).inner_text()
-        assert lab.cell(4).locator("script, img").count() == 0
-        assert "<script>" in lab.cell(4).inner_text()
-        assert "\\x1b[31m" in lab.cell(4).inner_text()
-        error = lab.cell(5).locator(".aaiclick-error").inner_text()
-        assert error.startswith("EngineError: Cannot parse string 'on time' as Int64")
-        assert len(lab.cell(5).inner_text().splitlines()) < 4
-        assert lab.page.title() == title
-        for theme in (LIGHT, DARK):
-            lab.theme(theme)
-            lab.screenshot(f"display-{theme.split()[1].lower()}")
-        assert lab.outside == []
+            page.run_cell(number)
+        yield page
+
+
+def test_views_look_right_in_both_themes(display: LabPage):
+    lab = display
+    lab.cell(6).get_by_text("4.75").first.wait_for()
+    assert lab.cell(1).locator("table.aaiclick-table tbody tr").count() == 3
+    assert lab.cell(1).locator(".aaiclick-null").count() == 2
+    assert "0 rows" in lab.cell(2).inner_text()
+    assert lab.cell(3).locator("thead th").count() == 50
+    assert "10 columns not shown" in lab.cell(3).inner_text()
+    assert lab.cell(4).locator("script, img").count() == 0
+    assert "<script>" in lab.cell(4).inner_text()
+    assert "\\x1b[31m" in lab.cell(4).inner_text()
+    error = lab.cell(5).locator(".aaiclick-error").inner_text()
+    assert error.startswith("EngineError: Cannot parse string 'on time' as Int64")
+    assert "Null where it is none: x.note.try_cast" in error
+    assert len(lab.cell(5).inner_text().splitlines()) < 7
+    assert "owned" not in lab.page.title()
+    for theme in (LIGHT, DARK):
+        lab.theme(theme)
+        lab.screenshot(f"display-{theme.split()[1].lower()}")
+    assert lab.outside == []

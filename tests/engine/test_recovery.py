@@ -139,3 +139,14 @@ def test_threads_fail_without_spoiling_each_other(engine):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_handle_that_is_being_killed_is_lent_to_nobody(engine):
+    handles = engine._handles()
+    one = handles.take_extra()
+    handles.give_back(one)
+    with one.cancelling():
+        other = handles.take_extra()
+        handles.give_back(other)
+    assert other is not one
+    assert one in handles._idle

@@ -173,7 +173,8 @@ class Kernel:
             try:
                 message = self.client.get_iopub_msg(timeout=max(deadline - time.monotonic(), 0.01))
             except Empty:
-                raise TimeoutError(f"kernel {self.pid}: no end of the cell in time") from None
+                said = f"kernel {self.pid}: no end of the cell in time\n{self.stacks()}"
+                raise TimeoutError(said) from None
             if message["parent_header"].get("msg_id") == request:
                 return message
 
@@ -212,6 +213,14 @@ class Kernel:
             reply = self.client.get_shell_msg(timeout=TIMEOUT_S)
             if reply["parent_header"].get("msg_id") == request:
                 return reply["content"]
+
+    def stacks(self) -> str:
+        """Return what its threads are doing."""
+        path = self.directory / "stacks.txt"
+        if path.exists():
+            os.kill(self.pid, signal.SIGUSR1)
+            time.sleep(1)
+        return path.read_text() if path.exists() else ""
 
     def interrupt(self) -> None:
         """Send what a front end's stop button sends, from any thread."""
@@ -266,6 +275,7 @@ def kernel_environment(directory: Path) -> dict[str, str]:
         "XDG_STATE_HOME": str(directory / "state"),
         "AAICLICK_STATE_DIR": str(directory / "state"),
         "AAICLICK_SCRATCH_DIR": str(directory / "scratch"),
+        "AAICLICK_PROGRESS": "off",  # what is displayed must not depend on the machine
         "PYTHONPATH": os.pathsep.join([str(directory), str(ROOT)]),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
@@ -307,10 +317,15 @@ def start_kernel(tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
 
 
 @pytest.fixture(scope="module")
-def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """A kernel with the extension loaded, for all tests of a module."""
+def shared_kernel(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Kernel]:
+    """A kernel with the extension loaded, for all tests of a module.
+
+    It has the module's `ENVIRONMENT`, if there is one.
+    """
     start = _factory(tmp_path_factory.mktemp("kernel"))
-    kernel = next(start)()
+    kernel = next(start)(**getattr(request.module, "ENVIRONMENT", {}))
     kernel.load()
     kernel.check("aai.context().engine.wait_open()")
     yield kernel
@@ -319,7 +334,7 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 
 def _make_clean(kernel: Kernel) -> None:
-    kernel.check("%reset -f\n%reset -f out")
+    kernel.check("import kernel_probe; kernel_probe.clean()")
     kernel.check("import aaiclick_ext as aai, kernel_probe as probe, gc, time\nNone")
 
 

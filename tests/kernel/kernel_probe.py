@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import faulthandler
+import gc
+import signal
 import threading
 from pathlib import Path
 
 from IPython import get_ipython
+
+faulthandler.register(signal.SIGUSR1, file=Path("stacks.txt").open("w"))  # noqa: SIM115
+
+
+def clean():
+    """Forget all variables and outputs, as ``%reset -f`` and ``%reset -f out`` do.
+
+    Each of those collects twice, which takes the most of what a small test takes; this collects
+    where a table is left.
+    """
+    shell, collect = get_ipython(), gc.collect
+    gc.collect = int
+    try:
+        shell.reset(new_session=False)
+        shell.displayhook.flush()
+    finally:
+        gc.collect = collect
+    if tables():
+        collect()
 
 
 def tables():

@@ -34,3 +34,15 @@ def test_a_cell_right_after_loading_can_import_anything(tmp_path, cell):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[1, 2]" in done.stdout
+
+
+@pytest.mark.kernel
+def test_the_cell_that_loads_can_import_anything(tmp_path):
+    imports = "import aaiclick_ext as aai\nimport ibis.expr.datatypes\nfrom ibis import selectors"
+    code = LOAD.replace('load_ext aaiclick_ext"', f'load_ext aaiclick_ext\\n" + {imports!r}')
+    code = code.format(cell="from aaiclick_ext.widgets import LiveWidget")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[1, 2]" in done.stdout

@@ -123,6 +123,26 @@ def test_a_press_in_a_finalizer_is_not_lost(kernel):
     assert result.was_interrupted
 
 
+def test_a_press_in_a_finalizer_is_not_lost_on_a_slow_machine(kernel):
+    kernel.check(f"import signal, threading, time\n{UNLUCKY}")
+    result = kernel.run(
+        """start = threading.Thread.start
+def slow_start(thread):
+    start(thread)
+    for _ in range(50):
+        time.sleep(0.01)
+threading.Thread.start = slow_start
+try:
+    unlucky = Unlucky(); del unlucky
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline: sum(range(100))
+finally:
+    threading.Thread.start = start"""
+    )
+    assert result.was_interrupted
+    assert "lost_interrupts" not in result.stderr
+
+
 def test_other_errors_in_finalizers_are_shown_as_before(kernel):
     result = kernel.check(
         "class Broken:\n    def __del__(self):\n        raise ValueError('as before')\n"

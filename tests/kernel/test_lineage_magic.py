@@ -98,7 +98,7 @@ MISTAKES = [
     ("%lineage worst --depth many", ["--depth"]),
     ("%lineage worst --forward --both", ["--forward or --both"]),
     ("%lineage flights.nosuch()", ["flights.nosuch"]),
-    ("%lineage worst --as pdf", ["pdf", "svg, dot, mermaid, text, openlineage, sql, python"]),
+    ("%lineage worst --as pdf", ["pdf", "svg", "openlineage"]),
     ("%lineage worst --sql --as dot", ["--sql or --as"]),
     ("%lineage worst --python --forward", ["--forward"]),
     ("%lineage worst --columns --cells", ["--columns or --cells"]),

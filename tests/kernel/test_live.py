@@ -78,7 +78,10 @@ def test_the_message_of_a_page_is_checked_and_a_page_that_goes_ends_it(kernel):
         "live_result.GRACE_S = 0\n"
         "shown = aai.live(x, 'number')\nshown"
     )
-    kernel.check("from aaiclick_ext.widgets.live import _live\n(widget,) = _live")
+    kernel.check(
+        "from aaiclick_ext.widgets import LiveWidget, open_widgets\n"
+        "(widget,) = open_widgets(LiveWidget)"
+    )
     kernel.check("widget.set_state({'_state': {}})")
     refused = [
         None,

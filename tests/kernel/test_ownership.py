@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from aaiclick_ext.notebook.idle import IDLE_S
+
 pytestmark = pytest.mark.kernel
 
 
@@ -242,6 +244,16 @@ def test_errors_of_others_stay_with_ipython(kernel):
     assert "ZeroDivisionError" in (looked.error.text if looked.error else looked.stdout)
 
 
+@pytest.mark.parametrize("code", ["aai.sql('bad')", "aai.open_object('no')"])
+def test_errors_of_ours_that_keep_no_table_stay_with_ipython(kernel, code):
+    kernel.check("x = aai.create_object_from_value([1])")
+    error = kernel.run(code).error
+    kernel.check("1 + 1")
+    kernel.check("2 + 2")
+    looked = kernel.run("%tb")
+    assert error.ename in (looked.error.text if looked.error else looked.stdout)
+
+
 def test_completion_does_not_keep_a_table_for_ever(kernel):
     kernel.check("x = aai.create_object_from_value({'alpha': [1, 2]})")
     assert kernel.complete("x.al")["matches"]
@@ -274,3 +286,17 @@ def test_what_a_cell_registered_and_nobody_claimed_goes_with_it(kernel):
     assert kernel.value("services.worker.flush() and freed") == ["unclaimed"]
     kernel.check("services.refs.release(kept, 'me')")
     assert kernel.value("services.worker.flush() and freed") == ["unclaimed", "kept"]
+
+
+def test_the_words_for_completion_are_asked_for_while_the_kernel_is_idle(kernel):
+    kernel.check(
+        "from aaiclick_ext.notebook.completion import Completion\n"
+        "completion = next(m.__self__ for m in get_ipython().Completer.custom_matchers "
+        "if isinstance(getattr(m, '__self__', None), Completion))\n"
+        "completion._names = None"
+    )
+    for _ in range(25):
+        time.sleep(IDLE_S + 0.5)
+        if kernel.value("completion._names is not None and completion._names._words is not None"):
+            return
+    raise AssertionError("nothing was asked for")

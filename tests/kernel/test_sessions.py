@@ -197,7 +197,7 @@ def test_limits_say_what_to_do(kernel):
     kernel.check("big = aai.sql('SELECT number AS a FROM numbers(1000000000)')")
     error = kernel.run("with aai.session(max_bytes=10_000_000):\n    big.copy()").error
     assert error.ename == "SessionLimitError"
-    assert "may hold 9.5 MiB" in error.evalue
+    assert "may hold 10 MB" in error.evalue
     assert kernel.tables() == []
 
 

@@ -54,17 +54,26 @@ def test_sql_as_a_cell(kernel):
     assert kernel.value("aai.table('late').data()") == {"a": [1]}
     assert kernel.value("sorted(v.name for v in aai.list_views())") == ["above", "late"]
 
-    for code, said in {
-        "%%sql\nSELECT * FROM {flight}": "there is no variable 'flight'. There are: flights",
-        "%%sql\nSELECT {nothing:Int8}": "there is no variable 'nothing'",
-        "%%sql worst\nSELECT 1": "`%%sql name <<` binds the result",
-        "%%sql --replace\nSELECT 1": "add --view NAME",
-        "%%sql --nothing\nSELECT 1": "unrecognized arguments: --nothing",
-    }.items():
-        assert said in kernel.run(code).stderr
-    assert failed(kernel, "%%sql\nDROP TABLE x").ename == "SQLError"
+    assert failed(kernel, "%%sql\nDROP TABLE {flights}").ename == "SQLError"
     assert failed(kernel, "%%sql\nSELECT {frame:Int8}").ename == "UnsupportedTypeError"
-    assert "--view NAME" in kernel.run("%%sql --help\n ").stdout
+    kernel.check("x = %sql SELECT max(id) AS id FROM {flights}")
+    assert kernel.value("x.data()") == {"id": [3]}
+    shown = kernel.run("%%sql --profile\nSELECT max(id) FROM {flights}")
+    assert "Peak memory" in shown.text
+    assert shown.stdout == ""
+
+    kernel.check(
+        "%%sql\nCREATE TABLE mine (id Int64) ENGINE = MergeTree ORDER BY id;"
+        "INSERT INTO mine SELECT id FROM {flights}"
+    )
+    kernel.check("kept = aai.table('mine').copy()")
+    kernel.check("%sql INSERT INTO mine VALUES (9)")
+    (stale,) = kernel.value("[str(s) for s in aai.stale_results(kept)]")
+    assert "mine changed" in stale
+    error = failed(kernel, "%%sql\nSELECT 1;\nSELECT throwIf(1);\nDROP TABLE mine")
+    assert "statement 2 of 3: SELECT throwIf(1)" in error.evalue
+    assert kernel.value("aai.table('mine').count().execute()") == 4
 
     kernel.check("%unload_ext aaiclick_ext")
     assert "Cell magic `%%sql` not found" in kernel.run("%%sql\nSELECT 1").stderr
+    assert "Line magic function `%sql` not found" in kernel.run("%sql SELECT 1").stderr

@@ -24,8 +24,7 @@ from aaiclick_ext.errors import (
     UnknownSessionError,
 )
 from aaiclick_ext.ids import Snowflake
-from aaiclick_ext.lifecycle import session_scopes
-from aaiclick_ext.lifecycle.session_scopes import begin_cell
+from aaiclick_ext.lifecycle.process import process
 from aaiclick_ext.lifecycle.sessions import SessionManager
 from aaiclick_ext.lifecycle.worker import TableWorker
 from aaiclick_ext.registry import Registry, TableRow
@@ -447,7 +446,7 @@ def test_an_end_that_is_interrupted_is_ended(local, monkeypatch, step):
         "release": local.sessions.tables,
         "drop_early": local.worker,
         "remove": local.sessions._store,
-        "leave": session_scopes,
+        "leave": process.scopes,
     }[step]
     real, presses = getattr(target, step), []
 
@@ -631,7 +630,7 @@ def test_cells_share_what_their_thread_entered_and_background_tasks_do_not(local
         seen.append(sessions.innermost)
 
     async def cell(code):
-        begin_cell()
+        process.scopes.begin_cell()
         return await code()
 
     async def kernel():

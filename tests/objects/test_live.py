@@ -208,6 +208,28 @@ def test_a_table_of_others_and_a_named_view(ctx, manager):
         ctx.drop_view("positive")
 
 
+@pytest.mark.parametrize("materialized", [False, True])
+def test_a_named_view_beside_a_view_of_its_source(ctx, manager, materialized):
+    source = readings(ctx, ("a", 1))
+    positive = source.filter(source.n > 0)
+    view = ctx.create_view("positive", positive, materialized=materialized)
+    added, named = Told(), Told()
+    try:
+        with (
+            view.subscribe(named, throttle_s=0),
+            positive.subscribe(added, throttle_s=0),
+        ):
+            for n in range(2, 6):
+                source.insert({"who": ["b"], "n": [n]})
+                time.sleep(0.1)
+            assert added.rows("n", 4) == [2, 3, 4, 5]
+            assert {change.how for change in added.changes} == {"incremental"}
+            assert named.last(lambda rows: len(rows) == 5) >= {("a", 1), ("b", 5)}
+            assert {change.kind for change in named.changes} == {"result"}
+    finally:
+        ctx.drop_view("positive")
+
+
 def test_a_callback_that_raises_is_paused_and_the_rest_go_on(ctx, manager, caplog):
     source = readings(ctx, ("a", 1))
     told = Told()

@@ -478,7 +478,7 @@ class TestLettingGo:
     def test_inserted_objects_stay_when_memory_is_outgrown(self, ctx):
         before = kept(ctx)
         small = ctx.create_object_from_value({"m": [Model()], "x": [b""]})
-        ctx.change_settings(Settings(state_dir=ctx.settings.state_dir, memory_table_bytes=1000))
+        ctx.use_settings(Settings(state_dir=ctx.settings.state_dir, memory_table_bytes=1000))
         small.insert({"m": [Model(), Model()], "x": [b"x" * 3000, b""]})
         assert kept(ctx) == before + 3
         assert len({id(m) for m in small.data()["m"]}) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 
 import ibis
@@ -116,6 +117,16 @@ class TestOverAView:
             plain.alias("q").sql(text)
         assert ctx.view(plain).alias("q").sql(text).data() == {"k": [2, 2]}
         assert plain.alias("q").sql("SELECT k FROM q").count().execute() == 4
+
+
+def test_what_the_log_has_of_python_makes_chdb_look_into_no_function(ctx, make):
+    """Up to Python 3.12 a frame keeps the values that it had when somebody looked into it."""
+    x = make()
+    with pytest.raises(SQLError):
+        over_view(x, "SELECT * FROM Python (secret)")
+    ctx.flush()
+    kept = [each for each in gc.get_referrers(x) if isinstance(each, dict)]
+    assert kept == []
 
 
 class TestThroughTheBackend:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import math
 
 import ibis
 import pandas as pd
 import pytest
 
-from aaiclick_ext.errors import DroppedTableError, SQLError, UnsupportedTypeError
+from aaiclick_ext.errors import DroppedTableError, SQLError, UnsupportedTypeError, ValueRangeError
 from aaiclick_ext.oplog.columns import ColumnUse
 
 
@@ -79,6 +80,28 @@ def test_what_does_not_fit_is_said(ctx, sales):
         ctx.sql("SELECT * FROM {x}", x=sales.n)
     with pytest.raises(SQLError, match="only a SELECT"):
         ctx.sql("DROP TABLE {x}", x=sales)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("Int8", 2**63),
+        ("UInt8", -1),
+        ("Nullable(Int64)", 2**63),
+        ("Int64", 1.7),
+        ("Int64", math.nan),
+    ],
+)
+def test_a_number_that_is_none_of_its_type_is_not_changed_to_fit(ctx, kind, value):
+    with pytest.raises(ValueRangeError, match=r"\{n:.*as in \{n:(Int256|Float64)\}"):
+        ctx.sql(f"SELECT {{n:{kind}}} AS v", n=value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("Int8", 127), ("UInt64", 2**64 - 1), ("Int64", 2.0), ("Int8", True)]
+)
+def test_a_number_of_its_type(ctx, kind, value):
+    assert ctx.sql(f"SELECT {{n:{kind}}} AS v", n=value).data() == {"v": [value]}
 
 
 def test_a_text_with_the_name_of_a_table_that_is_gone(ctx, tables):

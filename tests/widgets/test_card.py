@@ -71,8 +71,8 @@ def test_unknown_rows_are_not_counted_as_none():
 def test_figures_that_are_not_known_are_left_out():
     facts = dict(told("aai_t_7_k1_s2", lineage_graphs.aged()).facts)
     assert facts["rows read"] == "500"
-    assert facts["bytes read"] == "16.0 kB"
-    assert facts["bytes written"] == "8.0 kB"
+    assert facts["bytes read"] == "16 kB"
+    assert facts["bytes written"] == "8 kB"
     assert facts["by"] == "ada"
     assert facts["made"] == "2026-03-14 15:09:26 UTC, cell [2]"
     lone = dict(told("aai_t_7_k1_s4", lineage_graphs.aged()).facts)

@@ -16,7 +16,7 @@ import pytest
 import traitlets
 
 from aaiclick_ext.errors import PictureError
-from aaiclick_ext.widgets import LineageWidget, Mode, close_all, lineage_bundle
+from aaiclick_ext.widgets import LineageWidget, Mode, close_widgets, lineage_bundle
 from aaiclick_ext.widgets.legend import KEYS
 from aaiclick_ext.widgets.picture import MAX_NODES
 from aaiclick_ext.widgets.svg import ATTRIBUTES, ELEMENTS
@@ -97,7 +97,7 @@ def test_other_messages_are_ignored_with_a_warning(
         receive(widget, content)
     assert widget.selected is None
     (record,) = caplog.records
-    assert "ignored a message" in record.message
+    assert "the page sent" in record.message
     assert len(record.message) < 400
     assert record.message.isprintable() or "…" in record.message
 
@@ -166,6 +166,9 @@ class Answering:
             return {"restored": {"status": "x", "reason": "", "table": made, "variable": "t"}}
         return {"asked": [about, table, row]}
 
+    def stop(self, thread):
+        raise AssertionError(f"nobody stops {thread}")
+
 
 def test_questions_reach_what_answers_them(monkeypatch, caplog):
     sent = []
@@ -224,9 +227,9 @@ def test_a_column_and_a_fold_select_their_table():
     folded.close()
 
 
-def test_close_all_closes_and_forgets():
+def test_close_widgets_closes_and_forgets():
     made = LineageWidget(lineage_graphs.arrays())
-    close_all()
+    close_widgets()
     assert made.comm is None
     gone = weakref.ref(made)
     del made

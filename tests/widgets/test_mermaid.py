@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_picture import ANY_TEXT, HOSTILE, hostile
 
+from aaiclick_ext.untrusted import shortened, visible
 from aaiclick_ext.widgets.card import cards
 from aaiclick_ext.widgets.look import LABEL_COLUMNS, label_lines
 from aaiclick_ext.widgets.mermaid import lineage_mermaid
-from aaiclick_ext.widgets.untrusted import shortened, visible
 
 LABEL = r'"(?P<label>(?:[^"#;<>`{}()%&:]|<br/>|#\d+;)*)"'
 SHAPES = {"[": "]", "[(": ")]", "(": ")", "[/": "/]", "{{": "}}"}

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaiclick_ext.errors import PictureError
+from aaiclick_ext.untrusted import shortened, visible
 from aaiclick_ext.widgets.picture import LABEL_COLUMNS, MAX_NODES, lineage_dot, lineage_svg
 from aaiclick_ext.widgets.svg import ATTRIBUTES, ELEMENTS, cleaned
-from aaiclick_ext.widgets.untrusted import shortened, visible
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -64,7 +64,7 @@ def test_many_holders_are_counted():
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB"), (None, "")],
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_960, "1 MB"), (None, "")],
 )
 def test_sizes(size, text):
     assert size_text(size) == text

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from test_picture import HOSTILE, hostile
 
 from aaiclick_ext.oplog import OplogGraph
+from aaiclick_ext.untrusted import display_width
 from aaiclick_ext.widgets.tree import MAX_LINES, lineage_tree
-from aaiclick_ext.widgets.untrusted import display_width
 
 
 @pytest.mark.parametrize("name", ["flights", "arrays", "inserts", "aged"])

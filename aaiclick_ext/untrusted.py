@@ -17,6 +17,7 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 _PLAIN = re.compile(r"[ -~]*")
 _NARROW = re.compile(r"[\0-\u02ff…⋯↑→]*")  # a column each: what is written here, most of the time
 _PLAIN_LINES = re.compile(r"[ -~\n\t]*")
+_QUOTED = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)""", re.DOTALL)
 _JOINERS = frozenset("\u200c\u200d")  # Persian and emoji are written with them
 _COMBINING = frozenset({"Mn", "Me"})
 _WIDE = frozenset("WF")
@@ -42,6 +43,31 @@ def visible(text: str, *, lines: bool = False) -> str:
         text = text.replace("\r\n", "\n")
     kept = "\n\t" if lines else ""
     return "".join(c if c in kept or not _is_hidden(c) else _escape(c) for c in text)
+
+
+def visible_sql(sql: str) -> str:
+    r"""Return ClickHouse's SQL that shows as it is and means the same.
+
+    In quotes, what would act stands as bytes, which ClickHouse reads there; elsewhere it means
+    nothing.
+
+    Examples
+    --------
+    >>> visible_sql("SELECT 'a\x1b\u202eb'")
+    "SELECT 'a\\x1B\\xE2\\x80\\xAEb'"
+    """
+    if _PLAIN_LINES.fullmatch(sql):
+        return sql
+    parts = _QUOTED.split(sql)
+    parts[::2] = [visible(part, lines=True) for part in parts[::2]]
+    parts[1::2] = ["".join(map(_as_bytes, part)) for part in parts[1::2]]
+    return "".join(parts)
+
+
+def _as_bytes(character: str) -> str:
+    if character in "\n\t" or not _is_hidden(character):
+        return character
+    return "".join(f"\\x{byte:02X}" for byte in character.encode(errors="replace"))
 
 
 def _is_hidden(character: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaiclick_ext.widgets.untrusted import display_width, shortened, visible
+from aaiclick_ext.untrusted import display_width, shortened, visible
 
 ANY_TEXT = st.text(st.characters())  # lone surrogates too
 
