@@ -19,6 +19,8 @@ from aaiclick_ext.engine import ClickHouseCreds, Engine
 from aaiclick_ext.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from xdist.remote import Producer
 
 
@@ -63,11 +65,18 @@ def _rank(path: str) -> int:
     return next((rank for rank, part in enumerate(_LONG) if f"/{part}" in path), len(_LONG))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what failed at first also where the second try passed: nothing is hidden."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> Generator[None, None, None]:
+    """Show what failed at first also where the second try passed: nothing is hidden.
+
+    Before all else: where the second try failed too, its reason is often what the first one left.
+    """
     for report in terminalreporter.getreports("rerun"):
-        terminalreporter.section(f"failed at first: {report.nodeid}")
-        terminalreporter.line(report.longreprtext)
+        terminalreporter.section(f"failed at first, in its {report.when}: {report.nodeid}")
+        terminalreporter.line(report.longreprtext[-2500:])
+    return (yield)
 
 
 @pytest.fixture(scope="module", autouse=True)

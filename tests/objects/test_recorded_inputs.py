@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from aaiclick_ext.oplog.columns import ALL, NONE, ColumnEdge
@@ -19,9 +21,10 @@ def u(ctx):
 
 @pytest.fixture
 def foreign(ctx):
-    ctx.engine.command("CREATE TABLE of_others (k Int64, z String) ENGINE = Memory")
-    yield "of_others"
-    ctx.engine.command("DROP TABLE of_others")
+    name = f"of_others_{uuid.uuid4().hex}"
+    ctx.engine.command(f"CREATE TABLE {name} (k Int64, z String) ENGINE = Memory")
+    yield name
+    ctx.engine.command(f"DROP TABLE {name}")
 
 
 def event(ctx, view):
@@ -102,12 +105,12 @@ def test_tables_of_others_at_the_right_of_in(ctx, t, foreign):
 
 
 def test_dictionaries_and_what_joinget_reads(ctx, t, foreign):
-    ctx.engine.command(
-        "CREATE DICTIONARY named (k Int64, z String) PRIMARY KEY k "
-        f"SOURCE(CLICKHOUSE(TABLE '{foreign}')) LAYOUT(HASHED()) LIFETIME(0)"
-    )
-    ctx.engine.command("CREATE TABLE kept (k Int64, v Int64) ENGINE = Join(ANY, LEFT, k)")
     try:
+        ctx.engine.command(
+            "CREATE DICTIONARY named (k Int64, z String) PRIMARY KEY k "
+            f"SOURCE(CLICKHOUSE(TABLE '{foreign}')) LAYOUT(HASHED()) LIFETIME(0)"
+        )
+        ctx.engine.command("CREATE TABLE kept (k Int64, v Int64) ENGINE = Join(ANY, LEFT, k)")
         for name in ("named", "default.named"):
             found = event(ctx, ctx.sql(f"SELECT dictGet('{name}', 'z', k) AS z FROM {{x}}", x=t))
             assert dict(found.kwargs) == {"x": t.table_name, "source": name}
@@ -124,8 +127,8 @@ def test_dictionaries_and_what_joinget_reads(ctx, t, foreign):
         forward = {e.result_table for e in ctx.forward_oplog("kept")}
         assert ctx.node_name(view) in forward
     finally:
-        ctx.engine.command("DROP DICTIONARY named")
-        ctx.engine.command("DROP TABLE kept")
+        ctx.engine.command("DROP DICTIONARY IF EXISTS named")
+        ctx.engine.command("DROP TABLE IF EXISTS kept")
 
 
 def test_columns_of_a_table_of_others_that_changed(ctx, foreign):
