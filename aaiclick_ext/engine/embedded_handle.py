@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from clickhouse_connect.driver.client import Client
+
 _LOCK_TIMEOUT_S = 1
+_IS_NO_SELECT = "Streaming query is not supported"  # SHOW, DESCRIBE, EXPLAIN and their like
 
 
 class EmbeddedHandle(Handle):
@@ -32,17 +34,7 @@ class EmbeddedHandle(Handle):
 
     can_abandon = False
 
-    def fetch(self, sql: str, parameters: Parameters = None) -> tuple[pa.Table, QueryStats]:
-        """Run a query; return its whole result, without a copy, and what it took."""
-        import pyarrow as pa
-
-        started = time.perf_counter()
-        statement, bound = self._bind(sql, parameters)
-        result = self._connection.query(statement, "Arrow", params=bound)
-        stats = _stats(result, started)
-        if not result.size():
-            return pa.table({}), stats  # a statement without a result
-        return pa.ipc.open_file(_shared(result)).read_all(), stats
+    _read_rows = _read_bytes = 0
 
     def query_rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Run a query and return its rows as Python values."""
@@ -81,23 +73,22 @@ class EmbeddedHandle(Handle):
     def batches(
         self, sql: str, parameters: Parameters = None
     ) -> Generator[pa.RecordBatch | pa.Schema, None, None]:
-        """Run a query; yield its schema, then its batches as they come."""
+        """Run a query; yield its schema, then its batches as they come, without a copy."""
         import pyarrow as pa
 
-        statement, bound = self._bind(sql, parameters)
-        stream = self._connection.send_query(statement, "Arrow", params=bound)
-        schema = None
-        try:
-            while (chunk := stream.fetch()) is not None:
-                part = pa.ipc.open_file(pa.py_buffer(chunk.bytes()))
-                if schema is None:
-                    schema = part.schema
-                    yield schema
-                yield from (part.get_batch(i) for i in range(part.num_record_batches))
-        finally:
-            stream.close()
-        if schema is None:  # no rows, so no chunk, and no word about the columns
-            yield self.fetch(f"SELECT * FROM (\n{sql}\n) LIMIT 0", parameters)[0].schema
+        self._read_rows = self._read_bytes = 0
+        has_schema = False
+        with contextlib.closing(self._parts(*self._bind(sql, parameters))) as parts:
+            for part in parts:
+                self._read_rows += part.storage_rows_read()
+                self._read_bytes += part.storage_bytes_read()
+                file = pa.ipc.open_file(_shared(part))
+                if not has_schema:
+                    has_schema = True
+                    yield file.schema
+                yield from (file.get_batch(i) for i in range(file.num_record_batches))
+        if not has_schema:  # a statement without a result
+            yield pa.schema([])
 
     def limit(self, limits: Mapping[str, int]) -> None:
         """Run further statements with these settings; runs one of its own only to change them."""
@@ -173,6 +164,37 @@ class EmbeddedHandle(Handle):
     @property
     def _connection(self) -> Any:
         return self._driver.conn
+
+    def _parts(self, statement: str | bytes, bound: dict[str, Any]) -> Generator[Any, None, None]:
+        """Yield a result in parts, each a file of Arrow, as the query makes them.
+
+        One without rows, which tells the columns, where there are none. chdb's own iterator leaves
+        that out. A whole result could not be stopped once the query has ended: chdb copies it.
+        """
+        connection = self._connection._conn  # noqa: SLF001
+        try:
+            stream = connection.send_query(statement, "Arrow", params=bound)
+        except RuntimeError as error:
+            if _IS_NO_SELECT not in str(error):
+                raise
+            whole = self._connection.query(statement, "Arrow", params=bound)
+            yield from [whole] if whole.size() else []
+            return
+        try:
+            while (part := connection.streaming_fetch_result(stream)).size():
+                yield part
+        finally:
+            connection.streaming_cancel_query(stream)
+
+    def _fetched(self, started: float) -> QueryStats:
+        return QueryStats(
+            query_id=None,
+            read_rows=self._read_rows,
+            read_bytes=self._read_bytes,
+            written_rows=0,
+            written_bytes=0,
+            elapsed_s=time.perf_counter() - started,
+        )
 
     def _bind(self, sql: str, parameters: Parameters) -> tuple[str | bytes, dict[str, Any]]:
         from clickhouse_connect.driver.binding import bind_query

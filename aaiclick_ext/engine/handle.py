@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.arrow_stream import stream_chunks
+from aaiclick_ext.engine.limits import within
 from aaiclick_ext.engine.sql import quote_identifier, quote_literal
 from aaiclick_ext.engine.stats import QueryStats
 
@@ -121,10 +122,20 @@ class Handle:
             self._kills.discard(kill)
 
     def fetch(self, sql: str, parameters: Parameters = None) -> tuple[pa.Table, QueryStats]:
-        """Run a query; return its whole result and what it took, as far as the driver tells."""
+        """Run a query; return its whole result and what it took, as far as the driver tells.
+
+        Raises
+        ------
+        EngineError
+            If it has more bytes than its limit.
+        """
+        import pyarrow as pa
+
         started = time.perf_counter()
-        table = self.client.query_arrow(sql, _bound(parameters), settings=self._named())
-        return table, self._stats({}, started)
+        with contextlib.closing(self.batches(sql, parameters)) as items:
+            schema = next(items)
+            table = pa.Table.from_batches(within(self._limits, items), schema)
+        return table, self._fetched(started)
 
     def query_rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Run a query and return its rows as Python values."""
@@ -197,6 +208,9 @@ class Handle:
 
     def _discard(self, client: Client) -> None:
         client.close()
+
+    def _fetched(self, started: float) -> QueryStats:
+        return self._stats({}, started)
 
     def _named(self) -> dict[str, Any]:
         return {**self._limits, "query_id": self.query_id} if self.query_id else {**self._limits}

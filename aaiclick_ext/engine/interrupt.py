@@ -48,6 +48,7 @@ class InterruptWatch:
 
     def __init__(self, kill: Callable[[str], None]) -> None:
         self._kill = kill
+        self._killing = threading.Thread()  # the last one that sent a KILL nobody waits for
         self._reading, self._writing = socket.socketpair()  # a pipe would do, but for Windows
         self._writing.setblocking(False)
         self._kill_lock = threading.Lock()  # held over a KILL: a late one must not hit what follows
@@ -76,8 +77,9 @@ class InterruptWatch:
     def aim(self, target: str, *, patience_s: float | None) -> None:
         """Name the statement that Ctrl-C kills from now on, by a SQL condition.
 
-        KeyboardInterrupt is raised in its middle when KILLs had no effect for `patience_s`; with
-        None, never.
+        KeyboardInterrupt is raised in its middle when KILLs had no effect for `patience_s`, even
+        if the engine does not answer: the condition must find this statement alone. With None,
+        never, and `disarm` waits for the answer.
         """
         with self._kill_lock:
             self._target, self._patience_s = target, patience_s
@@ -95,6 +97,8 @@ class InterruptWatch:
             self._closed = True
             self._writing.close()
             self._thread.join()
+            if self._killing.is_alive():
+                self._killing.join()
             self._reading.close()
 
     def enter(self) -> bool:
@@ -160,21 +164,35 @@ class InterruptWatch:
         began = time.monotonic()
         while True:
             with self._kill_lock:
-                if self._target is None:
+                target, patience_s = self._target, self._patience_s
+                if target is None:
                     return
-                with contextlib.suppress(Exception):  # it may have ended; the server may be gone
-                    self._kill(self._target)
-            patience_s = self._patience_s
-            if patience_s is not None and time.monotonic() > began + patience_s:
-                self._abandon = True
-                signal_main_thread()
-                return
+                if patience_s is None:
+                    self._kill_quietly(target)
+            if patience_s is not None:
+                self._kill_beside(target)
+                if time.monotonic() > began + patience_s:
+                    self._abandon = True
+                    signal_main_thread()
+                    return
             if select.select([self._reading], [], [], _REPEAT_S)[0]:
                 data = self._reading.recv(4096)
                 if not data or _END in data:
                     self._take_in(data)
                     return
                 self._take_in(data)
+
+    def _kill_quietly(self, target: str) -> None:
+        with contextlib.suppress(Exception):  # it may have ended; the server may be gone
+            self._kill(target)
+
+    def _kill_beside(self, target: str) -> None:
+        """Send a KILL without waiting for the answer, unless one is under way."""
+        if not self._killing.is_alive():
+            self._killing = threading.Thread(
+                target=self._kill_quietly, args=(target,), name="aai-kill", daemon=True
+            )
+            self._killing.start()
 
 
 def signal_main_thread() -> None:

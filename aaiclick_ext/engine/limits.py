@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    import pyarrow as pa
+
     from aaiclick_ext.engine.handle import Handle
     from aaiclick_ext.settings import Settings
 
@@ -75,6 +77,28 @@ def limit_error(error: AaiclickError, limits: Mapping[str, int]) -> LimitError |
     refused = LimitError(message, sql=error.sql, code=error.code, query_id=error.query_id)
     refused.__cause__ = error
     return refused
+
+
+def within(
+    limits: Mapping[str, int], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Pass a result's batches on until they have more bytes than its limit.
+
+    ClickHouse looks at the same limit, and stops earlier, but it counts what it has: a constant
+    once a block, a LowCardinality column by its numbers. In Arrow each row has its value.
+
+    Raises
+    ------
+    EngineError
+        With the code that ClickHouse has for it.
+    """
+    limit, size = limits.get(RESULT_BYTES), 0
+    for batch in batches:
+        size += batch.nbytes
+        if limit and size > limit:
+            message = f"The result has more than {limit} bytes."
+            raise EngineError(message, code=_TOO_MANY_ROWS_OR_BYTES)
+        yield batch
 
 
 class Limits:

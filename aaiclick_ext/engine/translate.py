@@ -87,20 +87,23 @@ def translate(
     Parameters
     ----------
     error
-        What the driver raised.
+        What the driver raised, or we did without a word of the statement, which is then added.
     sql, query_id
         The statement, and the id under which it ran.
     secrets
         Texts that must appear nowhere, such as the password.
     """
-    if isinstance(error, AaiclickError):
-        return error
     # Here, because errors are rare and the import takes a while.
     from aaiclick_ext.masking import mask_literals, mask_message, mask_sql, secrets_of_sql
 
-    text = str(error)
     hidden = frozenset(filter(None, secrets)) | secrets_of_sql(sql or "")
     masked_sql = None if sql is None else mask_sql(sql)
+    safe_sql = None if masked_sql is None else mask_literals(masked_sql, hidden)
+    if isinstance(error, AaiclickError):
+        if isinstance(error, EngineError) and error.sql is None:
+            error.sql, error.query_id = safe_sql, query_id
+        return error
+    text = str(error)
     code = getattr(error, "code", None) or _code_of(text)
     kind = _kind_of(error, code)
     is_readable = sql is None or masked_sql is not None
@@ -112,7 +115,7 @@ def translate(
         message = f"{message} {_NEXT[code]}"
     translated = kind(
         message,
-        sql=None if masked_sql is None else mask_literals(masked_sql, hidden),
+        sql=safe_sql,
         code=code,
         query_id=query_id,
     )

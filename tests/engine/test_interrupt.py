@@ -62,6 +62,21 @@ def test_ctrl_c_ends_a_running_query(engine, use):
     assert engine.query_rows("SELECT count() FROM system.tables WHERE name = 'slow'") == [(0,)]
 
 
+def test_ctrl_c_ends_a_result_that_is_on_its_way(engine):
+    """Not only the query that makes it: chdb cannot be stopped while it copies a whole result."""
+    rows, read = 300_000_000, []
+    handle = engine._handles().take(Role.USER)  # the main thread's
+    engine._handles().give_back(handle)
+    for _ in range(3):
+        pressing = press_after(0.2)
+        with pytest.raises(KeyboardInterrupt):
+            engine.query_arrow(f"SELECT number FROM numbers({rows})")
+        pressing.join()
+        read.append(handle._read_rows)
+    assert min(read) > 0
+    assert max(read) < rows
+
+
 def test_ctrl_c_during_small_queries_never_spoils_a_result(engine):
     interrupted = 0
     pressing = press_after(0.05, times=20)

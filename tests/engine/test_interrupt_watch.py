@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 
 import pytest
@@ -47,6 +48,26 @@ def press_inside(watch, kills):
 
 def test_a_statement_is_killed(watch, kills):
     press_inside(watch, kills)
+
+
+def test_an_engine_that_does_not_answer_is_not_waited_for():
+    answered = threading.Event()
+    watch = InterruptWatch(lambda _: answered.wait(PATIENCE_S))
+
+    def wait_for_ever():
+        with watch.guard(patience_s=0.1) as guard:
+            guard.aim("this one", may_abandon=True)
+            signal.raise_signal(signal.SIGINT)
+            answered.wait(PATIENCE_S)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(StoppedError):
+        wait_for_ever()
+    assert watch._killing.is_alive()
+    assert signal.getsignal(signal.SIGINT) is before
+    answered.set()
+    watch.close()
+    assert not watch._killing.is_alive()
 
 
 def test_a_press_just_before_a_statement_leaves_the_watch_as_it_was(monkeypatch, watch, kills):

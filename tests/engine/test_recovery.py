@@ -43,7 +43,7 @@ def test_the_trap_is_there_without_the_flush(engine):
     handle = engine._handles().take_extra()
     try:
         with pytest.raises(Exception, match="late"):
-            handle.fetch(FAILS_LATE)
+            handle._connection.query(FAILS_LATE, "CSV")
         assert handle._connection.query("SELECT 7 FROM numbers(3)", "CSV").bytes() != b"7\n7\n7\n"
         handle.recover()
         assert handle._connection.query("SELECT 7 FROM numbers(3)", "CSV").bytes() == b"7\n7\n7\n"

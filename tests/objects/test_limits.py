@@ -67,6 +67,22 @@ def test_what_holds_no_whole_result_is_not_limited(limited, wide, tmp_path):
     assert wide.n.sum().execute() == sum(range(50_000))
 
 
+IN_ROWS = {
+    "constant": "SELECT repeat('x', 1000) AS s FROM numbers(10000000)",
+    "low cardinality": "SELECT toLowCardinality(repeat('x', 1000)) AS s FROM numbers(10000000)",
+}
+
+
+@pytest.mark.parametrize("kind", IN_ROWS)
+def test_the_limit_counts_what_arrives(ctx, limited, kind):
+    """ClickHouse counts a constant once a block, and a LowCardinality column by its numbers."""
+    limited(max_fetch_bytes=100_000_000)
+    with pytest.raises(LimitError, match="max_fetch_bytes") as caught:
+        ctx.sql(IN_ROWS[kind]).to_pyarrow()
+    assert "repeat" in caught.value.sql
+    assert ctx.sql(IN_ROWS[kind]).limit(1000).to_pyarrow().num_rows == 1000
+
+
 def test_no_limit(limited, wide):
     limited(max_fetch_bytes=None)
     assert wide.to_pyarrow().num_rows == 50_000
@@ -98,6 +114,8 @@ def test_a_server_keeps_the_limit_too(server_url, settings):
         with aai.unlimited():
             assert x.to_pyarrow().num_rows == 50_000
         assert x.limit(1).data() == {"n": [0]}
+        with pytest.raises(LimitError, match="max_fetch_bytes"):
+            ctx.sql("SELECT 'twelve bytes' AS s FROM numbers(50000)").to_pyarrow()
 
 
 def test_a_cross_join_past_the_bound_runs_nothing(ctx, limited, wide):

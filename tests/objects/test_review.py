@@ -232,7 +232,9 @@ class TestInsert:
     def test_comparisons_go_into_booleans(self, ctx):
         t = ctx.create_object_from_value({"b": [True], "n": [True]})
         t.insert(ctx.create_object_from_value({"x": [0, 2]}).select(b=ibis._.x > 1, n=ibis._.x > 0))
-        assert t.data() == {"b": [True, False, True], "n": [True, False, True]}
+        rows = t.to_pyarrow().to_pylist()  # of two parts, which may come in any order
+        assert sorted(row["b"] for row in rows) == [False, True, True]
+        assert all(row["b"] == row["n"] for row in rows)
         a = ctx.create_object_from_value([True, None])
         assert a.insert(ctx.create_object_from_value([1, None]) > 0).data() == [
             True,
