@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from aaiclick_ext.engine import ClickHouseCreds, Engine
+from aaiclick_ext.engine.embedded import embedded_process
 from aaiclick_ext.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,6 +89,32 @@ def _collections_are_short() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _second_try_finds_no_leftovers(request: pytest.FixtureRequest) -> None:
+    """Drop the tables of others that a first try left in this process's embedded database."""
+    item = request.node
+    if not request.config.getoption("reruns", None):
+        return
+    if item.execution_count == 1:
+        item.tables_before = _tables_of_others()
+        return
+    left = _tables_of_others().items() - item.tables_before.items()
+    for name, engine in sorted(left, key=lambda table: table[1] not in {"Dictionary", "View"}):
+        kind = "DICTIONARY" if engine == "Dictionary" else "TABLE"
+        embedded_process._spare.query(f"DROP {kind} IF EXISTS default.`{name}` SYNC")
+
+
+def _tables_of_others() -> dict[str, str]:
+    """Return the engines of tables that are not ours, by name; none before chdb was needed."""
+    if embedded_process._spare is None:
+        return {}
+    found = embedded_process._spare.query(
+        "SELECT name, engine FROM system.tables "
+        "WHERE database = 'default' AND NOT startsWith(name, 'aai')", "JSONEachRow"
+    )  # fmt: skip
+    return {row["name"]: row["engine"] for row in map(json.loads, str(found).splitlines())}
 
 
 @pytest.fixture(scope="session")
