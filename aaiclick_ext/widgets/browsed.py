@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import AaiclickError, DroppedTableError, UnsupportedTypeError
 from aaiclick_ext.logs import logger_of
-from aaiclick_ext.objects.browsing import Look, base_of, browsed_columns, looked
+from aaiclick_ext.objects.browsing import (
+    Between,
+    Look,
+    OneOf,
+    base_of,
+    browsed_columns,
+    looked,
+)
 from aaiclick_ext.objects.browsing_pages import MAX_COPIED, MAX_TEXT, Pages
 from aaiclick_ext.objects.browsing_rows import fix_rows, without_telling
 from aaiclick_ext.objects.provenance import recorded_as_one
@@ -26,6 +33,7 @@ from aaiclick_ext.widgets.printed_sql import printed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from aaiclick_ext.objects.browsing import Filter
     from aaiclick_ext.objects.browsing_pages import Cell, Cost
     from aaiclick_ext.objects.browsing_rows import FixedRows
     from aaiclick_ext.widgets.browse_messages import Request
@@ -186,12 +194,15 @@ class BrowsedTable:
     ) -> list[dict[str, Any]]:
         from aaiclick_ext.objects.column_summaries import column_summaries
 
-        with recorded_as_one():
-            kept = View(without_telling(rows))
-            only = Look(look.filters, look.search)
-            filtered = looked(kept, only, self.columns, chosen=columns)
-        found = column_summaries(filtered, columns, operation=None)
-        return [told_summary(summary, self.names.index(summary.name)) for summary in found]
+        told = {}
+        for own, group in _by_choice(look, columns).items():
+            with recorded_as_one():
+                kept = View(without_telling(rows))
+                only = Look(tuple(f for f in look.filters if f not in own), look.search)
+                filtered = looked(kept, only, self.columns, chosen=group)
+            for summary in column_summaries(filtered, group, operation=None):
+                told[summary.name] = told_summary(summary, self.names.index(summary.name))
+        return [told[column] for column in columns]
 
     def _copied(self, pages: Pages, request: Request) -> str:
         """Return rows as tab-separated text, quoted as spreadsheets do; null is empty."""
@@ -207,6 +218,20 @@ class BrowsedTable:
         if len(text) > _MAX_COPIED_CHARACTERS or any(c.is_cut for row in page.cells for c in row):
             raise UnsupportedTypeError("these cells are too long to copy; use widget.view.export")
         return text
+
+
+def _by_choice(look: Look, columns: Sequence[str]) -> dict[frozenset[Filter], list[str]]:
+    """Return the columns by what is chosen of them: what their plots leave out, as quak's do.
+
+    A plot shows what else could be chosen; most have nothing chosen, and are one query.
+    """
+    groups: dict[frozenset[Filter], list[str]] = {}
+    for column in columns:
+        own = frozenset(
+            f for f in look.filters if f.column == column and isinstance(f, Between | OneOf)
+        )
+        groups.setdefault(own, []).append(column)
+    return groups
 
 
 def _told(cell: Cell) -> Any:

@@ -103,6 +103,10 @@ def test_it_is_sorted_filtered_and_made_a_view(lab: LabPage):
     lab.page.mouse.up()
     widget.locator(".chip", has_text="price").wait_for()
     widget.locator(".size", has_text="rows").get_by_text("1,000 rows").wait_for(state="detached")
+    head(widget, "price").locator(".plot:not(.is-old) rect.is-out").first.wait_for()
+    assert head(widget, "price").locator("rect.bar-mark:not(.is-out)").count() > 1
+    assert head(widget, "big").locator("rect.is-out").count() == 0
+    lab.screenshot("browse-chosen")
 
     widget.get_by_role("button", name="SQL").click()
     widget.locator("code", has_text="ORDER BY").wait_for()
@@ -254,6 +258,14 @@ def test_ten_million_rows(browser: Browser, lab_server: LabServer, front_end: st
         head(widget, "letter").locator("svg rect").first.click()
         widget.get_by_text("2,500,000 rows × 3 columns").wait_for()
         assert len(set(column(widget, 2))) == 1
+        letters = head(widget, "letter").locator(".plot:not(.is-old) rect.bar-mark")
+        head(widget, "letter").locator(".plot:not(.is-old) rect.is-out").first.wait_for()
+        assert letters.count() == 4
+        letters.nth(1).click()  # what else there is can be chosen
+        widget.get_by_text("5,000,000 rows × 3 columns").wait_for()
+        head(widget, "letter").locator(".plot:not(.is-old) rect.is-out").nth(1).wait_for()
+        letters.nth(1).click()
+        widget.get_by_text("2,500,000 rows × 3 columns").wait_for()
         widget.get_by_label("Go to row").fill("2,500,000")
         widget.get_by_label("Go to row").press("Enter")
         widget.locator(".cell[data-row='2499999'][data-place='1']", has_text="999").wait_for()

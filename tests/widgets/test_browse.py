@@ -114,6 +114,18 @@ def test_answers(ctx, page, people):
     assert {"filter", "order_by", "select"} <= set(operations)
 
 
+def test_what_is_chosen_of_a_column_leaves_its_own_plot_whole(page, people):
+    shown = page(people)
+    look = {**LOOK, "filters": [["one_of", 0, ["Ann"]], ["between", 1, "2", None, False]]}
+    name, n = shown.ask("summaries", [0, 1], look=look)["summaries"]
+    assert (name["column"], name["rows"], name["nulls"]) == (0, 3, 1)  # where n is 2 or more
+    assert [text for text, *_ in name["top"]] == ["Ann", "a\\tb\\n"]
+    assert (n["column"], n["rows"], n["max"]) == (1, 1, "3")  # of Ann's rows
+    look["filters"] += [["null", 1, False], ["contains", 0, "n"]]  # no choice of values
+    name, n = shown.ask("summaries", [0, 1], look=look)["summaries"]
+    assert (name["rows"], name["nulls"], n["rows"]) == (1, 0, 1)
+
+
 def test_an_error_is_an_answer(page, people, ctx):
     shown = page(people)
     look = {**LOOK, "filters": [["between", 1, "many", None, False]]}

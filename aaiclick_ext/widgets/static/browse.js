@@ -354,14 +354,16 @@ function render({ model, el }) {
 
   function drawSummary(element, n) {
     const summary = summaries.get(n), plot = element.querySelector(".plot");
-    const key = summary ? `${summary.key} ${widths[n]}` : "";
+    const range = filterOf(columns[n], "between")?.slice(2), values = filterOf(columns[n], "one_of")?.[2];
+    const key = summary ? JSON.stringify([summary.key, widths[n], range, values]) : "";
     plot.classList.toggle("is-old", Boolean(!summary || summary.isOld));
     if (!summary || element.dataset.drawn === key) return;
     element.dataset.drawn = key;
     drawPlot(plot, element.querySelector(".caption"), summary, widths[n] - 17, {
+      range, values,
       onRange: (low, high, isBelow) => setFilter(columns[n], "between", [low, high, isBelow]),
       onValue: (value) => {
-        const now = filterOf(columns[n], "one_of")?.[2] ?? [];
+        const now = values ?? [];
         const others = now.filter((other) => other !== value);
         const chosen = others.length < now.length ? others : [...now, value];
         setFilter(columns[n], "one_of", chosen.length ? [chosen] : null);

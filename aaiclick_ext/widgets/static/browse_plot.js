@@ -1,5 +1,5 @@
 // The summary of a column in its header: a histogram, or its most frequent values; and a caption.
-// Dragging over bins chooses a range, a click on a value chooses that.
+// Dragging over bins chooses a range, a click on a value chooses that. What is not chosen is pale.
 
 const SVG = "http://www.w3.org/2000/svg";
 const PLOT_HEIGHT = 36;
@@ -59,7 +59,17 @@ function barsOf(summary) {
   return bars;
 }
 
-function drawPlot(place, caption, summary, width, { onRange, onValue }) {
+// A number or a time as a number.
+const placeOf = (text) => (isNaN(text) ? Date.parse(text.replace(" ", "T") + (text.length > 10 ? "Z" : "")) : Number(text));
+
+// Whether a bar, or most of it, is in the column's own filters, which its summary leaves out.
+function isChosen(bar, range, values) {
+  if (bar.isValue || bar.isRest) return !values || (bar.isValue && values.includes(bar.value));
+  const [low, high] = range ?? [null, null], middle = (placeOf(bar.low) + placeOf(bar.high)) / 2;
+  return !(low !== null && middle < placeOf(low)) && !(high !== null && middle > placeOf(high));
+}
+
+function drawPlot(place, caption, summary, width, { range, values, onRange, onValue }) {
   place.replaceChildren();
   const still = captionOf(summary);
   caption.textContent = still;
@@ -75,7 +85,7 @@ function drawPlot(place, caption, summary, width, { onRange, onValue }) {
     const rect = shape("rect", {
       x: (at * slot).toFixed(2), y: (PLOT_HEIGHT - height).toFixed(2),
       width: Math.max(1, slot - (slot > 4 ? 1 : 0)).toFixed(2), height: height.toFixed(2),
-      class: bar.isRest ? "rest" : "bar-mark",
+      class: `${bar.isRest ? "rest" : "bar-mark"}${isChosen(bar, range, values) ? "" : " is-out"}`,
     });
     svg.append(rect);
     return rect;
