@@ -21,6 +21,8 @@ _NAMES = tuple(
         r"[Ss]etting [`']?(\w+)",
         r"Database (\S+) does not exist",
         r"Table (\S+) does not exist",
+        r"No such column (.+?) in table",
+        r"(?:no|find) column [`'](.+?)[`']",
         r"Unknown data type family: (\w+)",
         r"while executing 'FUNCTION (\w+)\(",
         r"executing function (\w+)",

@@ -46,6 +46,7 @@ _SENTENCE = re.compile(r"Code: \d+\. DB::(?:\w+)?Exception: ")
 _VERSION = re.compile(r"\s*\(version [^()]*(?:\([^()]*\)[^()]*)*\)")
 _NAME = re.compile(r"\s*\([A-Z][A-Z0-9_]{3,}\)")
 _STACK = re.compile(r"\s*(?:,?\s*Stack trace\b|\n\s*0\. ).*", re.DOTALL)
+_UUID = re.compile(r" \([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\)")
 _URL = re.compile(r"\s*\(for url [^)]*\)\s*$")
 _NOISE = re.compile(
     r"(?::\s*|\.\s*)?(?:While executing \w+|while executing 'FUNCTION .*|In scope [^\n]*)\.?\s*$",
@@ -133,7 +134,7 @@ def _useful(text: str) -> str:
     found = list(_SENTENCE.finditer(text))
     if found:
         text = text[found[-1].end() :] if _nested(text, found) else text[found[0].end() :]
-    for pattern in (_URL, _STACK, _VERSION, _NAME, _EXPECTED):
+    for pattern in (_URL, _STACK, _VERSION, _NAME, _EXPECTED, _UUID):
         text = pattern.sub("", text)
     text = _NOISE.sub("", text).strip().rstrip(":,")
     return _STOPS.sub(r"\1", text)

@@ -31,7 +31,7 @@ _MEANT = " Maybe you meant"
 _SHOWN = 12
 _NEAR = 0.6
 
-_UNKNOWN_COLUMN = frozenset({16, 47})
+_UNKNOWN_COLUMN = frozenset({10, 16, 47})
 _UNKNOWN_TABLE = 60
 _SYNTAX = 62
 _WRONG_TYPE = frozenset({43, 53, 386})
@@ -173,7 +173,7 @@ def story_of(services: Services, table: str) -> str:
     rows = services.engine.query_rows(
         "SELECT operation, toUnixTimestamp64Milli(created_at), execution_count, user_name, "
         f"params['reason'] FROM {LOG_TABLE} WHERE result_table = {{table:String}} "
-        "ORDER BY created_at",
+        "AND error IS NULL ORDER BY created_at",
         {"table": table},
         role=Role.WORKER,
     )
@@ -246,13 +246,19 @@ def _for_table(services: Services, error: AaiclickError, name: str) -> str:
 
 
 def _columns_in(services: Services, sql: str) -> dict[str, str]:
-    """Return the columns of the tables that a statement names, as far as memory has them."""
+    """Return the columns of the tables that a statement names."""
     found: dict[str, str] = {}
-    for token in tokens_of(sql):
-        schema = services.schemas.known(token.text)
-        if schema is not None:
-            found.update(schema.types)
-    return found
+    names = list(dict.fromkeys(token.text for token in tokens_of(sql)))
+    for schema in map(services.schemas.known, names):
+        found.update({} if schema is None else schema.types)
+    return found or dict(
+        services.engine.query_rows(
+            "SELECT name, type FROM system.columns WHERE database = currentDatabase() "
+            "AND table IN {names:Array(String)}",
+            {"names": names},
+            role=Role.WORKER,
+        )
+    )
 
 
 def _cast(message: str, columns: Mapping[str, str]) -> str:

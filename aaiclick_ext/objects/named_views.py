@@ -235,7 +235,9 @@ def _check_free(
         if if_exists == "replace" and views[name].is_ours:
             return
         remedy = (
-            "pass if_exists='replace', or drop_view" if views[name].is_ours else "others made it"
+            "pass if_exists='replace' (in SQL cells --replace), or drop_view"
+            if views[name].is_ours
+            else "others made it"
         )
         raise ObjectExistsError(f"there is a view named {name!r}; {remedy}")
     rows = backend.services.engine.query_rows(

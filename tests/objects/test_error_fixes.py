@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from aaiclick_ext.errors import AaiclickError, EngineError, UnknownTableError
@@ -179,6 +181,38 @@ def test_a_foreign_table_whose_name_is_near(ctx):
         assert caught.value.__notes__ == ["Did you mean airports?"]
     finally:
         ctx.engine.command("DROP TABLE airports")
+
+
+def test_a_table_that_never_was_has_no_story(ctx):
+    for sql in ("INSERT INTO never_there VALUES (1)", "SELECT * FROM never_there"):
+        with pytest.raises(UnknownTableError) as caught:
+            ctx.raw_sql(sql)
+        assert "A variable stands in braces: FROM {never_there}." in lines_of(caught.value)
+        ctx.flush()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO airports (citi, n) VALUES ('a', 1)",
+        "INSERT INTO airports (citi) SELECT 'a'",
+        "ALTER TABLE airports UPDATE citi = 'a' WHERE true",
+        "ALTER TABLE airports RENAME COLUMN citi TO town",
+    ],
+)
+def test_a_column_that_is_not_in_the_table_written_to(ctx, sql):
+    ctx.engine.command(
+        "CREATE TABLE airports (city String, n Int64) ENGINE = MergeTree ORDER BY tuple()"
+    )
+    try:
+        with pytest.raises(EngineError) as caught:
+            ctx.raw_sql(sql)
+    finally:
+        ctx.engine.command("DROP TABLE airports")
+    said = "\n".join(lines_of(caught.value))
+    assert "Did you mean city?" in said or "Maybe you meant: ['city']" in said
+    assert "^^^^" in said
+    assert re.search("[0-9a-f]{8}-", said) is None
 
 
 @pytest.mark.parametrize(
