@@ -86,7 +86,7 @@ class Looking:
 
     def plot(
         self,
-        kind: str,
+        kind: str = "line",
         *,
         x: str | None = None,
         y: str | Sequence[str] | None = None,

@@ -165,6 +165,12 @@ EVERY_KIND = [
 ]
 
 
+def test_lines_are_the_default(big):
+    with pytest.raises(SchemaError, match="a line plot needs x and y"):
+        big.plot()
+    assert str(big.plot(x="n")) == str(big.plot("line", x="n"))
+
+
 @pytest.mark.parametrize(("kind", "given"), EVERY_KIND, ids=[kind for kind, _ in EVERY_KIND])
 def test_no_rows_are_a_chart_that_says_so(big, kind, given):
     plot = big.filter(big.n < 0).plot(kind, **given)
