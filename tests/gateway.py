@@ -52,9 +52,8 @@ BY_QUERY_ID = re.compile(
 CODE = re.compile(r"Code: (\d+)")
 STREAMED = re.compile(rb"\s+FORMAT\s+ArrowStream\s*$")
 NO_SELECT = "Streaming query is not supported"
-HELD_BYTES = (
-    1 << 20
-)  # of a result, before its first byte is sent: what fails until then has a status
+TOTALS = "Invalid number of rows in Chunk"  # come last, and are no rows
+HELD_BYTES = 1 << 20  # of a result before its first byte is sent: what fails then has a status
 POLL_S = 0.1
 
 
@@ -134,10 +133,13 @@ class Session:
                 yield sink.getvalue()
                 sink.seek(0)
                 sink.truncate()
-            writer.close()
-            yield sink.getvalue()
+        except RuntimeError as error:
+            if TOTALS not in str(error):
+                raise
         finally:
             connection.streaming_cancel_query(result)
+        writer.close()
+        yield sink.getvalue()
 
     def _insert(self, request: Request) -> dict[str, str]:
         sql = request.sql.decode("utf-8", "surrogateescape")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _KEPT_BYTES = 1 << 15  # an error has up to half of that
-_ERROR = re.compile(rb"Code: \d+\. DB::.*?(?=\r?\n\d+ \w+\r\n__exception__|\Z)", re.DOTALL)
+_TAG = "X-ClickHouse-Exception-Tag"
+_TAGGED_ERROR = rb"__exception__\s+%b\s+(.*)\s\d+ %b\s+__exception__"
+_ERROR = rb"(Code: \d+\. DB::.*)"  # before ClickHouse 25.11
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
@@ -35,10 +38,10 @@ def read_result(response: Any) -> Generator[pa.RecordBatch | pa.Schema, None, No
         yield from reader
         body.end()
     except Exception as error:
-        told = _ERROR.search(body.last)
+        told = body.error()
         if told is None:
             raise
-        raise DatabaseError(told[0].decode("utf-8", "replace")) from error
+        raise DatabaseError(told) from error
     finally:
         response.close()
 
@@ -49,7 +52,7 @@ class _Body:
     closed = False
 
     def __init__(self, response: Any) -> None:
-        self.last = b""
+        self._last = b""
         self._response = response
 
     def read(self, size: int | None = None) -> bytes:
@@ -67,11 +70,19 @@ class _Body:
     def end(self) -> None:
         """Read what is left; raise where the stream has no end."""
         self.read()
-        if not self.last.endswith(_END):
+        if not self._last.endswith(_END):
             raise ConnectionError("The server ended its answer in the middle of the result.")
 
+    def error(self) -> str | None:
+        """Return what ClickHouse wrote last, if that is an error."""
+        with contextlib.suppress(Exception):  # Arrow may have stopped in its middle
+            self.read(_KEPT_BYTES)
+        tag = getattr(self._response, "headers", {}).get(_TAG, "").encode()
+        found = re.search(_TAGGED_ERROR % (tag, tag) if tag else _ERROR, self._last, re.DOTALL)
+        return None if found is None else found[1].decode("utf-8", "replace")
+
     def _keep(self, data: bytes) -> None:
-        self.last = (self.last + data[-_KEPT_BYTES:])[-_KEPT_BYTES:]
+        self._last = (self._last + data[-_KEPT_BYTES:])[-_KEPT_BYTES:]
 
     def close(self) -> None:
         """Do nothing more: who opened the response closes it."""

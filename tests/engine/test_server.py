@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from aaiclick_ext.engine import ClickHouseCreds, Engine, Role, get_ch_client
 from aaiclick_ext.engine.handle import SESSION_SETTINGS
@@ -78,6 +79,32 @@ def test_what_fails_in_the_middle_of_a_result_is_told(server, is_stream, sql):
         server.stream_arrow(sql).read_all() if is_stream else server.query_arrow(sql)
     assert raised.value.code == 395
     assert server.query_arrow("SELECT 7 AS a FROM numbers(3)").to_pydict() == {"a": [7] * 3}
+
+
+class Answer(io.BytesIO):
+    """What a server sends of a result of one text, and then an error."""
+
+    def __init__(self, sent: int, error: bytes, tag: str = "") -> None:
+        self.headers = {"X-ClickHouse-Exception-Tag": tag} if tag else {}
+        sink = io.BytesIO()
+        data = pa.table({"a": ["Code: 47. DB::Exception: an older one." * 5]})
+        with pa.ipc.new_stream(sink, data.schema) as writer:
+            writer.write_table(data)
+        super().__init__(sink.getvalue()[:sent] + error)
+
+
+def test_an_error_in_a_result_is_told_wherever_it_comes():
+    error = b"Code: 395. DB::Exception: It failed.\nIn two lines."
+    tagged = b"\r\n__exception__\r\nabc\r\n%b\n%d abc\r\n__exception__\r\n" % (error, len(error))
+    size = len(Answer(1 << 20, b"").getvalue())
+    for sent in range(size - 8):
+        with pytest.raises(DatabaseError) as raised:
+            list(read_result(Answer(sent, tagged, "abc")))
+        assert str(raised.value) == error.decode()
+        with pytest.raises(DatabaseError, match="It failed"):  # a server before 25.11
+            list(read_result(Answer(sent, error)))
+        with pytest.raises((ConnectionError, OSError, pa.ArrowInvalid)):  # the text is a row's
+            list(read_result(Answer(sent, b"", "abc")))
 
 
 def test_a_limit_that_is_passed_in_the_middle_of_a_result_is_told(server, monkeypatch):
