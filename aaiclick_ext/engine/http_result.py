@@ -15,6 +15,7 @@ _KEPT_BYTES = 1 << 15  # an error has up to half of that
 _TAG = "X-ClickHouse-Exception-Tag"
 _TAGGED_ERROR = rb"__exception__\s+%b\s+(.*)\s\d+ %b\s+__exception__"
 _ERROR = rb"(Code: \d+\. DB::.*)"  # before ClickHouse 25.11
+_CUT = "The server ended its answer in the middle of the result."
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
@@ -63,7 +64,7 @@ class _Body:
             data: bytes = self._response.read(size)
         except ProtocolError as error:  # after an error, ClickHouse leaves the last chunk out
             self._keep(getattr(error.args[-1], "partial", b""))
-            raise
+            raise ConnectionError(_CUT) from error
         self._keep(data)
         return data
 
@@ -71,7 +72,7 @@ class _Body:
         """Read what is left; raise where the stream has no end."""
         self.read()
         if not self._last.endswith(_END):
-            raise ConnectionError("The server ended its answer in the middle of the result.")
+            raise ConnectionError(_CUT)
 
     def error(self) -> str | None:
         """Return what ClickHouse wrote last, if that is an error."""

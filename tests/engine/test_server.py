@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
@@ -105,6 +106,22 @@ def test_an_error_in_a_result_is_told_wherever_it_comes():
             list(read_result(Answer(sent, error)))
         with pytest.raises((ConnectionError, OSError, pa.ArrowInvalid)):  # the text is a row's
             list(read_result(Answer(sent, b"", "abc")))
+
+
+def test_a_server_that_goes_away_in_the_middle_of_a_result(tmp_path, settings):
+    gateway = Path(__file__).parents[1] / "gateway.py"
+    with subprocess.Popen(
+        [sys.executable, str(gateway), str(tmp_path), "alice", PASSWORD],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        url = f"clickhouse://alice:{quote(PASSWORD, safe='')}@127.0.0.1:{process.stdout.readline()}"
+        engine = Engine(ClickHouseCreds.from_url(f"{url.strip()}/default"), settings)
+        batches = engine.stream_arrow("SELECT number FROM numbers(100000000)")
+        batches.read_next_batch()
+        process.kill()
+        with pytest.raises(ConnectError, match=r"in the middle of the result|does not answer"):
+            batches.read_all()
+        engine.close()
 
 
 def test_a_limit_that_is_passed_in_the_middle_of_a_result_is_told(server, monkeypatch):
