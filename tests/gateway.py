@@ -3,7 +3,8 @@
 ``python tests/gateway.py DIRECTORY USER PASSWORD`` prints its port and serves until its standard
 input ends. There: queries and inserts, chunked and compressed bodies, basic authentication,
 settings and parameters of a request, sessions, error codes, query ids, KILL by query id, a query's
-end when its client goes away. Not there: multipart bodies, tokens, streamed responses.
+end when its client goes away, results of ArrowStream sent as they are made, with what fails then
+written into them. Not there: multipart bodies, tokens, other streamed responses.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import io
 import json
+import queue
 import re
 import socket
 import sys
@@ -20,10 +23,14 @@ import uuid
 import zlib
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import chdb
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 # Parameters of the HTTP interface itself; every other one is a setting, or a query's parameter.
 INTERFACE = {
@@ -43,7 +50,21 @@ BY_QUERY_ID = re.compile(
     rb"^\s*KILL\s+QUERY\s|\bsystem\.processes\s+WHERE\s+query_id\b", re.IGNORECASE
 )
 CODE = re.compile(r"Code: (\d+)")
+STREAMED = re.compile(rb"\s+FORMAT\s+ArrowStream\s*$")
+NO_SELECT = "Streaming query is not supported"
+TOTALS = "Invalid number of rows in Chunk"  # come last, and are no rows
+HELD_BYTES = 1 << 20  # of a result before its first byte is sent: what fails then has a status
 POLL_S = 0.1
+
+
+class Server(ThreadingHTTPServer):
+    """One thread per connection; clients may go away."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 def quoted(text: str) -> str:
@@ -92,6 +113,34 @@ class Session:
                 self.connection.query("SELECT 1", "Null")
             raise
 
+    def stream(self, request: Request) -> Generator[bytes, None, None]:
+        """Yield a result in ArrowStream in pieces; chdb makes a file of Arrow of each."""
+        sql = STREAMED.sub(b"", request.sql).decode("utf-8", "surrogateescape")
+        connection, sink, writer = self.connection._conn, io.BytesIO(), None
+        try:
+            result = connection.send_query(sql, "Arrow", params=request.parameters)
+        except RuntimeError as error:
+            if NO_SELECT not in str(error):
+                raise
+            yield self.run(request)[0]
+            return
+        try:
+            while (part := connection.streaming_fetch_result(result)).size():
+                file = pa.ipc.open_file(part.bytes())
+                writer = writer or pa.ipc.new_stream(sink, file.schema)
+                for number in range(file.num_record_batches):
+                    writer.write_batch(file.get_batch(number))
+                yield sink.getvalue()
+                sink.seek(0)
+                sink.truncate()
+        except RuntimeError as error:
+            if TOTALS not in str(error):
+                raise
+        finally:
+            connection.streaming_cancel_query(result)
+        writer.close()
+        yield sink.getvalue()
+
     def _insert(self, request: Request) -> dict[str, str]:
         sql = request.sql.decode("utf-8", "surrogateescape")
         with self.connection.send_insert(sql, request.format) as push:
@@ -113,6 +162,7 @@ class Request:
     parameters: dict[str, str]
     database: str | None
     session_id: str | None
+    is_streamed: bool
 
     @classmethod
     def read(cls, arguments: dict[str, str], body: bytes) -> Request:
@@ -146,6 +196,7 @@ class Request:
             },
             database=arguments.get("database"),
             session_id=arguments.get("session_id"),
+            is_streamed=bool(STREAMED.search(sql)) and not arguments.get("wait_end_of_query"),
         )
 
 
@@ -215,6 +266,9 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse("Code: 373. DB::Exception: Session is locked. (SESSION_IS_LOCKED)")
             return
         try:
+            if request.is_streamed:
+                self._stream(session, request)
+                return
             answer, error = self._run(session, request)
         finally:
             session.lock.release()
@@ -254,6 +308,73 @@ class Handler(BaseHTTPRequestHandler):
                 self.gateway.kill(request.query_id)
             thread.join(POLL_S)
         return (None, errors[0]) if errors else (answer[0], None)
+
+    def _stream(self, session: Session, request: Request) -> None:
+        """Send a result while it is made, in chunks; a failure after the first ends in it."""
+        pieces: queue.Queue[Any] = queue.Queue(4)
+
+        def work() -> None:
+            try:
+                session.apply(request.settings, request.database)
+                for piece in session.stream(request):
+                    pieces.put(piece)
+                pieces.put(None)
+            except BaseException as error:
+                pieces.put(str(error))
+                with contextlib.suppress(Exception):
+                    session.connection.query("SELECT 1", "Null")
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        held, is_sent, is_gone, tag = b"", False, False, uuid.uuid4().hex[:16]
+        while not isinstance(piece := self._next(pieces, request), str | None):
+            held += b"" if is_gone else piece
+            if len(held) >= HELD_BYTES:
+                is_gone = not self._send(held, None if is_sent else tag, request)
+                held, is_sent = b"", True
+                if is_gone:
+                    self.gateway.kill(request.query_id)
+        thread.join()
+        if isinstance(piece, str):
+            message = piece[max(piece.find("Code: "), 0) :]
+            if not is_sent:
+                self._refuse(message)
+                return
+            size = len(message.encode())
+            told = f"__exception__\r\n{tag}\r\n{message}\n{size} {tag}\r\n__exception__\r\n"
+            self._send(f"\r\n{told}".encode(), None, request)
+            self.close_connection = True  # without the last chunk, as ClickHouse does
+        else:
+            self._send(held, None if is_sent else tag, request)
+            self._write(b"0\r\n\r\n")
+
+    def _next(self, pieces: queue.Queue[Any], request: Request) -> Any:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return pieces.get(timeout=POLL_S)
+            if self._is_gone():
+                self.gateway.kill(request.query_id)
+
+    def _send(self, data: bytes, tag: str | None, request: Request) -> bool:
+        """Send a chunk, and the head before it where a tag is given; return whether that went."""
+        if tag is not None:
+            self.send_response(200)
+            self.send_header("X-ClickHouse-Query-Id", request.query_id)
+            self.send_header("X-ClickHouse-Format", "ArrowStream")
+            self.send_header("X-ClickHouse-Timezone", "UTC")
+            self.send_header("X-ClickHouse-Exception-Tag", tag)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+        return self._write(b"%x\r\n%b\r\n" % (len(data), data)) if data else True
+
+    def _write(self, data: bytes) -> bool:
+        try:
+            self.wfile.write(data)
+            self.wfile.flush()
+        except OSError:  # the client is gone
+            self.close_connection = True
+            return False
+        return True
 
     def _is_gone(self) -> bool:
         try:
@@ -325,8 +446,7 @@ def decompressed(raw: bytes, encoding: str) -> bytes:
 
 def main(path: str, user: str, password: str) -> None:
     Handler.gateway = Gateway(path, {user: password})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)  # noqa: T201
     sys.stdin.read()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.arrow_stream import push_stream
@@ -15,7 +17,7 @@ from aaiclick_ext.engine.translate import QUERY_WAS_CANCELLED
 from aaiclick_ext.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 _LOCK_TIMEOUT_S = 1
 _IS_NO_SELECT = "Streaming query is not supported"  # SHOW, DESCRIBE, EXPLAIN and their like
+_ARE_TOTALS = re.compile(
+    r"(?:Code: 49\. DB::Exception: )+Invalid number of rows in Chunk .*: expected 0, got"
+)
 
 
 class EmbeddedHandle(Handle):
@@ -34,7 +39,9 @@ class EmbeddedHandle(Handle):
 
     can_abandon = False
 
-    _read_rows = _read_bytes = 0
+    def __init__(self, connect: Callable[[dict[str, str]], Client], tag: str) -> None:
+        super().__init__(connect, tag)
+        self._progress: deque[dict[str, int]] = deque(maxlen=1)  # the last of a fetched result
 
     def query_rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Run a query and return its rows as Python values."""
@@ -76,12 +83,9 @@ class EmbeddedHandle(Handle):
         """Run a query; yield its schema, then its batches as they come, without a copy."""
         import pyarrow as pa
 
-        self._read_rows = self._read_bytes = 0
         has_schema = False
         with contextlib.closing(self._parts(*self._bind(sql, parameters))) as parts:
             for part in parts:
-                self._read_rows += part.storage_rows_read()
-                self._read_bytes += part.storage_bytes_read()
                 file = pa.ipc.open_file(_shared(part))
                 if not has_schema:
                     has_schema = True
@@ -172,25 +176,34 @@ class EmbeddedHandle(Handle):
         that out. A whole result could not be stopped once the query has ended: chdb copies it.
         """
         connection = self._connection._conn  # noqa: SLF001
+        self._progress.clear()
+        connection.set_progress_callback(self._progress.append)  # the parts tell less than was read
         try:
-            stream = connection.send_query(statement, "Arrow", params=bound)
-        except RuntimeError as error:
-            if _IS_NO_SELECT not in str(error):
-                raise
-            whole = self._connection.query(statement, "Arrow", params=bound)
-            yield from [whole] if whole.size() else []
-            return
-        try:
-            while (part := connection.streaming_fetch_result(stream)).size():
-                yield part
+            try:
+                stream = connection.send_query(statement, "Arrow", params=bound)
+            except RuntimeError as error:
+                if _IS_NO_SELECT not in str(error):
+                    raise
+                whole = connection.query(statement, "Arrow", params=bound)
+                yield from [whole] if whole.size() else []
+                return
+            try:
+                while (part := connection.streaming_fetch_result(stream)).size():
+                    yield part
+            except RuntimeError as error:  # totals and extremes come last, and Arrow has none
+                if not _ARE_TOTALS.match(str(error)):
+                    raise
+            finally:
+                connection.streaming_cancel_query(stream)
         finally:
-            connection.streaming_cancel_query(stream)
+            connection.set_progress_callback(None)
 
     def _fetched(self, started: float) -> QueryStats:
+        last = self._progress[-1] if self._progress else {}
         return QueryStats(
             query_id=None,
-            read_rows=self._read_rows,
-            read_bytes=self._read_bytes,
+            read_rows=last.get("read_rows", 0),
+            read_bytes=last.get("read_bytes", 0),
             written_rows=0,
             written_bytes=0,
             elapsed_s=time.perf_counter() - started,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.engine.arrow_stream import stream_chunks
+from aaiclick_ext.engine.http_result import read_result
 from aaiclick_ext.engine.limits import within
 from aaiclick_ext.engine.sql import quote_identifier, quote_literal
 from aaiclick_ext.engine.stats import QueryStats
@@ -166,17 +167,11 @@ class Handle:
         self, sql: str, parameters: Parameters = None
     ) -> Generator[pa.RecordBatch | pa.Schema, None, None]:
         """Run a query; yield its schema, then its batches as they come."""
-        import pyarrow as pa
-
-        source: Any = self.client.raw_stream(
-            sql, _bound(parameters), settings=self._named(), fmt="ArrowStream"
+        yield from read_result(
+            self.client.raw_stream(
+                sql, _bound(parameters), settings=self._named(), fmt="ArrowStream"
+            )
         )
-        try:
-            reader = pa.ipc.open_stream(source)
-            yield reader.schema
-            yield from reader
-        finally:
-            source.close()
 
     def insert_file(
         self, table: str, columns: list[str] | None, path: Path, file_format: str

@@ -141,6 +141,36 @@ def test_command_statistics(engine):
     engine.command("DROP TABLE st")
 
 
+@pytest.mark.parametrize(("sql", "read_rows"), [
+    ("SELECT number FROM numbers(10000000) WHERE number % 1000000 = 3", 10_000_000),
+    ("SELECT number FROM numbers(10) WHERE number < (SELECT max(number) FROM numbers(1000000))",
+     1_000_010),
+    ("SELECT number FROM numbers(1000000)", 1_000_000),
+    ("SELECT number FROM numbers(0)", 0),
+])  # fmt: skip
+def test_statistics_of_a_result_count_all_that_was_read(engine, sql, read_rows):
+    """Also by subqueries, and after the last row of the result."""
+    for _ in range(3):
+        stats = engine.fetch(sql)[1]
+        assert (stats.read_rows, stats.read_bytes) == (read_rows, 8 * read_rows)
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT number % 3 AS a, count() AS n FROM numbers(9) GROUP BY a WITH TOTALS ORDER BY a",
+    "SELECT number AS a, 3 AS n FROM numbers(3) SETTINGS extremes = 1",
+])  # fmt: skip
+def test_totals_and_extremes_are_not_rows(engine, sql):
+    rows = {"a": [0, 1, 2], "n": [3, 3, 3]}
+    for _ in range(3):
+        assert engine.query_arrow(sql).to_pydict() == rows
+        assert engine.stream_arrow(sql).read_all().to_pydict() == rows
+    with pytest.raises(EngineError, match="late"):
+        engine.query_arrow(
+            f"SELECT throwIf(a = 2, 'late') AS n, count() FROM ({sql}) GROUP BY n WITH TOTALS"
+        )
+    assert engine.query_arrow("SELECT 7 AS a").to_pydict() == {"a": [7]}
+
+
 def test_streaming_is_lazy_and_gives_its_handle_back(engine):
     handles = engine._handles()
     lent = len(handles._lent)

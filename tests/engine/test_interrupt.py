@@ -68,11 +68,11 @@ def test_ctrl_c_ends_a_result_that_is_on_its_way(engine):
     handle = engine._handles().take(Role.USER)  # the main thread's
     engine._handles().give_back(handle)
     for _ in range(3):
-        pressing = press_after(0.2)
+        pressing = press_after(0.4)
         with pytest.raises(KeyboardInterrupt):
             engine.query_arrow(f"SELECT number FROM numbers({rows})")
         pressing.join()
-        read.append(handle._read_rows)
+        read.append(handle._progress[-1]["read_rows"])
     assert min(read) > 0
     assert max(read) < rows
 

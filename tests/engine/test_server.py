@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,16 +11,20 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from aaiclick_ext.engine import ClickHouseCreds, Engine, Role, get_ch_client
 from aaiclick_ext.engine.handle import SESSION_SETTINGS
+from aaiclick_ext.engine.http_result import read_result
 from aaiclick_ext.errors import (
     ConnectError,
     ContextError,
     EngineError,
+    LimitError,
     QueryTimeoutError,
     UnknownColumnError,
     UnknownTableError,
@@ -57,6 +62,104 @@ def test_the_settings_are_in_force_on_every_handle(server):
     joined = "SELECT b FROM (SELECT 1 AS a) AS l LEFT JOIN (SELECT 2 AS a, 3 AS b) AS r USING a"
     assert server.query_rows(joined) == [(None,)]
     assert server.query_rows("SELECT sum(number) FROM numbers(0)") == [(None,)]
+
+
+FAILS_LATE = "SELECT number, throwIf(number = {}, 'late') FROM numbers(5000000)"
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT throwIf(number = 3, 'late') FROM numbers(5)",
+    FAILS_LATE.format(3_000_000),
+    FAILS_LATE.format(4_999_999),
+    f"SELECT * FROM ({FAILS_LATE.format(10)}) UNION ALL {FAILS_LATE.format(3_000_000)}",
+])  # fmt: skip
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_what_fails_in_the_middle_of_a_result_is_told(server, is_stream, sql):
+    """The status is sent then; the error is in the body, after rows."""
+    with pytest.raises(EngineError, match=r"^late\.") as raised:
+        server.stream_arrow(sql).read_all() if is_stream else server.query_arrow(sql)
+    assert raised.value.code == 395
+    assert server.query_arrow("SELECT 7 AS a FROM numbers(3)").to_pydict() == {"a": [7] * 3}
+
+
+class Answer(io.BytesIO):
+    """What a server sends of a result of one text, and then an error."""
+
+    def __init__(self, sent: int, error: bytes, tag: str = "") -> None:
+        self.headers = {"X-ClickHouse-Exception-Tag": tag} if tag else {}
+        sink = io.BytesIO()
+        data = pa.table({"a": ["Code: 47. DB::Exception: an older one." * 5]})
+        with pa.ipc.new_stream(sink, data.schema) as writer:
+            writer.write_table(data)
+        super().__init__(sink.getvalue()[:sent] + error)
+
+
+def test_an_error_in_a_result_is_told_wherever_it_comes():
+    error = b"Code: 395. DB::Exception: It failed.\nIn two lines."
+    tagged = b"\r\n__exception__\r\nabc\r\n%b\n%d abc\r\n__exception__\r\n" % (error, len(error))
+    size = len(Answer(1 << 20, b"").getvalue())
+    for sent in range(size - 8):
+        with pytest.raises(DatabaseError) as raised:
+            list(read_result(Answer(sent, tagged, "abc")))
+        assert str(raised.value) == error.decode()
+        with pytest.raises(DatabaseError, match="It failed"):  # a server before 25.11
+            list(read_result(Answer(sent, error)))
+        with pytest.raises((ConnectionError, OSError, pa.ArrowInvalid)):  # the text is a row's
+            list(read_result(Answer(sent, b"", "abc")))
+
+
+def test_a_server_that_goes_away_in_the_middle_of_a_result(tmp_path, settings):
+    gateway = Path(__file__).parents[1] / "gateway.py"
+    with subprocess.Popen(
+        [sys.executable, str(gateway), str(tmp_path), "alice", PASSWORD],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        url = f"clickhouse://alice:{quote(PASSWORD, safe='')}@127.0.0.1:{process.stdout.readline()}"
+        engine = Engine(ClickHouseCreds.from_url(f"{url.strip()}/default"), settings)
+        batches = engine.stream_arrow("SELECT number FROM numbers(100000000)")
+        batches.read_next_batch()
+        process.kill()
+        with pytest.raises(ConnectError, match=r"in the middle of the result|does not answer"):
+            batches.read_all()
+        engine.close()
+
+
+def test_a_limit_that_is_passed_in_the_middle_of_a_result_is_told(server, monkeypatch):
+    monkeypatch.setattr(server.limits, "given", lambda: {"max_result_bytes": 5_000_000})
+    for sql in (
+        "SELECT toString(number) FROM numbers(5000000)",
+        "SELECT 'a' FROM numbers(5000000)",
+    ):
+        with pytest.raises(LimitError, match="max_fetch_bytes"):
+            server.query_arrow(sql)
+
+
+def test_a_result_leaves_its_connection_for_the_next(server, monkeypatch):
+    server.query_arrow("SELECT 1")
+    server.stream_arrow("SELECT 1").read_all()
+    monkeypatch.setattr("urllib3.connection.HTTPConnection.connect", None)
+    for rows in (0, 1, 1_000_000):
+        assert server.query_arrow(f"SELECT number FROM numbers({rows})").num_rows == rows
+        assert (
+            server.stream_arrow(f"SELECT number FROM numbers({rows})").read_all().num_rows == rows
+        )
+
+
+@pytest.mark.parametrize("missing", [0, 1, 8, 9, 5000])
+def test_a_result_that_lacks_its_end_is_an_error(missing):
+    """Arrow takes it for complete after any batch; a proxy may hide that the server went away."""
+    sink = io.BytesIO()
+    data = pa.table({"a": range(3000)})
+    with pa.ipc.new_stream(sink, data.schema) as writer:
+        writer.write_table(data, max_chunksize=1000)
+    body = io.BytesIO(sink.getvalue()[: sink.tell() - missing])
+    if missing:
+        with pytest.raises((ConnectionError, pa.ArrowInvalid, OSError)):
+            list(read_result(body))
+    else:
+        schema, *batches = read_result(body)
+        assert pa.Table.from_batches(batches, schema) == data
+    assert body.closed
 
 
 def test_insert_and_statistics(server, tmp_path):
