@@ -204,6 +204,18 @@ class LabPage:
         """Run every cell and wait for the last."""
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
+    def clear_output(self, number: int) -> None:
+        """Delete the output of a cell, as the menu of JupyterLab does."""
+        self.page.evaluate(
+            """async (number) => {
+              const app = window.jupyterapp, content = app.shell.currentWidget.content;
+              content.activeCellIndex = number;
+              content.deselectAll();
+              await app.commands.execute('notebook:clear-cell-output');
+            }""",
+            number,
+        )
+
     def run_cell(self, number: int) -> None:
         """Run one cell, counted from 0, and wait for it."""
         self.page.evaluate(_RUN_CELL, number)

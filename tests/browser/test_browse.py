@@ -212,15 +212,7 @@ def test_why_tells_it_and_an_output_that_is_deleted_lets_go(lab: LabPage):
     assert "browsed table x" in lab.cell(WHY).inner_text()
     lab.run_cell(LIVE)
     before = int(lab.text(LIVE))
-    lab.page.evaluate(
-        """async (number) => {
-          const app = window.jupyterapp, content = app.shell.currentWidget.content;
-          content.activeCellIndex = number;
-          content.deselectAll();
-          await app.commands.execute('notebook:clear-cell-output');
-        }""",
-        WIDE,
-    )
+    lab.clear_output(WIDE)
     until = time.monotonic() + PATIENCE_MS / 1000
     while int(lab.text(LIVE)) >= before:
         assert time.monotonic() < until

@@ -126,15 +126,7 @@ def test_live_results_follow_pause_fail_and_end(browser: Browser, lab_server: La
         lab.screenshot("live-error")
 
         assert watched(lab) == 5
-        lab.page.evaluate(
-            """async (number) => {
-              const app = window.jupyterapp, content = app.shell.currentWidget.content;
-              content.activeCellIndex = number;
-              content.deselectAll();
-              await app.commands.execute('notebook:clear-cell-output');
-            }""",
-            BARS,
-        )
+        lab.clear_output(BARS)
         wait_watched(lab, 4)
         lab.run_cell(LINES)  # the one it had is not followed any more
         live(lab, LINES).get_by_text("240 points").wait_for()
