@@ -133,6 +133,7 @@ def _reap(settings: Settings, *, is_dry: bool) -> int:
             done = reaper.reap()
             oplog.flush()
         finally:
+            oplog.close()
             process_leases.release(lease)
         _write(_removed(done, engine.identity))
         is_whole = done.is_complete and not any(fate.has_failed for fate in done.fates)

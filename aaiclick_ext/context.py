@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
 from aaiclick_ext.configuring import Configuring
@@ -16,6 +15,7 @@ from aaiclick_ext.lifecycle.process import process
 from aaiclick_ext.lineage import Lineage
 from aaiclick_ext.object_making import ObjectMaking
 from aaiclick_ext.opening import Opened, close_parts, open_parts
+from aaiclick_ext.outcome import Outcome
 from aaiclick_ext.querying import Querying
 from aaiclick_ext.row_lineage import RowLineage
 from aaiclick_ext.seeing import Seeing
@@ -94,12 +94,12 @@ class DataContext(
             self.settings = self.settings.replace(default_preservation_mode=mode)
         self.closed = False
         self._pid = os.getpid()
-        self._leased: Future[tuple[Lease, int]] = Future()
+        self._leased: Outcome[tuple[Lease, int]] = Outcome()
         self._creds = creds
         self._task: Task | None = None
         self._task_lock = threading.Lock()
-        self._future: Future[Opened] = Future()
-        self.imported = threading.Event()
+        self._outcome: Outcome[Opened] = Outcome()
+        self.imported: Outcome[None] = Outcome()
         self.roots: Callable[[], Mapping[int, Namer]] = dict
         self.show: Callable[[View], Any] = no_page
         self.variable_names: Callable[[], Mapping[str, Sequence[str]]] = dict
@@ -118,16 +118,16 @@ class DataContext(
         except BaseException as error:  # noqa: BLE001  raised at the first use
             if not self._leased.done():
                 self._leased.set_exception(error)
-            self._future.set_exception(error)
+            self._outcome.set_exception(error)
             return
         finally:
-            self.imported.set()
+            self.imported.set_result(None)
         with self._task_lock:
             if self._task is not None:
                 self._number(self._task)
                 opened.services.oplog.begin_task(self._task)
             opened.services.settings = self.settings
-            self._future.set_result(opened)
+            self._outcome.set_result(opened)
 
     def _build(self) -> Opened:
         opened = open_parts(self, self._creds)
@@ -141,7 +141,7 @@ class DataContext(
     @property
     def is_open(self) -> bool:
         """Whether the engine is ready; never waits."""
-        return not self.closed and self._future.done() and self._future.exception() is None
+        return not self.closed and self._outcome.done() and self._outcome.exception() is None
 
     @property
     def _opened(self) -> Opened:
@@ -149,7 +149,7 @@ class DataContext(
             raise ContextError(
                 "this DataContext was closed; run %load_ext aaiclick_ext or open another"
             )
-        return self._future.result()
+        return self._outcome.result()
 
     def close(self) -> None:
         """Write the log, drop temp and session tables, end every thread. Idempotent.
@@ -164,15 +164,15 @@ class DataContext(
         if self in process.contexts:
             process.contexts.remove(self)
         self._opener.join()
-        if self._future.exception() is None:
-            close_parts(self._future.result())
+        if self._outcome.exception() is None:
+            close_parts(self._outcome.result())
 
     def use_settings(self, settings: Settings) -> None:
         """Use settings from now on, as far as they are read when used."""
         with self._task_lock:
             self.settings = settings
             if self.is_open:
-                self._future.result().services.settings = settings
+                self._outcome.result().services.settings = settings
 
     def __enter__(self) -> Self:
         """Make this the current context."""
@@ -309,7 +309,7 @@ class DataContext(
                 self._task = task
             if self.is_open:
                 self._number(task)
-                oplog = self._future.result().services.oplog
+                oplog = self._outcome.result().services.oplog
                 oplog.begin_task(task, this_thread_only=this_thread_only)
 
     def _number(self, task: Task) -> None:
@@ -319,7 +319,7 @@ class DataContext(
     def end_task(self, task: Task) -> None:
         """Say that a cell has ended: what it registered and nobody claimed is let go of."""
         if self.is_open:
-            services = self._future.result().services
+            services = self._outcome.result().services
             services.worker.end_cell(task.task_id)
             services.live.look()
 

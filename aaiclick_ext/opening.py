@@ -66,7 +66,7 @@ def _import_heavy(context: DataContext) -> None:
 
     if context.settings.sql_url is not None:
         from aaiclick_ext.registry import store  # noqa: F401  SQLAlchemy
-    context.imported.set()
+    context.imported.set_result(None)
 
 
 def _wire(context: DataContext, engine: Engine) -> Opened:

@@ -8,8 +8,6 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +25,7 @@ from aaiclick_ext.engine.sql import qualified_name
 from aaiclick_ext.engine.stream import BatchStream
 from aaiclick_ext.engine.translate import QUERY_WAS_CANCELLED, translate
 from aaiclick_ext.errors import AaiclickError, ConnectError, ContextError, EngineError
+from aaiclick_ext.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +88,7 @@ class Engine(Describing, LimitedWriting):
         self._streams: weakref.WeakSet[BatchStream] = weakref.WeakSet()
         self._closed = False
         self._close_lock = threading.Lock()
-        self._opened: Future[Handles] = Future()
+        self._opened: Outcome[Handles] = Outcome()
         self._watch: InterruptWatch
         embedded_process.close_at_exit(self)
         self._opener = threading.Thread(target=self._open, name="aai-open", daemon=True)
@@ -383,12 +382,9 @@ class Engine(Describing, LimitedWriting):
 
     def _handles(self, timeout_s: float | None = None) -> Handles:
         self._check()
-        try:
-            return self._opened.result(timeout_s)
-        except FutureTimeoutError as error:
-            if self._opened.done():
-                raise
-            raise ConnectError(f"{self.creds.url} is not open after {timeout_s} s.") from error
+        if not self._opened.wait(timeout_s):
+            raise ConnectError(f"{self.creds.url} is not open after {timeout_s} s.")
+        return self._opened.result()
 
     def _open(self) -> None:
         try:

@@ -19,6 +19,8 @@ from aaiclick_ext.logs import logger_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from aaiclick_ext.outcome import Outcome
+
 logger = logger_of("lifecycle")
 
 DROP_BATCH = 100
@@ -57,7 +59,7 @@ class Dropper:
         self._drop_tables = drop
         self._forget = forget
         self._unforgotten = 0
-        self._queue: queue.SimpleQueue[str | tuple[_Mark, threading.Event | None]] = (
+        self._queue: queue.SimpleQueue[str | tuple[_Mark, Outcome[None] | None]] = (
             queue.SimpleQueue()
         )
         self._undropped: list[str] = []  # the thread's alone, as is what waits
@@ -81,8 +83,8 @@ class Dropper:
         """
         heapq.heappush(self._waiting, (time.monotonic() + delay_s, table))
 
-    def flush(self, done: threading.Event | None) -> None:
-        """Set the event once everything put before is dropped, or has failed again."""
+    def flush(self, done: Outcome[None] | None) -> None:
+        """Set the outcome once everything put before is dropped, or has failed again."""
         self._queue.put((_Mark.FLUSH, done))
 
     def stop(self) -> None:
@@ -112,7 +114,7 @@ class Dropper:
                 self._forget_dropped()
             for mark, done in marks:
                 if done is not None:
-                    done.set()
+                    done.set_result(None)
                 if mark is _Mark.STOP:
                     return
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import SettingsError
 from aaiclick_ext.lifecycle.lease import Lease
+from aaiclick_ext.outcome import Outcome
 
 if TYPE_CHECKING:
     from aaiclick_ext.settings import Settings
@@ -20,7 +20,7 @@ class _Shared:
     """A lease and how many contexts use it."""
 
     registry: str
-    taken: Future[Lease] = field(default_factory=Future)
+    taken: Outcome[Lease] = field(default_factory=Outcome)
     users: int = 0
 
     @property

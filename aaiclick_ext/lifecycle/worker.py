@@ -33,6 +33,7 @@ from aaiclick_ext.lifecycle.dropper import Dropper
 from aaiclick_ext.lifecycle.object_ref import ObjectRef, RefKind
 from aaiclick_ext.lifecycle.refs import RefRegistry
 from aaiclick_ext.logs import logger_of
+from aaiclick_ext.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -74,7 +75,7 @@ class TableMessage:
     table: str = ""
     claim: Claim | None = None
     row: Any = None
-    done: threading.Event | None = None
+    done: Outcome[None] | None = None
     ref: ObjectRef | None = None
     cell: Hashable = None
 
@@ -126,7 +127,8 @@ class TableWorker:
         self._numbers = itertools.count(1)
         self._live: dict[str, ObjectRef] = {}
         self._dying: set[str] = set()
-        self._settled = threading.Condition()
+        self._settling = threading.Lock()  # taken as such: see `Outcome` for what Ctrl-C may do
+        self._settled = threading.Condition(self._settling)
         self._closed = False
         self._worker = threading.Thread(target=self._work, name="aai-worker", daemon=True)
         self._dropper = Dropper(drop, forget)
@@ -184,7 +186,7 @@ class TableWorker:
         """Put a claim; say whether it came in time."""
         self._queue.put(TableMessage(TableOp.INCREF, table, claim, ref=ref))
         if table in self._dying and threading.current_thread() is not self._worker:
-            with self._settled:
+            with self._settling:
                 self._settled.wait_for(lambda: table not in self._dying, timeout=5)
         return self._live.get(table) is ref and table not in self._dying
 
@@ -270,7 +272,7 @@ class TableWorker:
             return True
         if self._is_own(threading.current_thread()):
             return False
-        done = threading.Event()
+        done: Outcome[None] = Outcome()
         self._queue.put(TableMessage(TableOp.FLUSH, done=done))
         return done.wait(timeout_s)
 
@@ -354,7 +356,7 @@ class TableWorker:
             fallen = self.refs.fall(ready=zero)
             dead = [name for ref in fallen if (name := self._ended(ref, names)) is not None]
             self._dying.difference_update(names.values())
-            with self._settled:
+            with self._settling:
                 self._settled.notify_all()
             self._record(late)
             for table in dead:

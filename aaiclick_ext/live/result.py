@@ -15,6 +15,7 @@ from aaiclick_ext.errors import AaiclickError, ContextError, DroppedTableError
 from aaiclick_ext.live.showing import Form, showing_of
 from aaiclick_ext.logs import logger_of
 from aaiclick_ext.objects.unbinding import with_leaves, without_leaves
+from aaiclick_ext.outcome import Outcome
 from aaiclick_ext.untrusted import visible
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class LiveResult:
         self._observers: list[Callable[[LiveState], object]] = []
         self._viewers: set[str] = set()
         self._is_following = False
-        self._begun = threading.Event()
+        self._begun: Outcome[None] = Outcome()
         self._subscription = self._subscribe(op)
         try:
             rows, _plan = backend.fetch(ir.Table(headed), None)
@@ -129,7 +130,7 @@ class LiveResult:
             self._subscription.cancel()
             raise
         finally:
-            self._begun.set()
+            self._begun.set_result(None)
         if self._subscription.error is not None:
             self._fail(self._subscription.error)
 
@@ -290,7 +291,7 @@ class LiveResult:
                 self._set(found)
 
     def _fail(self, reason: str) -> None:
-        if self._begun.is_set():
+        if self._begun.done():
             self._change(state="paused", error=visible(reason), advice=_TRY_AGAIN)
 
     def _change(self, **changes: str | None) -> None:

@@ -22,8 +22,6 @@ from aaiclick_ext.oplog.task import Task
 from aaiclick_ext.settings import jupyter_session_name
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from aaiclick_ext.context import DataContext
     from aaiclick_ext.notebook.idle import IdleCollection
     from aaiclick_ext.notebook.last_error import LastError
@@ -150,19 +148,14 @@ class CellHooks:
             if not context.is_open or not context.oplog.pending or self._is_main_busy:
                 return
             written = context.oplog.flush_soon()
-        written.add_done_callback(_warn)
-        with contextlib.suppress(Exception, KeyboardInterrupt):  # the cell has ended
-            written.result(WRITE_PATIENCE_S)
+        with contextlib.suppress(KeyboardInterrupt):  # the cell has ended
+            if written.wait(WRITE_PATIENCE_S) and (error := written.exception()):
+                logger.warning("events of this cell are not in the operation log yet: %s", error)
 
     @property
     def _is_main_busy(self) -> bool:
         """Whether the main thread still runs a cell, whose results have no names yet."""
         return bool(self._stacks[threading.main_thread().ident or 0])
-
-
-def _warn(written: Future[int]) -> None:
-    if error := written.exception():
-        logger.warning("events of this cell are not in the operation log yet: %s", error)
 
 
 def _is_main_thread() -> bool:

@@ -129,7 +129,7 @@ class Completion:
 
     def _in_python(self, before: str) -> SimpleMatcherResult:
         self.prepare()
-        listed = listed_columns(self._ip, before) if self._context.imported.is_set() else None
+        listed = listed_columns(self._ip, before) if self._context.imported.done() else None
         if listed is None:
             return {"completions": []}
         return _result(listed[0], [(name, "column") for name in listed[1]])

@@ -24,7 +24,6 @@ from aaiclick_ext.oplog.writer import LogWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
 
     import pyarrow as pa
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from aaiclick_ext.oplog.columns import ColumnEdge
     from aaiclick_ext.oplog.event import ContentHash
     from aaiclick_ext.oplog.task import Task
+    from aaiclick_ext.outcome import Outcome
     from aaiclick_ext.settings import Settings
 
     Columns = Sequence[ColumnEdge] | Callable[[], Sequence[ColumnEdge] | None] | None
@@ -257,8 +257,8 @@ class OplogCollector:
             self._name(unnamed, self._names_now())
         return self._writer.flush()
 
-    def flush_soon(self) -> Future[int]:
-        """Let the thread ``aai-oplog`` do what `flush` does; return what it will give or raise."""
+    def flush_soon(self) -> Outcome[int]:
+        """Have all events written; return what `flush` gives or raises, once it is known."""
         return self._writer.flush_soon()
 
     def flush_within(self, timeout_s: float) -> None:
@@ -266,7 +266,7 @@ class OplogCollector:
         self._writer.flush_within(timeout_s)
 
     def start(self) -> None:
-        """Start the thread that writes outside cells, as `LogWriter.start` does."""
+        """Start the thread that writes, as `LogWriter.start` does."""
         self._writer.start()
 
     def close(self) -> None:

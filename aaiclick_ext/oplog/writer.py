@@ -6,8 +6,7 @@ import os
 import queue
 import threading
 from collections import deque
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import AaiclickError, OplogError
@@ -15,9 +14,10 @@ from aaiclick_ext.logs import logger_of
 from aaiclick_ext.oplog.log_table import ensure_log, insert_events, written_ids
 from aaiclick_ext.oplog.pending import PendingEvent, completed
 from aaiclick_ext.oplog.spill import SpillDirectory
+from aaiclick_ext.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from aaiclick_ext.engine import Engine
     from aaiclick_ext.oplog.event import OperationEvent
@@ -27,6 +27,7 @@ logger = logger_of("oplog")
 
 _BATCH = 1000
 _SHORTEST_INTERVAL_S = 0.01
+_LOOK_AGAIN_S = 1.0
 
 
 class LogWriter:
@@ -55,12 +56,11 @@ class LogWriter:
         self._entries: deque[PendingEvent] = deque()  # its appends are atomic
         self._writing: Sequence[PendingEvent] = ()
         self._waiting_bytes = 0
-        self._writer: int | None = None
-        self._writer_left = threading.Condition()
         self._is_ready = False
-        self._closing = threading.Event()
-        self._asked: queue.SimpleQueue[Future[int] | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._is_closing = False
+        self._asked: queue.SimpleQueue[Outcome[int] | None] = queue.SimpleQueue()
+        self._start_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="aai-oplog", daemon=True)
 
     @property
     def pending(self) -> int:
@@ -86,26 +86,29 @@ class LogWriter:
                 continue
 
     def flush(self) -> int:
-        """Write all events and return how many; none where this thread is writing already.
+        """Have all events written; return how many, once they are in the log.
 
-        Waits for a write of another thread, so that what was recorded before is in the log on
-        return.
+        None in the thread that writes, where finalizers of others may run. Ctrl-C ends the wait,
+        not the write.
 
         Raises
         ------
         OplogError
             If they could not be written; they are kept for the next time.
         """
-        written = 0
-        with self._only_writer() as is_writer:
-            while is_writer and self._entries:
-                written += self._write_batch()
-        return written
+        if not self.pending or threading.current_thread() is self._thread:
+            return 0
+        asked = self.flush_soon()
+        while not asked.wait(_LOOK_AGAIN_S):
+            if not self._thread.is_alive():
+                raise OplogError(f"{self.pending} events were left when the log was closed.")
+        return asked.result()
 
-    def flush_soon(self) -> Future[int]:
-        """Let the thread ``aai-oplog`` do what `flush` does; return what it will give or raise."""
-        asked: Future[int] = Future()
+    def flush_soon(self) -> Outcome[int]:
+        """Let the thread ``aai-oplog`` write all events; return what `flush` gives or raises."""
+        asked: Outcome[int] = Outcome()
         self._asked.put(asked)
+        self.start()
         return asked
 
     def flush_within(self, timeout_s: float) -> None:
@@ -114,81 +117,64 @@ class LogWriter:
             self.flush_soon().result(timeout_s)
 
     def start(self) -> None:
-        """Start the thread that writes outside cells; it first writes what was spilled."""
-        self._thread = threading.Thread(target=self._run, name="aai-oplog", daemon=True)
-        self._thread.start()
+        """Start the thread that writes; it first writes what was spilled. Idempotent."""
+        with self._start_lock:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def close(self) -> None:
         """Write what is left, or spill it to a file, and end the thread. Idempotent; never raises.
 
         Waits no longer than ``settings.close_timeout_s`` for a write.
         """
-        if self._closing.is_set():
+        if self._is_closing:
             return
-        self._closing.set()
+        self._is_closing = True
         self._asked.put(None)
-        thread = self._thread or threading.Thread(target=self._run, name="aai-oplog", daemon=True)
-        if self._thread is None:
-            thread.start()
-        thread.join(self._settings.close_timeout_s)
+        self.start()
+        self._thread.join(self._settings.close_timeout_s)
         if self.pending:
             self._spill()
 
     def _run(self) -> None:
         """Write when asked, now and then outside cells, and once at the end."""
         try:
-            with self._only_writer():
-                self._prepare()
+            self._prepare()
         except Exception as error:  # noqa: BLE001  flush raises it where somebody sees it
             logger.debug("the operation log is not ready yet: %s", error)
         interval_s = max(self._settings.oplog_interval_s, _SHORTEST_INTERVAL_S)
-        while not self._closing.is_set():
+        while not self._is_closing:
             asked = None
             with suppress(queue.Empty):
                 asked = self._asked.get(timeout=interval_s)
             if asked is not None:
                 self._answer(asked)
             elif self._entries and self._is_idle():
-                self._flush_quietly()
+                self._write_quietly()
         if self._entries:
-            self._flush_quietly()
+            self._write_quietly()
         with suppress(queue.Empty):
             while True:
                 if (asked := self._asked.get_nowait()) is not None:
                     self._answer(asked)
 
-    def _answer(self, asked: Future[int]) -> None:
+    def _answer(self, asked: Outcome[int]) -> None:
         try:
-            asked.set_result(self.flush())
+            asked.set_result(self._write_all())
         except Exception as error:  # noqa: BLE001  whoever asked is told
             asked.set_exception(error)
 
-    def _flush_quietly(self) -> None:
+    def _write_quietly(self) -> None:
         try:
-            self.flush()
+            self._write_all()
         except Exception as error:  # noqa: BLE001  they are kept, and spilled at close
             logger.debug("%s", error)
 
-    @contextmanager
-    def _only_writer(self) -> Iterator[bool]:
-        """Be the only thread that writes; False where this thread is already.
-
-        No lock is held meanwhile: the condition's is held for the change of hands alone.
-        """
-        me = threading.get_ident()
-        if self._writer == me:
-            yield False
-            return
-        try:
-            with self._writer_left:
-                self._writer_left.wait_for(lambda: self._writer is None)
-                self._writer = me
-            yield True
-        finally:
-            with self._writer_left:
-                if self._writer == me:
-                    self._writer = None
-                    self._writer_left.notify()
+    def _write_all(self) -> int:
+        written = 0
+        while self._entries:
+            written += self._write_batch()
+        return written
 
     def _prepare(self) -> None:
         """Create or check the log, and write what an earlier session had to spill."""
@@ -202,7 +188,8 @@ class LogWriter:
         self._writing = batch
         try:
             while self._entries and len(batch) < _BATCH:
-                batch.append(self._entries.popleft())
+                batch.append(self._entries[0])  # before it is taken: `pending` counts it, always
+                self._entries.popleft()
             self._prepare()
             events = [completed(entry) for entry in batch]
             if any(entry.was_tried for entry in batch):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aaiclick_ext.outcome import Outcome
 from aaiclick_ext.schema.columns import Columns, TableSchema
 from aaiclick_ext.schema.reading import read_table, versions_of
 from aaiclick_ext.schema.reads import Reads, reads_of
@@ -101,7 +101,7 @@ class SchemaRegistry:
         self._schemas: dict[Key, TableSchema] = {}
         self._old: dict[Key, TableSchema] = {}
         self._seen_in: dict[Key, object] = {}
-        self._reading: dict[Key, Future[TableSchema | None]] = {}
+        self._reading: dict[Key, Outcome[TableSchema | None]] = {}
         self._queries: OrderedDict[str, tuple[Columns, Mapping[Key, TableSchema]]] = OrderedDict()
         self._hits = self._misses = self._query_hits = self._query_misses = self._looks = 0
         self.generation = 0
@@ -308,7 +308,7 @@ class SchemaRegistry:
         while True:
             with self._lock:
                 running = self._reading.get(key)
-                ours: Future[TableSchema | None] = Future()
+                ours: Outcome[TableSchema | None] = Outcome()
                 if running is None:
                     self._reading[key] = ours
             if running is None:
@@ -317,7 +317,7 @@ class SchemaRegistry:
             if found is not None:
                 return found
 
-    def _read_for_all(self, key: Key, reading: Future[TableSchema | None]) -> TableSchema:
+    def _read_for_all(self, key: Key, reading: Outcome[TableSchema | None]) -> TableSchema:
         cell, found = self._cell(), None
         try:
             found = read_table(self._engine, key[1], key[0])

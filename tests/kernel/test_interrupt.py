@@ -21,7 +21,7 @@ def interrupt_after(kernel, code, seconds, *, presses=1):
 
     While an expression is built, Ibis can swallow a KeyboardInterrupt: a user then presses again.
     """
-    request = kernel.start(code)
+    request = kernel.begin(code)
     time.sleep(seconds)
     kernel.interrupt()
     pressed = time.monotonic()

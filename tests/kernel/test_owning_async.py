@@ -140,7 +140,7 @@ def test_a_task_that_failed_keeps_its_error_until_it_goes(used_kernel):
 def test_a_cell_that_is_stopped_while_it_waits(used_kernel):
     kernel = used_kernel
     kernel.check(LATER)
-    request = kernel.start(
+    request = kernel.begin(
         "await asyncio.gather("
         "*[later(aai.create_object_from_value({'a': [n]}), 8) for n in range(5)])"
     )

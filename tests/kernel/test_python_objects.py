@@ -110,7 +110,7 @@ def test_interrupted_at_any_moment_nothing_is_left(kernel):
     kernel.check(MODELS.replace("table = ", "").split("models = ")[0])
     kernel.check("alive = []")
     for number in range(6):
-        request = kernel.start(
+        request = kernel.begin(
             "while True:\n"
             "    models = [Model(n) for n in range(50)]\n"
             "    alive += map(weakref.ref, models)\n"

@@ -70,7 +70,7 @@ def test_a_block_that_fails_lets_go_of_what_the_traceback_holds(kernel):
 
 
 def test_an_interrupted_block_ends(kernel):
-    request = kernel.start(
+    request = kernel.begin(
         "with aai.session():\n    x = aai.create_object_from_value([1])\n"
         f"    print('in', flush=True)\n    aai.sql('{SLOW}').copy()"
     )
@@ -83,7 +83,7 @@ def test_an_interrupted_block_ends(kernel):
 
 
 def test_an_interrupted_async_block_ends(kernel):
-    request = kernel.start(
+    request = kernel.begin(
         "import asyncio\nasync with aai.session():\n"
         "    x = aai.create_object_from_value([1])\n    await asyncio.sleep(8)"
     )
@@ -102,7 +102,7 @@ def test_many_interrupts_leave_nothing_entered(kernel):
         "            x = aai.create_object_from_value([n])\n"
     )
     for number in range(10):
-        request = kernel.start("loop()")
+        request = kernel.begin("loop()")
         time.sleep(0.3 + number * 0.017)
         kernel.interrupt()
         assert kernel.finish(request).error.ename == "KeyboardInterrupt"

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from aaiclick_ext.lifecycle.dropper import DROP_BATCH, Dropper
+from aaiclick_ext.outcome import Outcome
 
 WAIT_S = 10
 
@@ -36,7 +37,7 @@ class Engine:
 
 
 def flushed(dropper):
-    done = threading.Event()
+    done: Outcome[None] = Outcome()
     dropper.flush(done)
     return done.wait(WAIT_S)
 
