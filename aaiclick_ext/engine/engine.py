@@ -267,6 +267,17 @@ class Engine(Describing, LimitedWriting):
                 with handle.cancelling() as running:
                     self._kill(running)
 
+    def kill(self, sql: str) -> pa.Table:
+        """Run a KILL of the user's own and return what it found.
+
+        What users run on the embedded engine at that time counts as cancelled: a query that a KILL
+        finds may end there as if it were done, with a part of its rows.
+        """
+        with contextlib.ExitStack() as marked:
+            for handle in self._handles().of_users() if self.creds.is_embedded else ():
+                marked.enter_context(handle.cancelling())
+            return self.query_arrow(sql)
+
     def close(self) -> None:
         """Kill what users run, wait for its end, and close. Twice is fine.
 

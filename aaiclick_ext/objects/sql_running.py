@@ -184,12 +184,15 @@ class _Run:
                 database=self.database,
             )
 
-    def _shown(self, statement: Statement) -> View | QueryText:
+    def _shown(self, statement: Statement) -> View | QueryText | None:
         services = self.backend.services
         held = self._held(statement)
         with attempted(self.backend, "sql", sql_template=statement.text):
-            data = services.engine.query_arrow(statement.text)
+            run = services.engine.kill if statement.verb == "KILL" else services.engine.query_arrow
+            data = run(statement.text)
             del held
+            if not data.num_columns:  # a KILL that found nothing
+                return None
             words = " ".join(token.text.upper() for token in statement.tokens[:2])
             if words.startswith(_AS_TEXT) and data.num_columns == 1:
                 told = "\n".join(map(str, data.column(0).to_pylist()))

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 Kind = Literal["select", "show", "session", "change"]
 
 _SELECTS = frozenset({"SELECT", "WITH", "FROM"})
-_SHOWS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK"})
+_SHOWS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK", "KILL"})
 _OF_SESSIONS = frozenset({"SET", "USE"})
-_WITHOUT_TARGETS = frozenset({"BACKUP", "GRANT", "REVOKE", "KILL", "SYSTEM", "BEGIN", "COMMIT"})
+_WITHOUT_TARGETS = frozenset({"BACKUP", "GRANT", "REVOKE", "SYSTEM", "BEGIN", "COMMIT"})
 _OF_ROWS = frozenset({"INSERT", "DELETE", "UPDATE", "OPTIMIZE"})
 _MAKING = frozenset({"CREATE", "REPLACE", "ATTACH"})
 _TABLES = frozenset({"TABLE", "TABLES", "VIEW", "DICTIONARY", "DICTIONARIES"})

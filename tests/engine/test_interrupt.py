@@ -261,3 +261,29 @@ def test_one_thread_s_query_is_cancelled_alone(engine):
             thread.join(0.1)
         assert ended[-1] == name
         assert len(ended) == list(threads).index(name) + 1
+
+
+def test_a_kill_of_the_user_s_own_never_leaves_a_part_of_a_result(engine):
+    """ClickHouse's embedded engine ends a killed query as if it were done, now and then."""
+    rows, ended = 1_000_000, []
+    over = threading.Event()
+
+    def fetch() -> None:
+        while not over.is_set():
+            try:
+                ended.append(engine.query_arrow(f"SELECT number FROM numbers({rows})").num_rows)
+            except EngineError as error:
+                ended.append(-error.code)
+
+    threads = [threading.Thread(target=fetch) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while len(ended) < 100:
+        killed = engine.kill("KILL QUERY WHERE query LIKE 'SELECT number FROM%' ASYNC")
+        assert killed.num_columns == 0 or "SELECT number" in killed["query"][0].as_py()
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert set(ended) <= {rows, -QUERY_WAS_CANCELLED}
+    assert -QUERY_WAS_CANCELLED in ended
+    assert engine.query_rows("SELECT 1") == [(1,)]

@@ -106,6 +106,25 @@ class TestOneStatement:
         assert repr(created).splitlines()[0] == "CREATE TABLE default.mine"
         assert ctx.raw_sql("EXISTS TABLE nothing").data() == {"result": [0]}
 
+    def test_kill_shows_what_it_found(self, ctx):
+        assert ctx.raw_sql("KILL QUERY WHERE query_id = 'none'") is None
+        ended = []
+
+        def count():
+            try:
+                ctx.engine.query_rows("SELECT count() FROM numbers(1000000000000) WHERE number % 7")
+            except EngineError as error:
+                ended.append(error.code)
+
+        thread = threading.Thread(target=count)
+        thread.start()
+        found = None
+        while found is None:
+            found = ctx.raw_sql("KILL QUERY WHERE query LIKE 'SELECT count()%' ASYNC")
+        assert found.data()["query"][0].startswith("SELECT count() FROM numbers")
+        thread.join()
+        assert ended == [394]
+
     def test_text_is_harmless(self):
         text = QueryText("<b>\x1b[31m\nx")
         assert repr(text) == "<b>\\x1b[31m\nx"

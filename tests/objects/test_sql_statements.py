@@ -130,7 +130,8 @@ def test_what_a_statement_changes(text, verb, changed, select):
         ("SELECT 1", "select"), ("((SELECT 1) UNION ALL SELECT 2)", "select"),
         ("FROM t SELECT a", "select"), ("WITH 1 AS x SELECT x", "select"),
         ("SHOW TABLES", "show"), ("DESC t", "show"), ("EXPLAIN SELECT 1", "show"),
-        ("EXISTS TABLE t", "show"), ("SET a = 1", "session"), ("USE `d b`", "session"),
+        ("EXISTS TABLE t", "show"), ("KILL QUERY WHERE 1", "show"),
+        ("SET a = 1", "session"), ("USE `d b`", "session"),
     ],
 )  # fmt: skip
 def test_kinds(text, kind):
