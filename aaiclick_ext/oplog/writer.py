@@ -102,7 +102,10 @@ class LogWriter:
         while not asked.wait(_LOOK_AGAIN_S):
             if not self._thread.is_alive():
                 raise OplogError(f"{self.pending} events were left when the log was closed.")
-        return asked.result()
+        try:
+            return asked.result()
+        finally:
+            del asked  # or its error would keep this frame, and that all callers with their tables
 
     def flush_soon(self) -> Outcome[int]:
         """Let the thread ``aai-oplog`` write all events; return what `flush` gives or raises."""
@@ -163,6 +166,8 @@ class LogWriter:
             asked.set_result(self._write_all())
         except Exception as error:  # noqa: BLE001  whoever asked is told
             asked.set_exception(error)
+        finally:
+            del asked  # as in `flush`
 
     def _write_quietly(self) -> None:
         try:

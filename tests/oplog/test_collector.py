@@ -196,6 +196,25 @@ def test_a_failed_write_keeps_events_in_order_and_is_tried_again(collector, engi
     assert [event.id for event in logged()] == ids
 
 
+def test_a_failed_write_keeps_no_variable_of_who_asked(collector, engine):
+    class Table: ...
+
+    def ask():
+        table = Table()
+        with pytest.raises(OplogError):
+            collector.flush()
+        return weakref.ref(table)
+
+    fail_inserts(engine)
+    collector.record("a", result_table="t")
+    gc.disable()
+    try:
+        assert ask()() is None
+    finally:
+        gc.enable()
+        allow_inserts(engine)
+
+
 def test_an_insert_that_succeeded_unseen_is_not_repeated(collector, engine, logged):
     collector.record("a", result_table="t1")
     entries = collector._writer.waiting()
