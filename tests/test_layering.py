@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "aaiclick_ext"
 
 LAYERS = (
     ("untrusted",),
-    ("errors", "settings", "ids", "logs", "sizes", "outcome"),
+    ("errors", "settings", "ids", "logs", "sizes", "outcome", "importing"),
     ("masking",),
     ("engine",),
     ("schema",),

@@ -6,9 +6,11 @@ text, two time zones), so the types are looked at first.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -19,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from aaiclick_ext.errors import SchemaError
+from aaiclick_ext.importing import import_whole
 from aaiclick_ext.objects.refusal import Refusal, out_of_range, unsupported
 from aaiclick_ext.objects.zones import zone_of
 
@@ -57,6 +60,7 @@ def array_of(values: Sequence[Any]) -> pa.Array:
     Refusal
         If values are of several types, of one that has no column type, or out of range.
     """
+    _import_pandas()
     types = dict.fromkeys(map(type, values))
     if np.ndarray in types and any(isinstance(v, np.ndarray) and not v.ndim for v in values):
         values = [v[()] if isinstance(v, np.ndarray) and not v.ndim else v for v in values]
@@ -80,6 +84,13 @@ def array_of(values: Sequence[Any]) -> pa.Array:
     if len(found) == 1 and _is_number(only := found.pop()):
         return pa.array(values, pa.from_numpy_dtype(only))  # keeps its width
     return _BUILDERS[kind](values)
+
+
+@functools.cache
+def _import_pandas() -> None:
+    """Import pandas where it is installed, as Arrow does at its first list, but as a whole."""
+    with contextlib.suppress(ImportError):
+        import_whole("pandas")
 
 
 def _is_number(type_: type) -> bool:

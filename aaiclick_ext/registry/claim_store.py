@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import ShareError
+from aaiclick_ext.importing import needing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,6 +59,7 @@ class ClaimStore:
         self._database = database_identity
         self._session_id = session_id
 
+    @needing("sqlalchemy.orm")
     def give_token(self, table: str, token: str, lifetime_s: float) -> None:
         """Store a token for a table, and claim the table for this session."""
         from sqlalchemy import insert
@@ -78,6 +80,7 @@ class ClaimStore:
                 )
             )
 
+    @needing("sqlalchemy.orm")
     def redeem(self, token: str) -> str:
         """Spend a token: return its table, which this session claims from now on.
 
@@ -108,6 +111,7 @@ class ClaimStore:
             self._claim(connection, found["table_name"], now)
             return str(found["table_name"])
 
+    @needing("sqlalchemy.orm")
     def give_up(self, tables: Sequence[str]) -> dict[str, Holding]:
         """Give up this session's claims on tables; return those that are still held."""
         from sqlalchemy import delete

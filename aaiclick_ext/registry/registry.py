@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import RegistryError
+from aaiclick_ext.importing import import_whole, needing
 from aaiclick_ext.registry import sqlite_file
 from aaiclick_ext.registry.row import TableRow
 from aaiclick_ext.registry.statements import SQLAlchemyStatements, SQLiteStatements
@@ -118,6 +119,7 @@ class Registry:
                     **part,
                 )
 
+    @needing("sqlalchemy.orm")
     def tables(self, database_identity: str | None = None) -> list[TableRow]:
         """Return the rows of one database, or of all, oldest first."""
         from sqlalchemy import select
@@ -148,6 +150,7 @@ class Registry:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Open the database if need be, and run one transaction in it."""
+        import_whole("sqlalchemy.orm")
         from sqlalchemy.exc import SQLAlchemyError
 
         from aaiclick_ext.registry.address import address_of, shown, without_password

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import SessionExistsError, UnknownSessionError
+from aaiclick_ext.importing import needing
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -53,6 +54,7 @@ class SessionStore:
         self._registry = registry
         self._node_id = node_id
 
+    @needing("sqlalchemy.orm")
     def add(
         self,
         session_id: int,
@@ -123,6 +125,7 @@ class SessionStore:
             if all(name in info.tags and info.tags[name] == wanted[name] for name in wanted)
         ]
 
+    @needing("sqlalchemy.orm")
     def tables(self, session_id: int) -> Sequence[str]:
         """Return the tables of a session, oldest first; a kernel's own are those of no other."""
         from sqlalchemy import and_, or_, select
@@ -142,6 +145,7 @@ class SessionStore:
         with self._registry.transaction() as connection:
             return list(connection.scalars(query))
 
+    @needing("sqlalchemy.orm")
     def set_limits(self, session_id: int, max_refs: int, max_bytes: int | None) -> None:
         """Change what a session may hold."""
         from sqlalchemy import update
@@ -155,6 +159,7 @@ class SessionStore:
                 .values(max_refs=max_refs, max_bytes=max_bytes)
             )
 
+    @needing("sqlalchemy.orm")
     def set_preserved(self, session_id: int) -> None:
         """Write down that tables of a session are preserved; this is never taken back."""
         from sqlalchemy import update
@@ -168,6 +173,7 @@ class SessionStore:
                 .values(preservation="FULL")
             )
 
+    @needing("sqlalchemy.orm")
     def remove(self, session_ids: Iterable[int]) -> None:
         """Remove sessions of this node; ids without a row are no error."""
         ids = list(session_ids)
@@ -186,6 +192,7 @@ class SessionStore:
                 )
             )
 
+    @needing("sqlalchemy.orm")
     def _select(self, session_id: int | None) -> Sequence[SessionInfo]:
         from sqlalchemy import select
 
