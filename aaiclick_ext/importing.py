@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 import threading
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from aaiclick_ext.outcome import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def import_whole(name: str) -> None:
@@ -35,17 +27,3 @@ def import_whole(name: str) -> None:
 
     threading.Thread(target=work, name="aai-import", daemon=True).start()
     imported.result()
-
-
-def needing(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorate a function that imports something of a large package when it is called."""
-
-    def decorated(function: Callable[P, T]) -> Callable[P, T]:
-        @functools.wraps(function)
-        def with_import(*args: P.args, **kwargs: P.kwargs) -> T:
-            import_whole(name)
-            return function(*args, **kwargs)
-
-        return with_import
-
-    return decorated

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aaiclick_ext.errors import ShareError
-from aaiclick_ext.importing import needing
+from aaiclick_ext.importing import import_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,9 +59,9 @@ class ClaimStore:
         self._database = database_identity
         self._session_id = session_id
 
-    @needing("sqlalchemy.orm")
     def give_token(self, table: str, token: str, lifetime_s: float) -> None:
         """Store a token for a table, and claim the table for this session."""
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import insert
 
         from aaiclick_ext.registry.models import ShareToken
@@ -80,7 +80,6 @@ class ClaimStore:
                 )
             )
 
-    @needing("sqlalchemy.orm")
     def redeem(self, token: str) -> str:
         """Spend a token: return its table, which this session claims from now on.
 
@@ -89,6 +88,7 @@ class ClaimStore:
         ShareError
             If it was spent before, has expired, or is for a table of another database.
         """
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import delete, select
 
         from aaiclick_ext.registry.models import ShareToken
@@ -111,9 +111,9 @@ class ClaimStore:
             self._claim(connection, found["table_name"], now)
             return str(found["table_name"])
 
-    @needing("sqlalchemy.orm")
     def give_up(self, tables: Sequence[str]) -> dict[str, Holding]:
         """Give up this session's claims on tables; return those that are still held."""
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import delete
 
         from aaiclick_ext.registry.models import TableClaim

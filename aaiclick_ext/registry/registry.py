@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import RegistryError
-from aaiclick_ext.importing import import_whole, needing
+from aaiclick_ext.importing import import_whole
 from aaiclick_ext.registry import sqlite_file
 from aaiclick_ext.registry.row import TableRow
 from aaiclick_ext.registry.statements import SQLAlchemyStatements, SQLiteStatements
@@ -119,9 +119,9 @@ class Registry:
                     **part,
                 )
 
-    @needing("sqlalchemy.orm")
     def tables(self, database_identity: str | None = None) -> list[TableRow]:
         """Return the rows of one database, or of all, oldest first."""
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import select
 
         from aaiclick_ext.registry.models import TableRecord

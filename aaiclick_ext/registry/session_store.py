@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from aaiclick_ext.errors import SessionExistsError, UnknownSessionError
-from aaiclick_ext.importing import needing
+from aaiclick_ext.importing import import_whole
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -54,7 +54,6 @@ class SessionStore:
         self._registry = registry
         self._node_id = node_id
 
-    @needing("sqlalchemy.orm")
     def add(
         self,
         session_id: int,
@@ -73,6 +72,7 @@ class SessionStore:
         SessionExistsError
             If the id is taken.
         """
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import func, insert
         from sqlalchemy.exc import IntegrityError
 
@@ -125,9 +125,9 @@ class SessionStore:
             if all(name in info.tags and info.tags[name] == wanted[name] for name in wanted)
         ]
 
-    @needing("sqlalchemy.orm")
     def tables(self, session_id: int) -> Sequence[str]:
         """Return the tables of a session, oldest first; a kernel's own are those of no other."""
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import and_, or_, select
 
         from aaiclick_ext.registry.models import TableRecord
@@ -145,9 +145,9 @@ class SessionStore:
         with self._registry.transaction() as connection:
             return list(connection.scalars(query))
 
-    @needing("sqlalchemy.orm")
     def set_limits(self, session_id: int, max_refs: int, max_bytes: int | None) -> None:
         """Change what a session may hold."""
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import update
 
         from aaiclick_ext.registry.models import SessionRecord
@@ -159,9 +159,9 @@ class SessionStore:
                 .values(max_refs=max_refs, max_bytes=max_bytes)
             )
 
-    @needing("sqlalchemy.orm")
     def set_preserved(self, session_id: int) -> None:
         """Write down that tables of a session are preserved; this is never taken back."""
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import update
 
         from aaiclick_ext.registry.models import SessionRecord
@@ -173,12 +173,12 @@ class SessionStore:
                 .values(preservation="FULL")
             )
 
-    @needing("sqlalchemy.orm")
     def remove(self, session_ids: Iterable[int]) -> None:
         """Remove sessions of this node; ids without a row are no error."""
         ids = list(session_ids)
         if not ids:
             return
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import delete
 
         from aaiclick_ext.registry.models import SessionRecord
@@ -192,8 +192,8 @@ class SessionStore:
                 )
             )
 
-    @needing("sqlalchemy.orm")
     def _select(self, session_id: int | None) -> Sequence[SessionInfo]:
+        import_whole("sqlalchemy.orm")
         from sqlalchemy import select
 
         from aaiclick_ext.registry.models import SessionRecord
