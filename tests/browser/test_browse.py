@@ -170,10 +170,15 @@ def test_keys_move_select_copy_and_open(lab: LabPage):
     widget.get_by_role("dialog").get_by_role("button", name="Unsort").click()
     widget.get_by_label("Go to row").fill("last")
     widget.get_by_label("Go to row").press("Enter")
-    widget.locator(".foot").get_by_text("a row is a number").wait_for()
+    hint = widget.locator(".foot .hint")
+    hint.get_by_text("a row is a number").wait_for()
+    widget.locator(".column[aria-sort='ascending']").wait_for(state="detached")
+    widget.locator(".foot .cost", has_text="ms").wait_for()  # of rows that came after the hint
+    assert hint.text_content() == "a row is a number, the first one is 1"
     widget.get_by_label("Go to row").fill("500")
     widget.get_by_label("Go to row").press("Enter")
     widget.get_by_text("rows 500–").wait_for()
+    assert hint.text_content() == ""
     widget.locator(".cell[data-row='499']", has_text="499").first.wait_for()
     widget.locator(".cell").first.hover()
     lab.page.mouse.wheel(0, -100)

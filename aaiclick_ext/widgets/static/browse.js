@@ -71,13 +71,13 @@ function render({ model, el }) {
   rail.setAttribute("aria-hidden", "true");
   rail.tabIndex = -1;
   const frame = make("div", "frame", grid, rail, alert);
-  const where = make("span", "where"), cost = make("span", "cost");
+  const where = make("span", "where"), hint = make("span", "hint"), cost = make("span", "cost");
   const jump = make("input", "jump");
   jump.type = "text";
   jump.inputMode = "numeric";
   jump.placeholder = "row";
   jump.setAttribute("aria-label", "Go to row");
-  const foot = make("div", "foot", where, make("label", "to", "go to ", jump), cost);
+  const foot = make("div", "foot", where, make("label", "to", "go to ", jump), hint, cost);
   const below = make("div", "below");
   below.hidden = true;
   const spoken = make("div", "spoken");
@@ -674,12 +674,13 @@ function render({ model, el }) {
     clearTimeout(typing);
     typing = setTimeout(() => changeLook({ search: search.value }), 300);
   });
+  jump.addEventListener("input", () => { hint.textContent = ""; });
   jump.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
     const row = Number(jump.value.replaceAll(/[,_\s]/g, ""));
     if (!Number.isInteger(row) || row < 1) {
-      cost.textContent = "a row is a number, the first one is 1";
+      hint.textContent = spoken.textContent = "a row is a number, the first one is 1";
       return;
     }
     top = Math.min(mostTop(), Math.max(0, row - 1));
