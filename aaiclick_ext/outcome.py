@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -29,15 +30,14 @@ class Outcome(Generic[T]):
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is there; say whether that was in time."""
-        if not self._is_there:
-            woken: SimpleQueue[None] = SimpleQueue()
-            self._waiting.append(woken)
-            if not self._is_there:  # or nobody may know of this one
-                try:
-                    woken.get(timeout=timeout_s)
-                except Empty:
-                    return self._is_there
-        return True
+        if self._is_there:
+            return True
+        woken: SimpleQueue[None] = SimpleQueue()
+        self._waiting.append(woken)
+        if not self._is_there:  # or nobody may know of this one
+            with suppress(Empty):
+                woken.get(timeout=timeout_s)
+        return self._is_there
 
     def result(self, timeout_s: float | None = None) -> T:
         """Wait for the result and return it, or raise the error.
